@@ -1,0 +1,109 @@
+"""What is known of a model besides its weights: the card that travels inside its file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+ACTION_RULES = ("argmax", "sample", "epsilon-greedy")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How the emulator's screen becomes an observation, and how an episode begins.
+
+    The variants that published agents were trained with are rows of `PREPROCESSINGS`.
+    """
+
+    name: str = "vector"
+    frame_skip: int = 4  # emulator frames an action is repeated for
+    max_pool: str = "grey"  # the maximum of the last two frames is taken in "grey" or in "rgb"
+    resize: str = "area"  # 84x84 by OpenCV's INTER_AREA
+    rounding: str = "nearest"  # to uint8
+    stack: int = 4  # frames in an observation, newest last
+    stack_start: str = "zeros"  # what stands before the first frame: "zeros", or its "copies"
+    noops: int = 30  # an episode begins with fewer than this many single-frame no-ops
+    fire_reset: bool = True  # FIRE is pressed at an episode's start, in games that have it
+    fire_after_life_loss: bool = False  # and again after each lost life
+    sticky: float = 0.0  # probability that the emulator repeats the action before
+    max_frames: int = 108_000  # emulator frames in an episode: half an hour of play
+
+
+PREPROCESSINGS: dict[str, Preprocessing] = {
+    preprocessing.name: preprocessing
+    for preprocessing in (
+        # ale-py's AtariVectorEnv as it comes, but with the rewards as the game gives them
+        Preprocessing(name="vector"),
+        # DeepMind's wrappers as baselines, SB3 and pytorch-a2c-ppo-acktr-gail have them
+        Preprocessing(name="deepmind", max_pool="rgb", fire_after_life_loss=True),
+        # Dopamine's AtariPreprocessing and its agents' zero-filled state
+        Preprocessing(name="dopamine", noops=0, fire_reset=False, sticky=0.25),
+        # Gymnasium's AtariPreprocessing and FrameStackObservation over ALE/Game-v5
+        Preprocessing(name="modern", fire_reset=False, sticky=0.25, stack_start="copies"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Who an agent is, how it is meant to be played, and where it came from.
+
+    algorithm, game, run, tag: the parts of its name, `algorithm/Game/run[@tag]`.
+    action_meanings: ALE's names of the outputs, in order; empty where unknown.
+    action_rule: how an action is chosen from the output: "argmax", "sample" (softmax of the
+        output) or "epsilon-greedy".
+    source, format: the file it was made from, and that file's kind.
+    sha256: of that file.
+    scores: facts measured on it, such as {"mean": 20.1, "episodes": 30}.
+    """
+
+    algorithm: str = "unknown"
+    game: str = ""
+    run: str = "1"
+    tag: str = ""
+    action_meanings: tuple[str, ...] = ()
+    action_rule: str = "argmax"
+    epsilon: float = 0.001
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    source: str = ""
+    format: str = ""
+    licence: str = ""
+    sha256: str = ""
+    frames: int = 0  # emulator frames it was trained for
+    scores: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The zoo's name for it, such as `a2c/Seaquest/2@1HR`."""
+        tag = f"@{self.tag}" if self.tag else ""
+        return f"{self.algorithm}/{self.game or 'unknown'}/{self.run}{tag}"
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> str:
+        """The card as JSON, to be stored in a model's file."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads what `to_json` wrote; fields that a newer version added are passed over.
+
+        Raises ValueError where the text is no card.
+        """
+        fields = json.loads(text)
+        if not isinstance(fields, dict):
+            raise ValueError(f"a model card is a JSON object, not {type(fields).__name__}")
+        fields["preprocessing"] = Preprocessing(
+            **_known(Preprocessing, fields.get("preprocessing", {}))
+        )
+        fields["action_meanings"] = tuple(fields.get("action_meanings", ()))
+        return cls(**_known(cls, fields))
+
+
+def _known(cls: type, fields: dict[str, Any]) -> dict[str, Any]:
+    names = {f.name for f in dataclasses.fields(cls)}
+    return {name: value for name, value in fields.items() if name in names}

@@ -1,0 +1,85 @@
+"""A training run's folder: its configuration, its log, its checkpoints.
+
+    run/config.json          the hyper-parameters
+    run/log.jsonl            one JSON object a line: frames, seconds, score, entropy, losses
+    run/latest.pt            everything needed to go on
+    run/checkpoints/N.safetensors    the network's weights after N emulator frames
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+class RunFolder:
+    """Reads and writes the folder of one run; every write is whole or absent.
+
+    Raises ValueError if `path` holds a run with another configuration.
+    """
+
+    def __init__(self, path: str | Path, config: Any) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        self._agree_on(dataclasses.asdict(config))
+
+    def _agree_on(self, config: dict[str, Any]) -> None:
+        file = self.path / "config.json"
+        if not file.exists():
+            _write(file, json.dumps(config, indent=1).encode())
+            return
+        there = json.loads(file.read_text())
+        # a run may be prolonged; anything else would make it another run
+        differs = sorted(k for k in config if k != "frames" and there.get(k) != config[k])
+        if differs:
+            raise ValueError(
+                f"{self.path} holds a run with another {', '.join(differs)} "
+                f"({', '.join(repr(there.get(k)) for k in differs)}); choose another folder"
+            )
+
+    def log(self, **row: Any) -> None:
+        """Appends a row to the log."""
+        with (self.path / "log.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The log so far."""
+        file = self.path / "log.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def save(self, frames: int, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Archives the weights, and replaces the state that a resumed run begins from."""
+        archive = self.checkpoints / f"{frames:012d}.safetensors"
+        beside = archive.with_suffix(".part")
+        save_file({name: tensor.cpu().contiguous() for name, tensor in weights.items()}, beside)
+        beside.replace(archive)
+        beside = self.path / "latest.part"
+        torch.save(state | {"frames": frames}, beside)
+        beside.replace(self.path / "latest.pt")
+
+    def resume(self) -> dict[str, Any] | None:
+        """The last saved state, or None in a new run; the log is cut back to it."""
+        file = self.path / "latest.pt"
+        if not file.exists():
+            return None
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        kept = [json.dumps(row) for row in self.rows() if row["frames"] <= state["frames"]]
+        _write(self.path / "log.jsonl", "".join(line + "\n" for line in kept).encode())
+        return state
+
+
+def _write(file: Path, content: bytes) -> None:
+    beside = file.with_name(file.name + ".part")
+    with beside.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    beside.replace(file)
