@@ -239,10 +239,13 @@ class CosineEmbedding(nn.Module):
         self.linear = nn.Linear(cosines, features)
         self.relu = nn.ReLU()
 
-    def forward(self) -> Tensor:
+    def angles(self) -> Tensor:
+        """pi i tau, (samples, cosines)."""
         order = torch.arange(1, self.linear.in_features + 1, device=self.taus.device)
-        cosines = torch.cos(math.pi * self.taus[:, None] * order.to(self.taus.dtype))
-        return self.relu(self.linear(cosines))  # (samples, features)
+        return math.pi * self.taus[:, None] * order.to(self.taus.dtype)
+
+    def forward(self) -> Tensor:
+        return self.relu(self.linear(self.angles().cos()))  # (samples, features)
 
 
 class Transpose(nn.Module):

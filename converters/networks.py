@@ -79,6 +79,7 @@ class Convolution(nn.Sequential):
         )
         layers["relu"] = nn.ReLU()
         super().__init__(layers)
+        self.shape = shape
 
 
 class Trunk(nn.Module):

@@ -102,7 +102,9 @@ class Actors:
 
     def __init__(self, config: A2CConfig, envs: int, device: torch.device, threads: int) -> None:
         self.config = config
-        self.environments = Environments(config.rom, envs, config.preprocessing, device, threads)
+        self.environments = Environments(
+            config.rom, envs, config.preprocessing, device, threads=threads
+        )
         self.generator = torch.Generator(device)
         self.finished: list[float] = []  # scores of the episodes that ended, until taken
 

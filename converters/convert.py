@@ -1,0 +1,112 @@
+"""`to_onnx` and `to_torch`: the two steps every agent goes through."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+from torch import Tensor
+
+from atari_zoo.converters import torch_files  # noqa: F401  (its readers register themselves)
+from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
+from atari_zoo.converters.cards import ModelCard
+from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.foreign import ForeignNetwork
+from atari_zoo.converters.heads import PolicyHead, QHead
+from atari_zoo.converters.interchange import load_onnx, network_to_onnx, read_card, write_card
+from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.recognise import recognise
+from atari_zoo.converters.registry import sniffed
+
+
+def to_onnx(
+    source: str | Path | MnihNetwork | Mapping[str, Tensor],
+    card: ModelCard | None = None,
+    float16: bool = False,
+) -> onnx.ModelProto:
+    """A model as ONNX, from a file of any known format, a network or a state dict.
+
+    card: what is known of it; what the file itself tells is kept where the card does not say.
+    float16: store the weights in half the bytes; arithmetic stays float32.
+    Raises ConversionError if it cannot be converted; the message says what was found.
+
+    >>> save_onnx(to_onnx("policy.safetensors", ModelCard("ppo", "Breakout")), "policy.onnx")
+    """
+    if isinstance(source, MnihNetwork):
+        network = source
+    elif isinstance(source, Mapping):
+        network = torch_files.network_from_state_dict(source)
+    else:
+        return _file_to_onnx(Path(source), card, float16)
+    network.card = card or network.card
+    return network_to_onnx(network, float16)
+
+
+def to_torch(source: str | Path | onnx.ModelProto) -> MnihNetwork | ForeignNetwork:
+    """A model as a torch module: the Mnih network where it is that, else through onnx2torch.
+
+    source: an ONNX model or file, or a file that `to_onnx` reads.
+    Raises ConversionError if it is neither.
+    """
+    if isinstance(source, str | Path):
+        path = Path(source)
+        try:
+            return to_torch(load_onnx(path) if _is_onnx(path) else to_onnx(path))
+        except ConversionError as error:
+            raise _located(path, error) from error
+    card = read_card(source) or ModelCard()
+    try:
+        network = recognise(source).network
+    except ConversionError as error:
+        return _foreign(source, card, error)
+    if ALGORITHMS.get(card.algorithm, UNKNOWN).output == "q":
+        network.head = _as_q_values(network.head)
+    network.card = card
+    return network
+
+
+def _file_to_onnx(path: Path, card: ModelCard | None, float16: bool) -> onnx.ModelProto:
+    known = {"source": path.name, "sha256": _sha256(path)} if path.is_file() else {}
+    if _is_onnx(path):
+        model = load_onnx(path)
+        card = card or read_card(model) or ModelCard()
+        write_card(model, card.replace(format="onnx", **known))
+        return model
+    form = sniffed(path)
+    try:
+        network = form.read(path)
+    except ConversionError as error:
+        raise _located(path, error) from error
+    network.card = (card or ModelCard()).replace(format=form.name, **known)
+    return network_to_onnx(network, float16)
+
+
+def _foreign(model: onnx.ModelProto, card: ModelCard, why: ConversionError) -> ForeignNetwork:
+    try:
+        return ForeignNetwork(model, card)
+    except ConversionError as error:
+        raise ConversionError(f"{why}; and {error}") from error
+
+
+def _as_q_values(head):  # type: ignore[no-untyped-def]
+    if not isinstance(head, PolicyHead):
+        return head
+    values = QHead(head.features, head.actions)
+    values.load_state_dict(head.state_dict())
+    return values
+
+
+def _is_onnx(path: Path) -> bool:
+    return path.suffix.lower() == ".onnx"
+
+
+def _located(path: Path, error: ConversionError) -> ConversionError:
+    text = str(error)
+    return error if text.startswith(str(path)) else ConversionError(f"{path}: {text}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

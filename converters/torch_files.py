@@ -1,0 +1,245 @@
+"""Plain torch weights: state dicts in .safetensors, .pt and .pth files.
+
+A state dict has names and shapes but no architecture. Known names are matched first; else the
+layers are told by their order and shapes, and what could be read in two ways is refused.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.heads import ActorCriticHead, Head, PolicyHead
+from atari_zoo.converters.networks import SAME, VALID, MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.converters.registry import reader
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What a library calls the layers: prefixes before `.weight` and `.bias`."""
+
+    library: str
+    convolutions: tuple[str, str, str]
+    fc: str
+    output: str
+    value: str | None = None
+
+
+NAMINGS = (
+    Naming(
+        "pytorch-a2c-ppo-acktr-gail",
+        ("base.main.0", "base.main.2", "base.main.4"),
+        "base.main.7",
+        "dist.linear",
+        "base.critic_linear",
+    ),
+    Naming(
+        "Stable-Baselines3 (A2C, PPO)",
+        ("features_extractor.cnn.0", "features_extractor.cnn.2", "features_extractor.cnn.4"),
+        "features_extractor.linear.0",
+        "action_net",
+        "value_net",
+    ),
+    Naming(
+        "Stable-Baselines3 (DQN)",
+        (
+            "q_net.features_extractor.cnn.0",
+            "q_net.features_extractor.cnn.2",
+            "q_net.features_extractor.cnn.4",
+        ),
+        "q_net.features_extractor.linear.0",
+        "q_net.q_net.0",
+    ),
+    Naming(
+        "CleanRL (PPO)",
+        ("network.0", "network.2", "network.4"),
+        "network.7",
+        "actor",
+        "critic",
+    ),
+    Naming("CleanRL (DQN)", ("network.0", "network.2", "network.4"), "network.7", "network.9"),
+)
+
+
+@reader(
+    "safetensors",
+    "safetensors state dict",
+    lambda start: len(start) > 8 and int.from_bytes(start[:8], "little") < 1 << 26
+    and start[8:9] == b"{",
+)
+def read_safetensors(path: Path) -> MnihNetwork:
+    """A `.safetensors` file of a policy's weights."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return network_from_state_dict(load_file(path))
+    except (SafetensorError, ValueError, OSError) as error:
+        raise ConversionError(f"{path}: {_reason(error, 'not a whole safetensors file')}") from error
+
+
+@reader(
+    "torch",
+    "torch state dict",
+    lambda start: start.startswith(b"PK\x03\x04") or start[:1] == b"\x80",
+)
+def read_torch(path: Path) -> MnihNetwork:
+    """A `.pt` or `.pth` file, read with weights only: nothing in it is run."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ConversionError(f"{path}: {_forbidden(error)}") from error
+    except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise ConversionError(f"{path}: not a torch file, or cut short") from error
+    try:
+        return network_from_state_dict(state_dict_in(content))
+    except ConversionError as error:
+        raise ConversionError(f"{path}: {error}") from error
+
+
+def state_dict_in(content: Any) -> dict[str, Tensor]:
+    """The one state dict in what a checkpoint holds, however deep.
+
+    Raises ConversionError if there is none, or more than one that may be meant.
+    """
+    found = dict(_state_dicts(content, ""))
+    if len(found) > 1:
+        places = ", ".join(f"'{place}'" for place in found)
+        raise ConversionError(f"it holds several state dicts ({places}); save the policy's alone")
+    if not found:
+        raise ConversionError(f"no state dict in it, but {type(content).__name__}")
+    return next(iter(found.values()))
+
+
+def network_from_state_dict(weights: Mapping[str, Tensor]) -> MnihNetwork:
+    """The network with these weights.
+
+    Raises ConversionError if they are another architecture's, or could be read in two ways.
+    """
+    # torch.compile and DataParallel put their own prefixes before every name
+    weights = {
+        name.removeprefix("_orig_mod.").removeprefix("module."): tensor
+        for name, tensor in weights.items()
+    }
+    naming = _known_naming(weights) or _naming_by_shape(weights)
+    layers = (*naming.convolutions, naming.fc, naming.output)
+    for layer in (*layers, naming.value):
+        if layer is not None:
+            _check(layer, weights)
+    convs = [weights[f"{layer}.weight"] for layer in naming.convolutions]
+    fc, output = weights[f"{naming.fc}.weight"], weights[f"{naming.output}.weight"]
+    trunk = _trunk(convs, fc)
+    if output.shape[1] != len(fc):
+        raise ConversionError(
+            f"'{naming.output}' reads {output.shape[1]} features, but '{naming.fc}' has {len(fc)}"
+        )
+    head: Head
+    if naming.value is None:
+        head = PolicyHead(len(fc), len(output))
+    else:
+        head = ActorCriticHead(len(fc), len(output))
+    network = MnihNetwork(trunk, head)
+    targets = ["trunk.conv1.conv", "trunk.conv2.conv", "trunk.conv3.conv", "trunk.fc.linear"]
+    targets += ["head.output"]
+    sources = list(layers)
+    if naming.value is not None:
+        sources, targets = [*sources, naming.value], [*targets, "head.value"]
+    with torch.no_grad():
+        for source, target in zip(sources, targets, strict=True):
+            module = network.get_submodule(target)
+            for part in ("weight", "bias"):
+                module.get_parameter(part).copy_(weights[f"{source}.{part}"])
+    return network
+
+
+def _known_naming(weights: Mapping[str, Tensor]) -> Naming | None:
+    for naming in NAMINGS:
+        layers = (*naming.convolutions, naming.fc, naming.output, naming.value)
+        if all(f"{layer}.weight" in weights for layer in layers if layer):
+            return naming
+    return None
+
+
+def _naming_by_shape(weights: Mapping[str, Tensor]) -> Naming:
+    """Layers told by their order and their shapes."""
+    layers = [name.removesuffix(".weight") for name in weights if name.endswith(".weight")]
+    convs = [x for x in layers if weights[f"{x}.weight"].ndim == 4]
+    dense = [x for x in layers if weights[f"{x}.weight"].ndim == 2]
+    other = [x for x in layers if x not in convs and x not in dense]
+    found = f"{len(convs)} convolutions and {len(dense)} dense layers"
+    if len(convs) != 3 or other:
+        more = f" and {len(other)} others ('{other[0]}')" if other else ""
+        raise ConversionError(f"three convolutions were expected; it has {found}{more}")
+    sizes = {x: tuple(weights[f"{x}.weight"].shape) for x in dense}
+    last = len(weights[f"{convs[-1]}.weight"])
+    first = [x for x in dense if sizes[x][1] in (last * 49, last * 121)]
+    if len(first) != 1:
+        raise ConversionError(f"one dense layer on the convolutions was expected; it has {found}")
+    heads = [x for x in dense if x != first[0]]
+    values = [x for x in heads if sizes[x][0] == 1]
+    outputs = [x for x in heads if sizes[x][0] > 1]
+    if len(outputs) != 1 or len(values) > 1:
+        names = ", ".join(f"'{x}' {sizes[x]}" for x in heads) or "none"
+        raise ConversionError(
+            f"one output layer, or one and a value, was expected after '{first[0]}'; found {names}"
+        )
+    return Naming("", (convs[0], convs[1], convs[2]), first[0], outputs[0], *values)
+
+
+def _trunk(convs: list[Tensor], fc: Tensor) -> Trunk:
+    kernels = [tuple(weight.shape[2:]) for weight in convs]
+    if kernels != [(8, 8), (4, 4), (3, 3)] or convs[0].shape[1] != 4:
+        raise ConversionError(
+            "kernels of 8, 4 and 3 pixels on 4 frames were expected; it has "
+            + ", ".join(f"{k[0]}x{k[1]}" for k in kernels)
+            + f" on {convs[0].shape[1]}"
+        )
+    widths = [len(weight) for weight in convs]
+    for paddings in (VALID, SAME):
+        trunk = Trunk(mnih_convolutions(widths, paddings), len(fc))
+        if fc.shape[1] == trunk.maps[0] * trunk.maps[1] * trunk.maps[2]:
+            return trunk
+    raise ConversionError(
+        f"a dense layer of {fc.shape[1]} inputs fits neither padding: "
+        f"{widths[2] * 49} (VALID) or {widths[2] * 121} (SAME) were expected"
+    )
+
+
+def _check(layer: str, weights: Mapping[str, Tensor]) -> None:
+    for part in ("weight", "bias"):
+        tensor = weights.get(f"{layer}.{part}")
+        if tensor is None:
+            raise ConversionError(f"'{layer}.{part}' is missing")
+        if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
+            raise ConversionError(f"'{layer}.{part}' has values that are not finite numbers")
+
+
+def _state_dicts(content: Any, place: str):  # type: ignore[no-untyped-def]
+    if not isinstance(content, Mapping):
+        return
+    if content and all(isinstance(v, Tensor) for v in content.values()):
+        if any(v.ndim == 4 for v in content.values()):
+            yield place or "/", dict(content)
+        return
+    for key, value in content.items():
+        yield from _state_dicts(value, f"{place}/{key}")
+
+
+def _forbidden(error: Exception) -> str:
+    text = str(error)
+    if "GLOBAL " in text:
+        name = text.split("GLOBAL ", 1)[1].split()[0].rstrip(".")
+        return f"it would run code when read ('{name}'); save its state_dict() instead"
+    return "not a file of tensors alone; save its state_dict() instead"
+
+
+def _reason(error: Exception, otherwise: str) -> str:
+    return str(error) if isinstance(error, ConversionError) else otherwise

@@ -1,0 +1,62 @@
+"""What the named layers of a network compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from atari_zoo.models import Network
+
+
+def activations(
+    network: Network,
+    observations: Tensor,
+    layers: Sequence[str] | None = None,
+    batch: int = 256,
+) -> dict[str, Tensor]:
+    """The values of `layers` (all if not given) for each observation, on the CPU.
+
+    observations: (steps, 4, 84, 84), uint8 or float in 0..1.
+    Returns name -> (steps, ...), after the layer's ReLU where it has one.
+    Raises ValueError if a layer is not there; the message lists those that are.
+
+    >>> activations(net, observations, ["conv3", "fc"])["conv3"].shape
+    torch.Size([32, 64, 7, 7])
+    """
+    names = list(network.layers) if layers is None else list(layers)
+    device = next(network.parameters()).device
+    parts: dict[str, list[Tensor]] = {name: [] for name in names}
+    with torch.inference_mode(), recorded(network, names) as values:
+        for some in observations.split(batch):
+            network(some.to(device))
+            for name in names:
+                parts[name].append(values[name].cpu())
+    return {name: torch.cat(part) for name, part in parts.items()}
+
+
+@contextmanager
+def recorded(network: Network, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """While it is open, every forward pass leaves the layers' values in the yielded dict."""
+    values: dict[str, Tensor] = {}
+    hooks = [_layer(network, name).register_forward_hook(_keep(values, name)) for name in layers]
+    try:
+        yield values
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _layer(network: Network, name: str) -> nn.Module:
+    if name not in network.layers:
+        raise ValueError(f"no layer '{name}'; this network has {', '.join(network.layers)}")
+    return network.layers[name]
+
+
+def _keep(values: dict[str, Tensor], name: str):  # type: ignore[no-untyped-def]
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        values[name] = output
+
+    return hook
