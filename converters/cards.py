@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 ACTION_RULES = ("argmax", "sample", "epsilon-greedy")
 
@@ -80,7 +80,7 @@ class ModelCard:
         tag = f"@{self.tag}" if self.tag else ""
         return f"{self.algorithm}/{self.game or 'unknown'}/{self.run}{tag}"
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, **changes: Any) -> ModelCard:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
@@ -89,7 +89,7 @@ class ModelCard:
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls, text: str) -> ModelCard:
         """Reads what `to_json` wrote; fields that a newer version added are passed over.
 
         Raises ValueError where the text is no card.

@@ -56,7 +56,7 @@ def fold(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     feeds = {name: x for name, x in zip(node.input, inputs, strict=True) if name}
     with np.errstate(all="ignore"):
-        return list(ReferenceEvaluator(model).run(None, feeds))
+        return [np.asarray(x) for x in ReferenceEvaluator(model).run(None, feeds)]
 
 
 def _constant(node: onnx.NodeProto) -> np.ndarray:

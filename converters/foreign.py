@@ -10,6 +10,9 @@ from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
 
 
+OLDER_OPSET = 17
+
+
 class ForeignNetwork(nn.Module):
     """An ONNX graph of another architecture, through onnx2torch; its layers keep their names.
 
@@ -48,4 +51,8 @@ def _through_onnx2torch(model: onnx.ModelProto) -> nn.Module:
     try:
         return onnx2torch.convert(model)
     except Exception as error:  # it raises whatever its converters meet
-        raise ConversionError(f"onnx2torch cannot translate it either: {error}") from error
+        reason = error
+    try:  # it knows fewer operators of the newer opsets
+        return onnx2torch.convert(onnx.version_converter.convert_version(model, OLDER_OPSET))
+    except Exception:
+        raise ConversionError(f"onnx2torch cannot translate it either: {reason}") from reason

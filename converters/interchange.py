@@ -155,7 +155,8 @@ class _GraphWriter:
         if not self.float16:
             self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
             return name
-        half = array.astype(np.float16)
+        with np.errstate(over="ignore"):
+            half = array.astype(np.float16)
         if np.isinf(half).any():
             raise ConversionError(f"'{name}' has weights beyond 65504: store it as float32")
         self.weights.append(numpy_helper.from_array(half, f"{name}.half"))

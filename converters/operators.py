@@ -131,6 +131,8 @@ def conv(node: Node) -> Value:
     value, weight = node.value(), node.constant(1)
     if weight is None or weight.ndim != 4 or len(value.axes) != 4:
         raise ConversionError("a convolution that is not two-dimensional")
+    if tuple(node.attribute("kernel_shape", weight.shape[2:])) != weight.shape[2:]:
+        raise ConversionError("a kernel of another size than its weights")
     if node.attribute("group", 1) != 1 or set(node.attribute("dilations", [1])) != {1}:
         raise ConversionError("a grouped or dilated convolution")
     kernel, strides = tuple(weight.shape[2:]), tuple(node.attribute("strides", [1, 1]))
@@ -222,7 +224,7 @@ def add(node: Node) -> Value:
         axes = max(left, right, key=lambda v: v.shape).axes
         return node.layer("sum", (left, right), axes, signs=(1, sign))
     if isinstance(left, Value):
-        return _shifted(node, left, sign * np.asarray(right))
+        return _shifted(node, left, np.asarray(sign * np.asarray(right)))
     if sign == -1:
         return _shifted(node, _scaled(node, node.value(1), np.array(-1.0)), np.asarray(left))
     return _shifted(node, node.value(1), np.asarray(left))
@@ -237,7 +239,7 @@ def mul(node: Node) -> Value:
     if node.proto.op_type == "Div":
         if not isinstance(left, Value):
             raise ConversionError("a division by something that depends on the observation")
-        return _scaled(node, left, 1 / np.asarray(right, np.float64))
+        return _scaled(node, left, np.asarray(1 / np.asarray(right, np.float64)))
     assert isinstance(value, Value)
     return _scaled(node, value, np.asarray(factor))
 

@@ -83,5 +83,5 @@ def _table() -> dict:  # type: ignore[type-arg]
 
 
 def _key(name: str) -> str:
-    bare = re.sub(r"^ALE/|(NoFrameskip|Deterministic|-ram)?-v\d+$", "", name.strip())
+    bare = re.sub(r"^ALE/|(-ram)?(NoFrameskip|Deterministic)?-v\d+$", "", name.strip())
     return re.sub(r"[^a-z0-9]", "", bare.lower())

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import onnx
 import torch
 
 from atari_zoo.catalog import find
-from atari_zoo.converters.convert import to_torch
+from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN, Algorithm
+from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, ModelCard, Preprocessing
+from atari_zoo.converters.convert import to_onnx, to_torch
 from atari_zoo.converters.foreign import ForeignNetwork
+from atari_zoo.converters.interchange import network_to_onnx, read_card, write_card
 from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.verification import verify
+from atari_zoo.games import game as find_game
 
 Network = MnihNetwork | ForeignNetwork
 
@@ -27,3 +35,90 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
     """
     path = Path(name)
     return to_torch(path if path.is_file() else find(str(name)).path).to(device).eval()
+
+
+def convert(
+    source: str | Path,
+    *,
+    algorithm: str | None = None,
+    game: str | None = None,
+    run: str = "1",
+    preprocessing: str | None = None,
+    action_rule: str | None = None,
+    float16: bool = False,
+) -> tuple[onnx.ModelProto, ModelCard]:
+    """A file as ONNX with a full card: what is not given follows from the algorithm and game.
+
+    Raises ValueError for an unknown algorithm, game, preprocessing or action rule, or where the
+    network's actions are not the game's; ConversionError where the file is no agent.
+    """
+    model = to_onnx(source)
+    card = read_card(model) or ModelCard()
+    of = algorithm_named(algorithm or card.algorithm)
+    changes: dict[str, Any] = {"algorithm": of.name, "run": run}
+    if algorithm:
+        changes |= {"action_rule": of.action_rule}
+        changes |= {"preprocessing": PREPROCESSINGS[of.preprocessing]}
+    if preprocessing:
+        changes["preprocessing"] = preprocessing_named(preprocessing)
+    if action_rule:
+        if action_rule not in ACTION_RULES:
+            raise ValueError(f"no action rule '{action_rule}'; there are {', '.join(ACTION_RULES)}")
+        changes["action_rule"] = action_rule
+    if game or card.game:
+        found = find_game(game or card.game)
+        changes |= {"game": found.name, "action_meanings": found.actions}
+    card = card.replace(**changes)
+    network = to_torch(model)
+    check_actions(network.actions, card, str(source))
+    if float16 and isinstance(network, MnihNetwork):
+        network.card = card
+        return network_to_onnx(network, float16=True), card
+    write_card(model, card)
+    return model, card
+
+
+def check_actions(actions: int, card: ModelCard, source: str) -> None:
+    """Raises ValueError if a network cannot play the game that its card names."""
+    if card.action_meanings and actions != len(card.action_meanings):
+        raise ValueError(
+            f"{source}: the network has {actions} actions, but {card.game} has "
+            f"{len(card.action_meanings)} ({' '.join(card.action_meanings)}): is it another "
+            "game's?"
+        )
+
+
+def verify_model(name: str | Path, seed: int = 0) -> list[dict[str, Any]]:
+    """onnxruntime against torch at every layer: the larger of the differences on noise and, where
+    the card names a game, on what the agent sees when it plays.
+
+    Returns a row (layer, shape, difference, magnitude) for each layer.
+    """
+    from atari_zoo.rollouts import rollout
+
+    path = Path(name)
+    path = path if path.is_file() else find(str(name)).path
+    model = to_onnx(path)
+    rows = verify(model, seed=seed)
+    card = read_card(model)
+    if card is not None and card.game:
+        played = rollout(to_torch(model).eval(), steps=16, envs=2, seed=seed, keep=["screens"])
+        real = verify(model, torch.cat([played.observations(e) for e in range(2)]).numpy())
+        rows = [max(pair, key=lambda row: row.difference) for pair in zip(rows, real, strict=True)]
+    return [asdict(row) for row in rows]
+
+
+def algorithm_named(name: str) -> Algorithm:
+    """Raises ValueError, with the names there are, if there is no such algorithm."""
+    if name == UNKNOWN.name:
+        return UNKNOWN
+    if name.lower() not in ALGORITHMS:
+        raise ValueError(f"no algorithm '{name}'; there are {', '.join(ALGORITHMS)}")
+    return ALGORITHMS[name.lower()]
+
+
+def preprocessing_named(name: str) -> Preprocessing:
+    """Raises ValueError, with the names there are, if there is no such preprocessing."""
+    if name not in PREPROCESSINGS:
+        raise ValueError(f"no preprocessing '{name}'; there are {', '.join(PREPROCESSINGS)}")
+    return PREPROCESSINGS[name]

@@ -23,7 +23,11 @@ def grey(rgb: UInt8[Tensor, "*batch height width 3"]) -> UInt8[Tensor, "*batch h
 def resize_area(
     frames: UInt8[Tensor, "*batch height width"], size: int = 84
 ) -> UInt8[Tensor, "*batch size size"]:
-    """Shrinks to size x size as `cv2.resize(INTER_AREA)` does, rounding half to even."""
+    """Shrinks to size x size as `cv2.resize(INTER_AREA)` does, rounding half to even.
+
+    Not where height and width are both whole multiples of `size`, as no game's are to 84:
+    there OpenCV rounds halves up.
+    """
     height, width = frames.shape[-2:]
     rows = _weighted_sum(frames.to(torch.float32), *_area_weights(width, size, frames.device))
     columns = _weighted_sum(rows.mT, *_area_weights(height, size, frames.device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,6 +49,19 @@ class Recording:
         if self.screens is None:
             raise ValueError("no screens in this recording: record with keep=['screens']")
         return _stacks(self.screens[:, env], self.starts[:, env], self.preprocessing)
+
+    def summary(self) -> dict[str, Any]:
+        """The episodes that counted, in numbers: `std` is the sample's, 0 for one episode."""
+        count = len(self.returns)
+        return {
+            "model": self.card.name,
+            "game": self.game,
+            "episodes": count,
+            "mean": float(self.returns.mean()) if count else None,
+            "std": float(self.returns.std(ddof=1)) if count > 1 else 0.0,
+            "returns": self.returns.tolist(),
+            "steps_per_second": self.steps / self.seconds,
+        }
 
     @property
     def scores(self) -> Float[np.ndarray, "steps envs"]:

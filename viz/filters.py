@@ -1,0 +1,99 @@
+"""The first layer's filters as a picture (Such et al., 2019, https://arxiv.org/abs/1812.07069, fig. 2).
+
+The paper's figure stretches a layer's smallest to largest weight over the colours, so that zero
+has another colour in every network. Here zero is always white and one scale holds for the layer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.viz.images import Colour, diverging, enlarge, save_png, text
+
+INK: Colour = (40, 40, 40)
+# darker than any weight near zero, lighter than any large one
+GAP: Colour = (170, 170, 170)
+HEAD, LABEL, FOOT, MARGIN = 22, 24, 40, 10  # pixels, around the blocks of filters
+
+
+def filter_picture(network: MnihNetwork, factor: int = 6) -> UInt8[np.ndarray, "height width 3"]:
+    """The filters of conv1: a row for each, a column for each input frame, oldest first.
+
+    The rows stand in blocks side by side, read down a block and then the next one. Red weights
+    are positive, blue ones negative, white is zero; the legend gives the layer's scale, which is
+    its largest absolute weight.
+
+    factor: pixels of the picture for each weight, at least 1.
+
+    >>> filter_picture(network).shape
+    (468, 1000, 3)
+    """
+    if factor < 1:
+        raise ValueError(f"factor is {factor}; it must be at least 1")
+    weights = first_weights(network).detach().float().cpu().numpy()
+    scale = float(np.abs(weights).max())
+    tiles = enlarge(diverging(weights, scale), factor)
+    count, frames, height, width, _ = tiles.shape
+    rows = max(8, -(-count // 4))
+    pitch = (height + 1, width + 1)
+    block = LABEL + frames * pitch[1] + 2 * MARGIN
+    size = (HEAD + rows * pitch[0] + FOOT, -(-count // rows) * block)
+    image = Image.new("RGB", (size[1], size[0]), "white")
+    draw = ImageDraw.Draw(image)
+    for index in range(count):
+        left = index // rows * block + MARGIN + LABEL
+        top = HEAD + index % rows * pitch[0]
+        if index % rows == 0:
+            _frame_labels(draw, left, pitch[1], frames)
+        text(draw, (left - 5, top + height / 2), str(index), INK, 11, anchor="rm")
+        draw.rectangle((left - 1, top - 1, left + frames * pitch[1] - 1, top + height), fill=GAP)
+        for frame, tile in enumerate(tiles[index]):
+            image.paste(Image.fromarray(tile), (left + frame * pitch[1], top))
+    _legend(image, scale)
+    return np.asarray(image)
+
+
+def save_filters(network: MnihNetwork, path: str | Path, factor: int = 6) -> None:
+    """Writes `filter_picture` as a PNG file."""
+    save_png(filter_picture(network, factor), path)
+
+
+def first_weights(network: MnihNetwork) -> Float[Tensor, "filters frames height width"]:
+    """The weights of the first convolution.
+
+    Raises ValueError if the network has no layer conv1 that is a convolution.
+    """
+    layer = getattr(network.layers.get("conv1"), "conv", None)
+    if layer is None:
+        raise ValueError(
+            f"no convolution 'conv1' in this network; it has {', '.join(network.layers)}"
+        )
+    return layer.weight
+
+
+def frame_names(frames: int) -> list[str]:
+    """What the frames of an observation are called: T-3, T-2, T-1, Now."""
+    return [f"T-{age}" for age in range(frames - 1, 0, -1)] + ["Now"]
+
+
+def _frame_labels(draw: ImageDraw.ImageDraw, left: int, pitch: int, frames: int) -> None:
+    for frame, name in enumerate(frame_names(frames)):
+        text(draw, (left + (frame + 0.5) * pitch, HEAD - 6), name, INK, 12, anchor="ms")
+
+
+def _legend(image: Image.Image, scale: float) -> None:
+    left, width = MARGIN + LABEL, 120
+    top = image.height - FOOT + 10
+    bar = diverging(np.broadcast_to(np.linspace(-1, 1, width, dtype=np.float32), (10, width)), 1)
+    image.paste(Image.fromarray(bar), (left, top))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((left - 1, top - 1, left + width, top + 10), outline=GAP)
+    for at, value in ((0.0, -scale), (0.5, 0.0), (1.0, scale)):
+        words = f"{value:+.2g}" if value else "0"
+        text(draw, (left + at * width, top + 14), words, INK, 11, anchor="ma")

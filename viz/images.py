@@ -1,0 +1,150 @@
+"""Arrays as pictures: colours, enlargement, grids, labels, PNG.
+
+A picture is a uint8 array (height, width, 3), as in the rest of the field. The diverging colours
+are ColorBrewer's RdBu (https://colorbrewer2.org), the sequential ones Matplotlib's inferno.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+Colour = tuple[int, int, int]
+
+# from the most negative to the most positive value: blue, white, red
+_DIVERGING = ("053061", "2166ac", "4393c3", "92c5de", "d1e5f0", "ffffff") + (
+    "fddbc7",
+    "f4a582",
+    "d6604d",
+    "b2182b",
+    "67001f",
+)
+# from nothing to most: black, violet, orange, light yellow
+_SEQUENTIAL = ("000004", "1b0c41", "4a0c6b", "781c6d", "a52c60") + (
+    "cf4446",
+    "ed6925",
+    "fb9b06",
+    "f7d13d",
+    "fcffa4",
+)
+
+
+def diverging(values: Float[np.ndarray, "*shape"], scale: float) -> UInt8[np.ndarray, "*shape 3"]:
+    """Colours around zero: -scale is dark blue, 0 white, +scale dark red; beyond is cut off."""
+    unit = np.clip(np.asarray(values, np.float32) / (scale or 1.0), -1, 1)
+    return _palette(_DIVERGING)[np.rint((unit + 1) * 127.5).astype(np.uint8)]
+
+
+def sequential(values: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 3"]:
+    """Colours of 0..1, from black through red to light yellow; beyond is cut off."""
+    unit = np.clip(np.asarray(values, np.float32), 0, 1)
+    return _palette(_SEQUENTIAL)[np.rint(unit * 255).astype(np.uint8)]
+
+
+def in_grey(values: UInt8[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 3"]:
+    """The same picture with three equal channels."""
+    return np.repeat(values[..., None], 3, axis=-1)
+
+
+def enlarge(
+    picture: UInt8[np.ndarray, "*batch height width 3"], factor: int
+) -> UInt8[np.ndarray, "*batch taller wider 3"]:
+    """Every pixel as factor x factor pixels."""
+    return picture.repeat(factor, axis=-3).repeat(factor, axis=-2)
+
+
+def resized(
+    values: Float[np.ndarray, "height width"], height: int, width: int
+) -> Float[np.ndarray, "{height} {width}"]:
+    """A map of numbers at another size, by bilinear interpolation."""
+    image = Image.fromarray(np.ascontiguousarray(values, np.float32))
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def grid(
+    tiles: UInt8[np.ndarray, "tiles height width 3"],
+    columns: int,
+    gap: int = 1,
+    background: Colour = (255, 255, 255),
+) -> UInt8[np.ndarray, "rows_high columns_wide 3"]:
+    """The tiles in reading order with gaps between; an incomplete last row is filled up."""
+    count, height, width, _ = tiles.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    picture = np.empty((rows * (height + gap), columns * (width + gap), 3), np.uint8)
+    picture[:] = background
+    for index, tile in enumerate(tiles):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        picture[top : top + height, left : left + width] = tile
+    return picture[: rows * (height + gap) - gap, : columns * (width + gap) - gap]
+
+
+def text(
+    draw: ImageDraw.ImageDraw,
+    at: tuple[float, float],
+    words: str,
+    fill: Colour,
+    size: int = 13,
+    anchor: str = "la",
+) -> None:
+    """Writes on a picture, in the font that Pillow brings, so that every machine draws alike.
+
+    anchor: which point of the words stands at `at`, as Pillow has it: "la" is the upper left.
+    """
+    draw.text(at, words, fill=fill, font=_font(size), anchor=anchor)
+
+
+def png(picture: UInt8[np.ndarray, "height width 3"]) -> bytes:
+    """The picture as the bytes of a PNG file."""
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def save_png(picture: UInt8[np.ndarray, "height width 3"], path: str | Path) -> None:
+    """Writes a PNG file, whole or not at all."""
+    with written_whole(path) as beside:
+        beside.write_bytes(png(picture))
+
+
+def data_uri(content: bytes, kind: str = "image/png") -> str:
+    """The content as a URI that a page can hold in place of an address."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+@contextmanager
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """Yields a file beside `path` to write to; it becomes `path` only if nothing fails."""
+    path = Path(path)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    beside = Path(name)
+    try:
+        yield beside
+        beside.chmod(0o644)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@cache
+def _palette(anchors: tuple[str, ...]) -> UInt8[np.ndarray, "256 3"]:
+    colours = np.array([list(bytes.fromhex(anchor)) for anchor in anchors], float)
+    at = np.linspace(0, len(colours) - 1, 256)
+    channels = [np.interp(at, range(len(colours)), channel) for channel in colours.T]
+    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -1,0 +1,33 @@
+"""The command line's entry: errors become one line, and nothing heavy is imported early."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Runs `atari-zoo`; a user's mistake prints one line and exits with 2."""
+    # torch's idle threads would spin on the cores that the emulator needs; OpenMP reads this
+    # when torch is first imported
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from atari_zoo.cli import app
+
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        print(f"atari-zoo: {_line(error)}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("atari-zoo: stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    main()

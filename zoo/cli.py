@@ -1,0 +1,288 @@
+"""`atari-zoo`: each verb is a few lines over the library."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    name="atari-zoo",
+    help="Load any Atari agent, play it in the real emulator, and look inside it.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Model = Annotated[
+    str, typer.Argument(help="A name, such as a2c/Pong/1, or the path of a model's file.")
+]
+Game = Annotated[str | None, typer.Option(help="A game, in any spelling.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
+
+
+def examples(*lines: str) -> str:
+    """An epilog of `--help`."""
+    return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  $ {line}" for line in lines)
+
+
+@app.command("list", epilog=examples("atari-zoo list", "atari-zoo list --game Pong --json"))
+def list_(
+    game: Game = None,
+    algorithm: Annotated[str | None, typer.Option(help="An algorithm, such as a2c.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The models there are."""
+    from atari_zoo.catalog import list_models
+
+    cards = list_models(game, algorithm)
+    if as_json:
+        print(json.dumps([json.loads(card.to_json()) | {"name": card.name} for card in cards]))
+        return
+    table = Table("model", "frames trained", "score", "preprocessing")
+    for card in cards:
+        score = card.scores.get("mean")
+        table.add_row(
+            card.name,
+            f"{card.frames:,}" if card.frames else "",
+            "" if score is None else f"{score:.1f}",
+            card.preprocessing.name,
+        )
+    Console().print(table)
+
+
+@app.command(epilog=examples("atari-zoo info a2c/Pong/1", "atari-zoo info agent.onnx --json"))
+def info(model: Model, as_json: Json = False) -> None:
+    """What is known of a model: its card and its layers."""
+    import atari_zoo as zoo
+
+    network = zoo.load(model)
+    facts = json.loads(network.card.to_json()) | {"name": network.card.name}
+    facts["parameters"] = sum(p.numel() for p in network.parameters())
+    facts["layers"] = list(network.layers)
+    if as_json:
+        print(json.dumps(facts))
+        return
+    table = Table(show_header=False)
+    for name in sorted(facts):
+        if facts[name] not in ("", [], {}, 0):
+            table.add_row(name, _readable(facts[name]))
+    Console().print(table)
+
+
+@app.command(
+    epilog=examples(
+        "atari-zoo convert policy.safetensors --algorithm ppo --game Breakout -o ppo.onnx",
+        "atari-zoo convert agent.pth --algorithm dqn --game Pong --preprocessing dopamine",
+    )
+)
+def convert(
+    source: Annotated[Path, typer.Argument(help="A model's file: .safetensors, .pt, .pth, .onnx.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Where to; the source's name if not given.")
+    ] = None,
+    algorithm: Annotated[str | None, typer.Option(help="What trained it, such as a2c.")] = None,
+    game: Game = None,
+    run: Annotated[str, typer.Option(help="Which run of it.")] = "1",
+    preprocessing: Annotated[
+        str | None, typer.Option(help="vector, deepmind, dopamine or modern.")
+    ] = None,
+    action: Annotated[
+        str | None, typer.Option(help="argmax, sample or epsilon-greedy.")
+    ] = None,
+    float16: Annotated[bool, typer.Option(help="Store the weights in half the bytes.")] = False,
+) -> None:
+    """A model's file to ONNX, its card inside."""
+    from atari_zoo.converters import save_onnx
+    from atari_zoo.models import convert as convert_model
+
+    given = {"algorithm": algorithm, "game": game, "preprocessing": preprocessing}
+    model, card = convert_model(source, float16=float16, action_rule=action, run=run, **given)
+    output = output or source.with_suffix(".onnx")
+    save_onnx(model, output)
+    print(f"{output}: {card.name}, {output.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command(epilog=examples("atari-zoo verify agent.onnx", "atari-zoo verify a2c/Pong/1 --json"))
+def verify(
+    model: Model,
+    tolerance: Annotated[float, typer.Option(help="The largest difference allowed.")] = 1e-4,
+    seed: Annotated[int, typer.Option(help="Of the random observations.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """onnxruntime against torch, at every named layer, on random and on real observations."""
+    from atari_zoo.models import verify_model
+
+    rows = verify_model(model, seed)
+    worst = max(row["difference"] for row in rows)
+    if as_json:
+        print(json.dumps({"model": model, "difference": worst, "layers": rows}))
+    else:
+        table = Table("layer", "shape", "largest value", "largest difference")
+        for row in rows:
+            shape = "x".join(map(str, row["shape"]))
+            table.add_row(
+                row["layer"], shape, f"{row['magnitude']:.3g}", f"{row['difference']:.1e}"
+            )
+        Console().print(table)
+        print(f"largest difference {worst:.1e}, {'within' if worst <= tolerance else 'OVER'} {tolerance:.0e}")
+    if not worst <= tolerance:
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog=examples(
+        "atari-zoo play a2c/Pong/1",
+        "atari-zoo play agent.onnx --episodes 10 --seed 0 --envs 8 --json",
+        "atari-zoo play agent.onnx --action argmax",
+    )
+)
+def play(
+    model: Model,
+    episodes: Annotated[int, typer.Option(help="Whole episodes to play.")] = 10,
+    seed: Annotated[int, typer.Option(help="The same seed plays the same games.")] = 0,
+    envs: Annotated[int, typer.Option(help="Copies of the game at once.")] = 8,
+    game: Game = None,
+    action: Annotated[
+        str | None, typer.Option(help="argmax, sample or epsilon-greedy; the card's if not given.")
+    ] = None,
+    preprocessing: Annotated[
+        str | None, typer.Option(help="vector, deepmind, dopamine or modern; else the card's.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Plays whole episodes, and says how well."""
+    import atari_zoo as zoo
+    from atari_zoo.models import preprocessing_named
+
+    network = zoo.load(model, device)
+    variant = preprocessing_named(preprocessing) if preprocessing else None
+    with progress_bar("playing", "episodes") as update:
+        played = zoo.rollout(
+            network,
+            episodes=episodes,
+            envs=envs,
+            seed=seed,
+            game=game,
+            action=action,
+            preprocessing=variant,
+            progress=update,
+        )
+    result = played.summary() | {"model": model}
+    if as_json:
+        print(json.dumps(result))
+        return
+    of = zoo.game(played.game)
+    print(
+        f"{model} in {played.game}: {result['mean']:.1f} ± {result['std']:.1f} "
+        f"over {result['episodes']} episodes, {result['steps_per_second']:.0f} steps/s"
+    )
+    if of.human is not None:
+        print(f"random play scores {of.random:g}, a person {of.human:g}")
+
+
+@app.command(
+    epilog=examples("atari-zoo tour", "atari-zoo tour agent.onnx -o agent.html --no-open")
+)
+def tour(
+    model: Annotated[
+        str, typer.Argument(help="A name or a file; the package's own agent if not given.")
+    ] = "a2c/Pong/1",
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page to write.")] = Path(
+        "atari-zoo-tour.html"
+    ),
+    seed: Annotated[int, typer.Option(help="The same seed shows the same games.")] = 0,
+    show: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open it where there is a screen.")
+    ] = True,
+) -> None:
+    """Plays an agent, looks inside it, and writes one page that shows what was found."""
+    from atari_zoo.viz.tour import tour as make_tour
+
+    with progress_bar("touring", "steps") as update:
+        make_tour(model, output, seed=seed, progress=update)
+    print(f"{output.resolve()}")
+    if show and sys.stdout.isatty():
+        typer.launch(str(output.resolve()))
+
+
+@app.command(
+    epilog=examples(
+        "atari-zoo train a2c Pong --frames 14000000 --output runs/a2c-Pong-1",
+        "atari-zoo train a2c Seaquest --envs 32 --workers 4",
+    )
+)
+def train(
+    algorithm: Annotated[str, typer.Argument(help="a2c")],
+    game: Annotated[str, typer.Argument(help="A game, in any spelling.")],
+    frames: Annotated[int, typer.Option(help="Emulator frames in all.")] = 40_000_000,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The run's folder; resumed if it is there.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, games and actions.")] = 1,
+    envs: Annotated[int, typer.Option(help="Copies of the game.")] = 16,
+    workers: Annotated[int, typer.Option(help="Threads that share them, on a CPU.")] = 1,
+    learning_rate: Annotated[float, typer.Option(help="Falls to 0 over the frames.")] = 7e-4,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Trains an agent; a run that was stopped goes on where it was saved."""
+    if algorithm != "a2c":
+        raise ValueError(f"no trainer for '{algorithm}'; there is a2c")
+    from atari_zoo.games import game as find_game
+    from atari_zoo.training.on_policy import A2C, A2CConfig
+
+    of = find_game(game)
+    config = A2CConfig(
+        of.rom, frames, seed=seed, envs=envs, workers=workers, learning_rate=learning_rate
+    )
+    folder = output or Path("runs") / f"{algorithm}-{of.name}-{seed}"
+    with progress_bar("training", "frames") as update:
+        A2C(
+            folder,
+            config,
+            accelerator=device,
+            progress=lambda done, score: update(done, frames, f"score {score:.1f}"),
+        ).train()
+    print(f"{folder}")
+
+
+@contextmanager
+def progress_bar(title: str, unit: str) -> Iterator[Callable[..., None]]:
+    """A bar with rate and time left, on a terminal only; yields update(done, total, text)."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total, text="": None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(title, total=None, text="")
+
+        def update(done: int, total: int, text: str = "") -> None:
+            progress.update(task, completed=done, total=total, text=text)
+
+        yield update
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
