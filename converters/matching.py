@@ -27,6 +27,8 @@ from atari_zoo.converters.symbols import Atom, Axis, Graph, Layer, Value
 # outputs that tell by their name that they choose the action
 PREFERRED = ("output", "q_values", "logits", "policy")
 NUMBERS = ("dense", "sum", "mean", "expectation")  # what an output can be the end of
+# what an exporter may put after them to choose an action or to show probabilities
+CHOICES = ("argmax", "softmax", "normalized")
 
 
 @dataclass
@@ -103,7 +105,8 @@ def match(outputs: list[tuple[str, Value]], graph: Graph) -> Match:
 def _main_output(outputs: list[tuple[str, Value]]) -> Value:
     candidates: dict[str, Value] = {}
     for name, value in outputs:
-        value = value.layer.args[0] if value.layer.op == "argmax" else value
+        while value.layer.op in CHOICES:
+            (value,) = value.layer.args
         if value.layer.op in NUMBERS and len(value.axes) == 2 and value.shape[1] > 1:
             candidates[name] = value
     for name in PREFERRED:

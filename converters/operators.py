@@ -221,6 +221,8 @@ def add(node: Node) -> Value:
     left, right = node.inputs
     sign = -1 if node.proto.op_type == "Sub" else 1
     if isinstance(left, Value) and isinstance(right, Value):
+        if right.layer.op == "logsumexp" and right.layer.args[0].layer is left.layer:
+            return node.layer("normalized", (left,), left.axes)
         axes = max(left, right, key=lambda v: v.shape).axes
         return node.layer("sum", (left, right), axes, signs=(1, sign))
     if isinstance(left, Value):
@@ -269,6 +271,16 @@ def softmax(node: Node) -> Value:
     if axis != len(value.axes) - 1:
         raise ConversionError("a softmax that is not over the last axis")
     return node.layer("softmax", (value,), value.axes, over=value.axes[-1])
+
+
+@operator("LogSoftmax")
+def log_softmax(node: Node) -> Value:
+    return node.layer("normalized", (node.value(),), node.value().axes)
+
+
+@operator("ReduceLogSumExp")
+def log_sum_exp(node: Node) -> Value:
+    return node.layer("logsumexp", (node.value(),), node.value().axes[:1])
 
 
 @operator("ArgMax")

@@ -92,22 +92,24 @@ def _evaluate(
         if not any(isinstance(x, Value) for x in inputs):
             constants = [x for x in inputs if not isinstance(x, Value)]
             return list(fold(proto, constants, opset) or [])
+        unclear = next((x for x in inputs if isinstance(x, Value) and x.layer.op == "opaque"), None)
+        if unclear is not None:  # the first reason met is what a refusal tells
+            return [unclear]
         if proto.op_type == "Shape":
             (value,) = (x for x in inputs if isinstance(x, Value))
             return [np.array(value.shape, np.int64)]
         if proto.op_type not in OPERATORS:
-            return [_opaque(label, inputs)]
+            return [_opaque(label)]
         return [OPERATORS[proto.op_type](Node(proto, inputs, static))]
     except ConversionError as error:
-        return [_opaque(f"{label}: {error}", inputs)]
+        return [_opaque(f"{label}: {error}")]
     except Exception as error:  # a malformed node breaks whatever reads it
         raise ConversionError(f"{label} is malformed: {error}") from error
 
 
-def _opaque(reason: str, inputs: list[Operand]) -> Value:
-    # an output may not need this node; the first reason met is what a refusal tells
-    first = next((v for v in inputs if isinstance(v, Value) and v.layer.op == "opaque"), None)
-    return first or Value(Layer("opaque", data={"reason": reason}), ())
+def _opaque(reason: str) -> Value:
+    # not yet an error: the output may not need this node
+    return Value(Layer("opaque", data={"reason": reason}), ())
 
 
 def _input(graph: onnx.GraphProto, constants: dict[str, Operand]) -> tuple[Layer, int | None]:

@@ -47,23 +47,23 @@ def ale_vector(rom: str, count: int, preprocessing: Preprocessing, **options) ->
     )
 
 
-# Breakout's games end of themselves in about 170 random steps, the others by the time limit
+# few copies in all this file: each takes 0.4 s to make and reset. Breakout's games end of
+# themselves in about 170 random steps, the others by the time limit
 @pytest.mark.parametrize(
     "rom, name, changes",
     [
         ("breakout", "vector", {}),
-        ("seaquest", "vector", SHORT),
         ("air_raid", "vector", SHORT),
         ("pong", "dopamine", SHORT),
     ],
 )
 def test_grey_frames_are_stacked_as_ale_stacks_them(rom, name, changes):
     preprocessing = dataclasses.replace(PREPROCESSINGS[name], **changes)
-    theirs = ale_vector(rom, 3, preprocessing, stack_num=4)
-    with closing(Environments(rom, 3, preprocessing, threads=1)) as ours, closing(theirs):
+    theirs = ale_vector(rom, 2, preprocessing, stack_num=4)
+    with closing(Environments(rom, 2, preprocessing, threads=1)) as ours, closing(theirs):
         np.testing.assert_array_equal(ours.reset(SEED).numpy(), theirs.reset(seed=SEED)[0])
         ended = 0
-        for actions in random_actions(3, 230, len(ours.screen.actions)):
+        for actions in random_actions(2, 230, len(ours.screen.actions)):
             step = ours.step(actions)
             observations, rewards, terminated, truncated, info = theirs.step(actions)
             np.testing.assert_array_equal(step.observations.numpy(), observations)
@@ -111,8 +111,7 @@ class PlainLoop:
 @pytest.mark.parametrize(
     "rom, height, changes",
     [
-        ("breakout", 210, {}),
-        ("breakout", 210, {"stack_start": "copies", "max_frames": 400}),
+        ("breakout", 210, {"stack_start": "copies"}),
         ("air_raid", 250, SHORT),
     ],
 )
@@ -146,7 +145,7 @@ def bare_emulator(rom: str) -> ALEInterface:
     return emulator
 
 
-@pytest.mark.parametrize("rom", ["breakout", "seaquest", "air_raid"])
+@pytest.mark.parametrize("rom", ["seaquest", "air_raid"])
 @pytest.mark.parametrize("max_pool", ["grey", "rgb"])
 def test_the_newest_frame_is_the_maximum_of_two_screens(rom, max_pool):
     """Against the emulator itself: four frames an action, the larger of the last two."""
@@ -170,7 +169,7 @@ def test_the_newest_frame_is_the_maximum_of_two_screens(rom, max_pool):
             np.testing.assert_array_equal(ours.frames()[0], colour)
 
 
-@pytest.mark.parametrize("name", ["vector", "dopamine", "deepmind"])
+@pytest.mark.parametrize("name", ["vector", "dopamine"])
 def test_colour_screens_belong_to_the_observations(name):
     """With no-ops, sticky actions and episodes' ends: the twins play what the emulators play.
 
@@ -190,18 +189,16 @@ def test_colour_screens_belong_to_the_observations(name):
     assert ended >= 2
 
 
-def test_a_seed_gives_each_copy_its_own_games():
-    with closing(Environments("breakout", 3, Preprocessing(), threads=1)) as games:
-        first = [games.reset(SEED), *(games.step(np.full(3, 2)).observations for _ in range(30))]
-        again = [games.reset(SEED), *(games.step(np.full(3, 2)).observations for _ in range(30))]
-        other = [
-            games.reset(SEED + 1),
-            *(games.step(np.full(3, 2)).observations for _ in range(30)),
-        ]
-    first, again, other = torch.stack(first), torch.stack(again), torch.stack(other)
+def test_copy_i_is_seeded_with_seed_plus_i():
+    right = np.full(2, 2)
+    with closing(Environments("breakout", 2, PREPROCESSINGS["dopamine"], threads=1)) as games:
+        first, again, next_ = (
+            torch.stack([games.reset(seed), *(games.step(right)[0] for _ in range(40))])
+            for seed in (SEED, SEED, SEED + 1)
+        )
     assert first.equal(again)
-    assert first[:, 1:].equal(other[:, :-1])  # copy i is seeded with seed + i
-    assert not first[:, 0].equal(first[:, 1]) or not first[:, 1].equal(first[:, 2])
+    assert first[:, 1].equal(next_[:, 0])
+    assert not first[:, 0].equal(first[:, 1])
 
 
 @pytest.mark.parametrize("name", ["deepmind", "vector"])
@@ -237,12 +234,12 @@ def test_games_without_fire_are_not_made_to_press_it():
 @pytest.mark.parametrize("start", ["zeros", "copies"])
 def test_what_stands_before_the_first_frame(start, max_pool):
     preprocessing = Preprocessing(stack_start=start, max_pool=max_pool, max_frames=200)
-    with closing(Environments("pong", 2, preprocessing, threads=1)) as games:
+    with closing(Environments("pong", 1, preprocessing, threads=1)) as games:
         firsts = list(games.reset(SEED))
-        for actions in random_actions(2, 120, 6):
+        for actions in random_actions(1, 120, 6):
             step = games.step(actions)
             firsts += step.observations[torch.from_numpy(step.terminated | step.truncated)]
-    assert len(firsts) >= 6
+    assert len(firsts) >= 3
     for stack in firsts:
         assert stack[-1].any()
         expected = stack[-1] if start == "copies" else torch.zeros_like(stack[-1])
@@ -252,16 +249,16 @@ def test_what_stands_before_the_first_frame(start, max_pool):
 @pytest.mark.parametrize("max_pool", ["grey", "rgb"])
 def test_later_steps_leave_what_was_given_alone(max_pool):
     preprocessing = Preprocessing(max_pool=max_pool, max_frames=200)
-    with closing(Environments("pong", 2, preprocessing, colour=True, threads=1)) as games:
-        given = [(games.reset(SEED), games.frames())]
-        then = [tuple(map(np.array, given[0]))]
-        for actions in random_actions(2, 60, 6):
-            step = games.step(actions)
-            given.append((*step, games.frames()))
-            then.append(tuple(map(np.array, given[-1])))
+    with closing(Environments("pong", 1, preprocessing, colour=True, threads=1)) as games:
+        given = [(games.reset(SEED).numpy(), games.frames())]
+        then = [tuple(value.copy() for value in given[0])]
+        for actions in random_actions(1, 60, 6):
+            observations, *rest = games.step(actions)
+            given.append((observations.numpy(), *rest, games.frames()))
+            then.append(tuple(value.copy() for value in given[-1]))
     for now, before in zip(given, then, strict=True):
         for one, other in zip(now, before, strict=True):
-            np.testing.assert_array_equal(np.asarray(one), other)
+            np.testing.assert_array_equal(one, other)
 
 
 def test_colour_must_be_asked_for():
