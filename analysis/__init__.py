@@ -1,0 +1,1 @@
+"""Numbers: what filters, layers and recorded play tell."""

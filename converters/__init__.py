@@ -1,6 +1,6 @@
 """Any agent's file becomes ONNX, and ONNX becomes one readable torch module.
 
-    source file --to_onnx--> ONNX --to_torch--> MnihNetwork
+source file --to_onnx--> ONNX --to_torch--> MnihNetwork
 """
 
 from importlib import import_module
@@ -27,7 +27,7 @@ _WHERE = {
     "to_torch": "convert",
     "verify": "verification",
 }
-__all__ = list(_WHERE)  # noqa: PLE0605
+__all__ = list(_WHERE)
 
 
 def __getattr__(name: str) -> Any:

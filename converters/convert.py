@@ -9,12 +9,12 @@ from pathlib import Path
 import onnx
 from torch import Tensor
 
-from atari_zoo.converters import torch_files  # noqa: F401  (its readers register themselves)
+from atari_zoo.converters import torch_files
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.foreign import ForeignNetwork
-from atari_zoo.converters.heads import PolicyHead, QHead
+from atari_zoo.converters.heads import Head, PolicyHead, QHead
 from atari_zoo.converters.interchange import load_onnx, network_to_onnx, read_card, write_card
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.recognise import recognise
@@ -90,7 +90,7 @@ def _foreign(model: onnx.ModelProto, card: ModelCard, why: ConversionError) -> F
         raise ConversionError(f"{why}; and {error}") from error
 
 
-def _as_q_values(head):  # type: ignore[no-untyped-def]
+def _as_q_values(head: Head) -> Head:
     if not isinstance(head, PolicyHead):
         return head
     values = QHead(head.features, head.actions)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
 
-
 OLDER_OPSET = 17
 
 

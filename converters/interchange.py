@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import suppress
 from functools import singledispatch
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -95,11 +95,10 @@ def save_onnx(model: onnx.ModelProto, path: str | Path) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(model.SerializeToString())
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
+        Path(beside).chmod(0o644)
+        Path(beside).replace(path)
     except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(beside)
+        Path(beside).unlink(missing_ok=True)
         raise
 
 
@@ -146,7 +145,7 @@ class _GraphWriter:
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
 
-    def add(self, op: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
 
@@ -181,7 +180,7 @@ class _GraphWriter:
         return self.add("Gemm", [value, *weights], output, transB=1)
 
 
-def _float(name: str, shape: list[object] | None) -> onnx.ValueInfoProto:
+def _float(name: str, shape: list[str | int] | None) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
@@ -189,7 +188,7 @@ def _convolution(graph: _GraphWriter, name: str, trunk: nn.Module, value: str) -
     layer = trunk.get_submodule(name)
     assert isinstance(layer, Convolution)
     conv = layer.get_submodule("conv")
-    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(conv, nn.Conv2d) and conv.bias is not None
     left, right, top, bottom = layer.shape.padding
     before = graph.add(
         "Conv",

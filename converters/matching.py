@@ -27,6 +27,8 @@ from atari_zoo.converters.symbols import Atom, Axis, Graph, Layer, Value
 # outputs that tell by their name that they choose the action
 PREFERRED = ("output", "q_values", "logits", "policy")
 NUMBERS = ("dense", "sum", "mean", "expectation")  # what an output can be the end of
+# layers of the graph, the modules that take their weights, and the order of their units
+Weights = list[tuple[Layer, nn.Module, tuple[Atom, ...]]]
 # what an exporter may put after them to choose an action or to show probabilities
 CHOICES = ("argmax", "softmax", "normalized")
 
@@ -75,7 +77,7 @@ class _Head:
     head: Head
     features: Value
     layers: dict[str, Place]
-    weights: list[tuple[Layer, nn.Module, tuple[Atom, ...]]]
+    weights: Weights
 
 
 def match(outputs: list[tuple[str, Value]], graph: Graph) -> Match:
@@ -137,9 +139,7 @@ def _ancestors(layer: Layer) -> list[Layer]:
 
 def _shape(layer: Layer) -> ConvShape:
     weight = layer.data["weight"]
-    return ConvShape(
-        len(weight), weight.shape[2:], layer.data["strides"], layer.data["padding"]
-    )
+    return ConvShape(len(weight), weight.shape[2:], layer.data["strides"], layer.data["padding"])
 
 
 def _match_head(main: Value, graph: Graph) -> _Head:
@@ -170,11 +170,13 @@ def _linear(main: Value, graph: Graph) -> _Head:
         return _Head(head, features, {"output": Place.of(main)}, [(layer, head.output, ())])
     critic = critics[-1]  # with its bias added
     actor_critic = ActorCriticHead(width, actions)
+    weights: Weights
+    weights = [(layer, actor_critic.output, ()), (critic, actor_critic.value, ())]
     return _Head(
         actor_critic,
         features,
         {"value": Place(critic.tensor, critic.axes), "output": Place.of(main)},
-        [(layer, actor_critic.output, ()), (critic, actor_critic.value, ())],
+        weights,
     )
 
 
@@ -207,6 +209,7 @@ def _implicit_quantile(main: Value, values: Value, graph: Graph) -> _Head:
         "output": Place.of(main),
     }
     modules = head.fc.get_submodule("linear"), head.quantiles.get_submodule("0")
+    weights: Weights
     weights = [(dense, modules[0], ()), (layer, modules[1], ())]
     return _Head(head, embedded.args[0], named, weights)
 
@@ -282,9 +285,7 @@ class _Streams:
     dense: tuple[Layer, ...]
     layers: dict[str, Place]
 
-    def weights(
-        self, *modules: Dense | None
-    ) -> list[tuple[Layer, nn.Module, tuple[Atom, ...]]]:
+    def weights(self, *modules: Dense | None) -> Weights:
         return [
             (layer, module.get_submodule("linear"), ())
             for layer, module in zip(self.dense, modules, strict=False)

@@ -1,4 +1,4 @@
-"""The network of Mnih et al. (2015, https://doi.org/10.1038/nature14236), with every head the zoo knows.
+"""The network of Mnih et al. (2015, https://doi.org/10.1038/nature14236), with any head.
 
 One trunk (three convolutions and a dense layer), one head. Widths, paddings and heads are
 arguments: a converter reads them from the file it converts.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
+import onnx.inliner
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.folding import fold, initializers

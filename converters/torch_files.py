@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,9 @@ NAMINGS = (
 @reader(
     "safetensors",
     "safetensors state dict",
-    lambda start: len(start) > 8 and int.from_bytes(start[:8], "little") < 1 << 26
-    and start[8:9] == b"{",
+    lambda start: (
+        len(start) > 8 and int.from_bytes(start[:8], "little") < 1 << 26 and start[8:9] == b"{"
+    ),
 )
 def read_safetensors(path: Path) -> MnihNetwork:
     """A `.safetensors` file of a policy's weights."""
@@ -83,7 +84,9 @@ def read_safetensors(path: Path) -> MnihNetwork:
     try:
         return network_from_state_dict(load_file(path))
     except (SafetensorError, ValueError, OSError) as error:
-        raise ConversionError(f"{path}: {_reason(error, 'not a whole safetensors file')}") from error
+        raise ConversionError(
+            f"{path}: {_reason(error, 'not a whole safetensors file')}"
+        ) from error
 
 
 @reader(
@@ -222,7 +225,7 @@ def _check(layer: str, weights: Mapping[str, Tensor]) -> None:
             raise ConversionError(f"'{layer}.{part}' has values that are not finite numbers")
 
 
-def _state_dicts(content: Any, place: str):  # type: ignore[no-untyped-def]
+def _state_dicts(content: Any, place: str) -> Iterator[tuple[str, dict[str, Tensor]]]:
     if not isinstance(content, Mapping):
         return
     if content and all(isinstance(v, Tensor) for v in content.values()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -84,11 +85,13 @@ def _through_onnxruntime(
 
     session = onnxruntime.InferenceSession(
         _showing(model, [place.tensor for place in found.layers.values()]).SerializeToString(),
-        _quiet(onnxruntime),
+        _quiet(),
         providers=["CPUExecutionProvider"],
     )
     tensors = [place.tensor for place in found.layers.values()]
-    batches = np.array_split(observations, len(observations) // (found.input.batch or len(observations)))
+    batches = np.array_split(
+        observations, len(observations) // (found.input.batch or len(observations))
+    )
     runs = []
     for batch in batches:
         feed = found.input.feed(batch.astype(np.float32) / 255)
@@ -111,7 +114,9 @@ def _showing(model: onnx.ModelProto, tensors: list[str]) -> onnx.ModelProto:
     return shown
 
 
-def _quiet(onnxruntime):  # type: ignore[no-untyped-def]
+def _quiet() -> Any:
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     return options

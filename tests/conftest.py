@@ -8,8 +8,11 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-# before anything of the package is imported: what is imported earlier goes unchecked
-install_import_hook("atari_zoo", "beartype.beartype")
+# before anything of the package is imported: what is imported earlier goes unchecked. PEP 484's
+# tower lets an int pass for a float
+install_import_hook(
+    "atari_zoo", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)
 
 from atari_zoo.converters.cards import ModelCard  # noqa: E402
 from atari_zoo.converters.heads import ActorCriticHead  # noqa: E402

@@ -1,6 +1,6 @@
 """Writes zoo/data/games.json anew from the installed emulator; the scores are kept.
 
-    python tests/make_games.py
+python tests/make_games.py
 """
 
 from __future__ import annotations

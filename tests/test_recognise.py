@@ -137,7 +137,7 @@ def test_same_padding_is_read_in_all_its_spellings() -> None:
     model, seen = network("q", same=True), observations()
     expected = model(seen)
     automatic, padded = to_onnx(model), to_onnx(model)
-    for index, conv in enumerate(n for n in automatic.graph.node if n.op_type == "Conv"):
+    for conv in [n for n in automatic.graph.node if n.op_type == "Conv"]:
         del conv.attribute[[a.name for a in conv.attribute].index("pads")]
         conv.attribute.append(helper.make_attribute("auto_pad", "SAME_UPPER"))
     for conv in [n for n in padded.graph.node if n.op_type == "Conv"]:

@@ -25,9 +25,11 @@ Weights = OrderedDict[str, Tensor]
 def nature(last: int = 64, same: bool = False, frames: int = 4) -> list[nn.Module]:
     """Conv, ReLU, conv, ReLU, conv, ReLU, flatten, dense, ReLU, as everybody writes it."""
     torch.manual_seed(3)
-    pads: list[nn.Module] = [
-        nn.ZeroPad2d(p) for p in ((2, 2, 2, 2), (1, 2, 1, 2), (1, 1, 1, 1))
-    ] if same else [nn.Identity()] * 3
+    pads: list[nn.Module] = (
+        [nn.ZeroPad2d(p) for p in ((2, 2, 2, 2), (1, 2, 1, 2), (1, 1, 1, 1))]
+        if same
+        else [nn.Identity()] * 3
+    )
     size = 11 if same else 7
     return [
         nn.Sequential(pads[0], nn.Conv2d(frames, 32, 8, 4)),
@@ -117,9 +119,7 @@ def test_stable_baselines3() -> None:
         values = layer_values(network_from_state_dict(actor.state_dict()), seen)
         logits = actor.get_distribution(seen).distribution.logits
         # SB3 hands out logits less their logsumexp
-        torch.testing.assert_close(
-            values["output"].log_softmax(1), logits, atol=1e-5, rtol=1e-5
-        )
+        torch.testing.assert_close(values["output"].log_softmax(1), logits, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(
             values["value"], actor.predict_values(seen), atol=1e-5, rtol=1e-5
         )

@@ -121,15 +121,16 @@ class Actors:
         for _ in range(self.config.unroll):
             logits = network(self.observations)
             noise = torch.empty_like(logits).exponential_(generator=self.generator)
-            actions = (logits.softmax(-1) / noise).argmax(-1)  # a sample of the softmax
-            step = self.environments.step(actions.cpu().numpy())
-            over = step.terminated | step.truncated
-            self._score(step.rewards, over)
-            rewards = np.sign(step.rewards) if self.config.clip_rewards else step.rewards
-            tensors = map(torch.from_numpy, (rewards, over))
-            steps.append((self.observations, actions, *(t.to(actions.device) for t in tensors)))
+            chosen = (logits.softmax(-1) / noise).argmax(-1)  # a sample of the softmax
+            step = self.environments.step(chosen.cpu().numpy())
+            ended = step.terminated | step.truncated
+            self._score(step.rewards, ended)
+            gained = np.sign(step.rewards) if self.config.clip_rewards else step.rewards
+            tensors = map(torch.from_numpy, (gained, ended))
+            steps.append((self.observations, chosen, *(t.to(chosen.device) for t in tensors)))
             self.observations = step.observations
-        return Unroll(*map(torch.stack, zip(*steps, strict=True)), last=self.observations)
+        observations, actions, rewards, over = map(torch.stack, zip(*steps, strict=True))
+        return Unroll(observations, actions, rewards, over, self.observations)
 
     def _score(self, rewards: np.ndarray, over: np.ndarray) -> None:
         self.scores += rewards
@@ -167,7 +168,8 @@ class A2C:
         ]
         network = actor_critic(len(self.actors[0].environments.screen.actions))
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network: MnihNetwork = self.fabric.to_device(network)
+        self.network = network
+        self.fabric.to_device(network)
         self.parameters = list(network.parameters())
         self.optimizer = torch.optim.RMSprop(
             self.parameters, config.learning_rate, alpha=config.decay, eps=config.epsilon
@@ -273,7 +275,7 @@ def actor_critic(actions: int) -> MnihNetwork:
         if isinstance(module, nn.Conv2d | nn.Linear):
             gain = {id(head.output): 0.01, id(head.value): 1.0}.get(id(module), 2**0.5)
             nn.init.orthogonal_(module.weight, gain)
-            nn.init.zeros_(module.bias)
+            nn.init.constant_(module.get_parameter("bias"), 0)
     return network
 
 

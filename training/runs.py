@@ -1,9 +1,9 @@
 """A training run's folder: its configuration, its log, its checkpoints.
 
-    run/config.json          the hyper-parameters
-    run/log.jsonl            one JSON object a line: frames, seconds, score, entropy, losses
-    run/latest.pt            everything needed to go on
-    run/checkpoints/N.safetensors    the network's weights after N emulator frames
+run/config.json          the hyper-parameters
+run/log.jsonl            one JSON object a line: frames, seconds, score, entropy, losses
+run/latest.pt            everything needed to go on
+run/checkpoints/N.safetensors    the network's weights after N emulator frames
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ class RunFolder:
             file.write(json.dumps(row) + "\n")
 
     def rows(self) -> list[dict[str, Any]]:
-        """The log so far."""
+        """The log so far; a last line that the machine did not live to end is passed over."""
         file = self.path / "log.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        lines = file.read_text().split("\n")[:-1] if file.exists() else []
+        return [json.loads(line) for line in lines]
 
     def save(self, frames: int, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Archives the weights, and replaces the state that a resumed run begins from."""

@@ -1,0 +1,1 @@
+"""Pictures: filters, movies, attributions, pages."""

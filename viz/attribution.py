@@ -73,8 +73,7 @@ def overlay(
     height, width = frame.shape[:2]
     strength = resized(np.abs(values).sum(axis=0), height, width)
     strength = np.clip(strength / _scale(strength), 0, 1)
-    grey = frame @ np.array([0.299, 0.587, 0.114])
-    dim = (0.35 * grey + 24)[..., None]
+    dim = 0.35 * frame + 20
     # weak attributions are noise spread over the whole screen: let them fade
     alpha = np.clip(strength * 1.6, 0, 1)[..., None]
     mixed = (1 - alpha) * dim + alpha * sequential(0.35 + 0.65 * strength)
@@ -92,12 +91,12 @@ def frame_strip(
     """
     scale = _scale(np.abs(values))
     strength = np.clip(np.abs(values) / scale * 1.6, 0, 1)[..., None]
-    dim = in_grey(observation) * 0.35 + 24
+    dim = in_grey(observation) * 0.45 + 24
     # the middle of the diverging colours is white; start from its coloured part instead
     signed = np.sign(values) * (0.5 + 0.25 * np.clip(np.abs(values) / scale, 0, 1))
     mixed = (1 - strength) * dim + strength * diverging(signed, 1.0)
     tiles = enlarge(np.rint(mixed).astype(np.uint8), factor)
-    return grid(tiles, columns=len(tiles), gap=2)
+    return grid(tiles, columns=len(tiles), gap=2, background=(128, 128, 128))
 
 
 def _scale(strength: np.ndarray) -> float:

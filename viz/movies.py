@@ -1,4 +1,4 @@
-"""Activation movies (Such et al., 2019, https://arxiv.org/abs/1812.07069, section 4.2), in H.264."""
+"""Activation movies (Such et al., 2019, https://arxiv.org/abs/1812.07069), in H.264."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ def _pictures(
     outputs, scores = recording.outputs[:, env], recording.scores[:, env]
     names = [name for name in MAPS if name in network.layers]
     ranges, shapes = _ranges(network, observations, names)
-    ranges["output"] = Range(outputs.min(), outputs.max())
+    ranges["output"] = Range(np.asarray(outputs.min()), np.asarray(outputs.max()))
     panel = Panel(
-        f"{network.card.name}   in {recording.game}",
+        network.card.name,
         find_game(recording.game).actions,
         recording.frames.shape[2:4],
         tuple(observations.shape[1:]),
@@ -105,7 +105,7 @@ def _pictures(
     )
     total = len(observations)
     for step, layers, value in _steps(network, observations, names):
-        value_words = "" if value is None else f"    value {value:.2f}"
+        value_words = "" if value is None else f"    value {value:z.2f}"
         yield panel.picture(
             Moment(
                 frame=recording.frames[step, env],
@@ -113,7 +113,7 @@ def _pictures(
                 layers=layers,
                 output=outputs[step],
                 action=int(recording.actions[step, env]),
-                status=(f"step {step}    score {scores[step]:g}{value_words}",),
+                status=f"step {step}    score {scores[step]:g}{value_words}",
             )
         )
         progress(step + 1, total)

@@ -52,7 +52,7 @@ class Moment:
     layers: Mapping[str, Float[np.ndarray, "channels *size"]]
     output: Float[np.ndarray, "actions"]
     action: int
-    status: Sequence[str]
+    status: str
 
 
 class Panel:
@@ -77,14 +77,15 @@ class Panel:
         self.left_width = max(320, screen[1] * ZOOM)
         self.right = MARGIN + self.left_width + 2 * MARGIN
         self.status_top = self.game[1] + screen[0] * ZOOM + 10
-        self.bars_top = self.status_top + 50
+        self.bars_top = self.status_top + 32
         self.tops: dict[str, int] = {}
         labels, bottom = {"observation": _observation_label(frames)}, MARGIN
         for name, shape in {"observation": frames, **shapes}.items():
             self.tops[name] = bottom + HEAD
             labels.setdefault(name, f"{name}   {' x '.join(map(str, shape))}")
             bottom = self.tops[name] + _height(name, shape) + 10
-        height = max(bottom, self.bars_top + len(actions) * ROW + 24) + 4
+        self.legend_top = bottom
+        height = max(bottom + HEAD, self.bars_top + len(actions) * ROW + 24) + 4
         width = self.right + WIDTH + MARGIN
         # 4:2:0 video halves the colour's size, so both sides are even
         self.background = self._drawn(title, labels, height + height % 2, width + width % 2)
@@ -99,8 +100,7 @@ class Panel:
             _paste(canvas, self._maps(name, values), self.right, self.tops[name])
         image = Image.fromarray(canvas)
         draw = ImageDraw.Draw(image)
-        for line, words in enumerate(moment.status):
-            text(draw, (MARGIN, self.status_top + line * 18), words, INK, 14)
+        text(draw, (MARGIN, self.status_top), moment.status, INK, 14)
         self._bars(draw, moment)
         return np.asarray(image)
 
@@ -124,7 +124,7 @@ class Panel:
             middle = top + ROW / 2
             ink = CHOSEN if chosen else FAINT
             text(draw, (left - 8, middle), self.actions[index], ink, 12, anchor="rm")
-            number = f"{moment.output[index]:.2f}"
+            number = f"{moment.output[index]:z.2f}"
             text(draw, (right + 54, middle), number, ink, 12, anchor="rm")
 
     def _drawn(
@@ -136,8 +136,10 @@ class Panel:
         for name, words in labels.items():
             text(draw, (self.right, self.tops[name] - 6), words, FAINT, 12, anchor="ls")
         low, high = (float(end) for end in (self.ranges["output"].low, self.ranges["output"].high))
+        key = "black to yellow: each channel's least to most in this movie; grey: it never changes"
+        text(draw, (self.right, self.legend_top), key, FAINT, 12)
         foot = self.bars_top + len(self.actions) * ROW + 4
-        scale = f"output, from {low:.2f} to {high:.2f}; the action taken is lit"
+        scale = f"output, from {low:z.2f} to {high:z.2f}; the action taken is lit"
         text(draw, (MARGIN, foot), scale, FAINT, 11)
         return np.asarray(image)
 

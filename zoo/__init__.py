@@ -1,10 +1,10 @@
 """The Atari Zoo: load any Atari agent, play it, record it, ask what its neurons mean.
 
-    import atari_zoo as zoo
+import atari_zoo as zoo
 
-    net = zoo.load("a2c/Pong/1")                  # or a path to any file a converter knows
-    rec = zoo.rollout(net, steps=500, envs=1, keep=["screens"])
-    acts = zoo.activations(net, rec.observations(), ["conv3", "fc"])
+net = zoo.load("a2c/Pong/1")                  # or a path to any file a converter knows
+rec = zoo.rollout(net, steps=500, envs=1, keep=["screens"])
+acts = zoo.activations(net, rec.observations(), ["conv3", "fc"])
 """
 
 from importlib import import_module
@@ -31,7 +31,7 @@ _WHERE = {
     "Recording": "recordings",
     "rollout": "rollouts",
 }
-__all__ = list(_WHERE)  # noqa: PLE0605
+__all__ = list(_WHERE)
 
 
 def __getattr__(name: str) -> Any:

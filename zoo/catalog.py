@@ -26,9 +26,7 @@ class Entry:
     path: Path
 
 
-def list_models(
-    game: str | None = None, algorithm: str | None = None
-) -> list[ModelCard]:
+def list_models(game: str | None = None, algorithm: str | None = None) -> list[ModelCard]:
     """Cards of the zoo's models, by name; only those of a game or an algorithm if given.
 
     Raises UnknownGame if there is no such game.

@@ -87,7 +87,8 @@ def info(model: Model, as_json: Json = False) -> None:
 def convert(
     source: Annotated[Path, typer.Argument(help="A model's file: .safetensors, .pt, .pth, .onnx.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Where to; the source's name if not given.")
+        Path | None,
+        typer.Option("-o", "--output", help="Where to; the source's name if not given."),
     ] = None,
     algorithm: Annotated[str | None, typer.Option(help="What trained it, such as a2c.")] = None,
     game: Game = None,
@@ -95,9 +96,7 @@ def convert(
     preprocessing: Annotated[
         str | None, typer.Option(help="vector, deepmind, dopamine or modern.")
     ] = None,
-    action: Annotated[
-        str | None, typer.Option(help="argmax, sample or epsilon-greedy.")
-    ] = None,
+    action: Annotated[str | None, typer.Option(help="argmax, sample or epsilon-greedy.")] = None,
     float16: Annotated[bool, typer.Option(help="Store the weights in half the bytes.")] = False,
 ) -> None:
     """A model's file to ONNX, its card inside."""
@@ -133,7 +132,8 @@ def verify(
                 row["layer"], shape, f"{row['magnitude']:.3g}", f"{row['difference']:.1e}"
             )
         Console().print(table)
-        print(f"largest difference {worst:.1e}, {'within' if worst <= tolerance else 'OVER'} {tolerance:.0e}")
+        verdict = "within" if worst <= tolerance else "OVER"
+        print(f"largest difference {worst:.1e}, {verdict} {tolerance:.0e}")
     if not worst <= tolerance:
         raise typer.Exit(1)
 
@@ -190,9 +190,7 @@ def play(
         print(f"random play scores {of.random:g}, a person {of.human:g}")
 
 
-@app.command(
-    epilog=examples("atari-zoo tour", "atari-zoo tour agent.onnx -o agent.html --no-open")
-)
+@app.command(epilog=examples("atari-zoo tour", "atari-zoo tour agent.onnx -o agent.html --no-open"))
 def tour(
     model: Annotated[
         str, typer.Argument(help="A name or a file; the package's own agent if not given.")
@@ -226,7 +224,8 @@ def train(
     game: Annotated[str, typer.Argument(help="A game, in any spelling.")],
     frames: Annotated[int, typer.Option(help="Emulator frames in all.")] = 40_000_000,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The run's folder; resumed if it is there.")
+        Path | None,
+        typer.Option("-o", "--output", help="The run's folder; resumed if it is there."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of weights, games and actions.")] = 1,
     envs: Annotated[int, typer.Option(help="Copies of the game.")] = 16,
@@ -262,8 +261,13 @@ def progress_bar(title: str, unit: str) -> Iterator[Callable[..., None]]:
     if not console.is_terminal:
         yield lambda done, total, text="": None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),

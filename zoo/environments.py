@@ -1,4 +1,4 @@
-"""Many copies of one game in ale-py's vectorised emulator, seen through an agent's preprocessing."""
+"""Many copies of one game in ale-py's vectorised emulator, seen as an agent sees them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from ale_py import Action, ALEInterface, LoggerMode, roms
+from ale_py import ALEInterface, LoggerMode, roms
 from ale_py.vector_env import AtariVectorEnv
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
@@ -43,9 +43,12 @@ def screen(rom: str) -> Screen:
     """Asks the emulator about the game whose ROM is called `rom`, such as "ms_pacman"."""
     ALEInterface.setLoggerMode(LoggerMode.Error)
     emulator = ALEInterface()
-    emulator.loadROM(roms.get_rom_path(rom))
+    path = roms.get_rom_path(rom)
+    if path is None:
+        raise ValueError(f"ale-py has no ROM '{rom}'")
+    emulator.loadROM(path)
     height, width = emulator.getScreenDims()
-    return Screen(height, width, tuple(Action(a).name for a in emulator.getMinimalActionSet()))
+    return Screen(height, width, tuple(a.name for a in emulator.getMinimalActionSet()))
 
 
 class Environments:
@@ -110,9 +113,7 @@ class Environments:
         if over.any():
             ended = torch.from_numpy(over).to(self.device)
             self._stack[ended] = self._first_stack(frames[ended])
-        return Step(
-            self._stack, rewards.astype(np.float32), terminated, truncated, lives, actions
-        )
+        return Step(self._stack, rewards.astype(np.float32), terminated, truncated, lives, actions)
 
     def frames(self) -> UInt8[np.ndarray, "envs height width 3"]:
         """The colour screens that the newest observations were made from.

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 
 class UnknownGame(ValueError):
@@ -78,7 +79,7 @@ def score_source() -> str:
 
 
 @cache
-def _table() -> dict:  # type: ignore[type-arg]
+def _table() -> dict[str, Any]:
     return json.loads(resources.files("atari_zoo").joinpath("data/games.json").read_text())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -26,7 +26,7 @@ def activations(
     >>> activations(net, observations, ["conv3", "fc"])["conv3"].shape
     torch.Size([32, 64, 7, 7])
     """
-    names = list(network.layers) if layers is None else list(layers)
+    names = list(network.layers) if layers is None else list(dict.fromkeys(layers))
     device = next(network.parameters()).device
     parts: dict[str, list[Tensor]] = {name: [] for name in names}
     with torch.inference_mode(), recorded(network, names) as values:
@@ -41,7 +41,8 @@ def activations(
 def recorded(network: Network, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """While it is open, every forward pass leaves the layers' values in the yielded dict."""
     values: dict[str, Tensor] = {}
-    hooks = [_layer(network, name).register_forward_hook(_keep(values, name)) for name in layers]
+    modules = {name: _layer(network, name) for name in layers}  # all there, or no hook is set
+    hooks = [m.register_forward_hook(_keep(values, name)) for name, m in modules.items()]
     try:
         yield values
     finally:
@@ -55,7 +56,7 @@ def _layer(network: Network, name: str) -> nn.Module:
     return network.layers[name]
 
 
-def _keep(values: dict[str, Tensor], name: str):  # type: ignore[no-untyped-def]
+def _keep(values: dict[str, Tensor], name: str) -> Callable[..., None]:
     def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         values[name] = output
 

@@ -78,6 +78,8 @@ class Chooser:
     """Turns outputs into actions; its randomness depends on the seed alone."""
 
     def __init__(self, rule: str, epsilon: float, seed: int, device: torch.device) -> None:
+        if not 0 <= epsilon <= 1:
+            raise ValueError(f"epsilon is {epsilon}; it must be from 0 to 1")
         self.rule, self.epsilon = rule, epsilon
         self.generator = torch.Generator(device).manual_seed(seed)
 
@@ -94,9 +96,7 @@ class Chooser:
     def _explore(self, actions: np.ndarray, outputs: Tensor) -> np.ndarray:
         count, choices = outputs.shape
         where = torch.rand(count, generator=self.generator, device=outputs.device)
-        random = torch.randint(
-            choices, (count,), generator=self.generator, device=outputs.device
-        )
+        random = torch.randint(choices, (count,), generator=self.generator, device=outputs.device)
         return np.where((where < self.epsilon).cpu().numpy(), random.cpu().numpy(), actions)
 
 
@@ -125,7 +125,7 @@ class _Play:
     def progress(self, steps: int | None) -> tuple[int, int]:
         if self.episodes is None:
             return len(self.steps), steps or 0
-        done = sum(min(len(e), q) for e, q in zip(self.ended, self.quota, strict=True))
+        done = sum(min(len(e), int(q)) for e, q in zip(self.ended, self.quota, strict=True))
         return done, self.episodes
 
     def step(self, actions: np.ndarray, outputs: Tensor) -> None:

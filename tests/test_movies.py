@@ -1,0 +1,252 @@
+"""Activation movies, decoded again: every step, the right game, activations in their tiles."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import av
+import numpy as np
+import pytest
+import torch
+
+import atari_zoo as zoo
+from atari_zoo.converters.cards import ModelCard
+from atari_zoo.converters.heads import (
+    ActorCriticHead,
+    CategoricalHead,
+    DuelingHead,
+    ImplicitQuantileHead,
+    PolicyHead,
+)
+from atari_zoo.converters.networks import MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.viz import panels
+from atari_zoo.viz.images import in_grey, sequential
+from atari_zoo.viz.movies import activation_movie, write_mp4
+
+KEEP = ["screens", "frames", "outputs"]
+STEPS = 12
+
+
+def network_of(head, channels=(32, 64, 64), game="Pong", units=512) -> MnihNetwork:
+    torch.manual_seed(0)
+    trunk = Trunk(mnih_convolutions(channels), units=units)
+    return MnihNetwork(trunk, head, ModelCard("test", game, action_rule="sample")).eval()
+
+
+def decoded(path) -> np.ndarray:
+    with av.open(str(path)) as file:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)])
+
+
+def movie_of(network, recording, path) -> np.ndarray:
+    activation_movie(network, recording, path)
+    return decoded(path)
+
+
+@pytest.fixture(scope="module")
+def pong(tmp_path_factory):
+    """A network, its recording in two environments, and the movie of the second."""
+    torch.manual_seed(0)
+    network = MnihNetwork(
+        Trunk(), ActorCriticHead(512, 6), ModelCard("a2c", "Pong", action_rule="sample")
+    ).eval()
+    recording = zoo.rollout(network, steps=STEPS, envs=2, seed=1, keep=KEEP)
+    path = tmp_path_factory.mktemp("movie") / "pong.mp4"
+    ticks: list[tuple[int, int]] = []
+    activation_movie(
+        network, recording, path, env=1, progress=lambda done, total: ticks.append((done, total))
+    )
+    return network, recording, path, ticks
+
+
+def test_browsers_can_play_it(pong):
+    *_, path, ticks = pong
+    with av.open(str(path)) as file:
+        stream = file.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+        assert stream.frames == STEPS
+        assert float(stream.average_rate) == 30
+        assert stream.width % 2 == 0
+        assert stream.height % 2 == 0
+    content = path.read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")  # the index first: fast start
+    assert ticks == [(step, STEPS) for step in range(1, STEPS + 1)]
+    assert [other.name for other in path.parent.iterdir()] == ["pong.mp4"]
+
+
+def test_shows_the_recorded_game(pong):
+    _, recording, path, _ = pong
+    pictures = decoded(path).astype(float)
+    left, top = panels.MARGIN, panels.MARGIN + panels.HEAD
+    for step in range(STEPS):
+        game = pictures[step, top : top + 420, left : left + 320]
+        blocks = game.reshape(210, 2, 160, 2, 3).mean(axis=(1, 3))
+        # H.264 and half-size colour: a few levels on average
+        assert np.abs(blocks - recording.frames[step, 1]).mean() < 4
+
+
+# widths that fill no row of maps
+ALL = {"conv1": (20, 20, 20), "conv2": (70, 9, 9), "conv3": (17, 7, 7), "fc": (70,)}
+
+
+def panel_of(shapes) -> panels.Panel:
+    """A panel for a game of 210 lines and six actions, whose values lie in 0..1."""
+    ranges = {
+        name: panels.Range(np.zeros(shape[0]), np.ones(shape[0])) for name, shape in shapes.items()
+    }
+    ranges["output"] = panels.Range(np.asarray(0.0), np.asarray(1.0))
+    return panels.Panel("t", ["NOOP"] * 6, (210, 160), (4, 84, 84), shapes, ranges)
+
+
+def shown(panel, layers, output=(0.0,) * 6) -> np.ndarray:
+    screen, frames = np.zeros((210, 160, 3), np.uint8), np.zeros((4, 84, 84), np.uint8)
+    return panel.picture(panels.Moment(screen, frames, layers, np.array(output), 0, ""))
+
+
+@cache
+def places(name) -> list[tuple[slice, slice]]:
+    """Where each channel is drawn: what of the picture changes with it."""
+    panel = panel_of(ALL)
+    dark = shown(panel, {name: np.zeros(ALL[name])}).astype(int)
+    found = []
+    for channel in range(ALL[name][0]):
+        values = np.zeros(ALL[name])
+        values[channel] = 1
+        lit = (shown(panel, {name: values}) != dark).any(axis=-1)
+        rows, columns = np.flatnonzero(lit.any(1)), np.flatnonzero(lit.any(0))
+        found.append((slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)))
+    return found
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_channel_has_a_place_of_its_own(name):
+    """Also those of an incomplete last row; all of one size, in reading order."""
+    found = places(name)
+    size = ALL[name][1:] or (1, 1)
+    sizes = {(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in found}
+    ((height, width),) = sizes
+    assert height % size[0] == width % size[1] == 0
+    corners = [(rows.start, columns.start) for rows, columns in found]
+    assert corners == sorted(set(corners))
+    covered = np.zeros(shown(panel_of(ALL), {}).shape[:2], int)
+    for place in found:
+        covered[place] += 1
+    assert covered.max() == 1
+
+
+def test_the_movie_holds_the_activations(tmp_path):
+    """Each tile, averaged over its cells, has the colours of the layer's own values."""
+    network = network_of(PolicyHead(70, 6), (20, 70, 17), units=70)
+    recording = zoo.rollout(network, steps=6, envs=1, keep=KEEP)
+    picture = movie_of(network, recording, tmp_path / "a.mp4")[-1].astype(float).mean(axis=-1)
+    for name, values in zoo.activations(network, recording.observations(), list(ALL)).items():
+        steps = values.numpy()
+        assert steps.shape[1:] == ALL[name]
+        for channel, place in enumerate(places(name)):
+            own = steps[:, channel].reshape(len(steps), *(ALL[name][1:] or (1, 1)))
+            if np.ptp(own) == 0:
+                continue
+            expected = sequential((own[-1] - own.min()) / np.ptp(own)).mean(axis=-1)
+            tile = picture[place]
+            factor = len(tile) // len(expected)
+            cells = tile.reshape(len(expected), factor, -1, factor).mean(axis=(1, 3))
+            # of 255, after H.264: sharp edges between cells ring
+            assert np.abs(cells - expected).mean() < 16, (name, channel)
+
+
+def test_one_scale_for_the_whole_movie():
+    """Brightness of a unit is comparable between frames: the same value, the same colour."""
+    values = np.array(
+        [[0.0, 2.0], [1.0, 2.0], [4.0, 2.0]]
+    )  # (steps, units): the second is constant
+    values = np.pad(values, [(0, 0), (0, 68)])
+    panel = panel_of(ALL)
+    panel.ranges["fc"] = panels.Range(values.min(0), values.max(0))
+    first, second = places("fc")[:2]
+    for row in values:
+        picture = shown(panel, {"fc": row})
+        assert (picture[first] == sequential(np.array(row[0] / 4))).all()
+        assert (picture[second] == panels.QUIET).all()
+
+
+def test_the_bar_of_the_action_taken_is_lit_and_bars_grow_with_the_output():
+    panel = panel_of({"fc": (2,)})
+    picture = shown(panel, {}, output=(0.0, 0.5, 1.0, 0.25, 0.0, 0.0))
+    rows = picture[panel.bars_top + panels.ROW // 2 :: panels.ROW][:6]
+    lengths = [int((row == panels.BAR).all(axis=-1).sum()) for row in rows]
+    assert lengths[2] > lengths[1] > lengths[3] > lengths[4] == lengths[5]
+    assert lengths[0] == 0
+    assert (rows[0] == panels.CHOSEN).all(axis=-1).any()  # the first is the one taken
+
+
+HEADS = {
+    "policy": (lambda: PolicyHead(512, 4), 512),
+    "c51": (lambda: CategoricalHead(512, 4), 512),
+    "rainbow": (lambda: CategoricalHead(512, 4, dueling=True), 512),
+    "apex": (lambda: DuelingHead(3136, 4, units=512), None),
+    "iqn": (lambda: ImplicitQuantileHead(3136, 4, samples=8), None),
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_every_head_makes_a_movie(tmp_path, kind):
+    make, units = HEADS[kind]
+    network = network_of(make(), game="Breakout", units=units)
+    recording = zoo.rollout(network, steps=3, envs=1, keep=KEEP)
+    pictures = movie_of(network, recording, tmp_path / "a.mp4")
+    assert len(pictures) == 3
+    # something is drawn where the dense layer stands, the lowest of the panels
+    fc = pictures[-1, 660:700, 380:1000]
+    assert fc.std() > 10
+
+
+def test_a_high_screen_and_many_actions_fit(tmp_path):
+    network = network_of(PolicyHead(512, 18), game="Seaquest")
+    tall = zoo.rollout(network, steps=2, envs=1, keep=KEEP)
+    tall.frames = np.zeros((2, 1, 250, 160, 3), np.uint8)
+    tall.frames[..., -1, :, :] = 255  # the lowest line is the one that would be cut
+    picture = movie_of(network, tall, tmp_path / "a.mp4")[0]
+    last = panels.MARGIN + panels.HEAD + 2 * 250
+    line = picture[last - 2 : last, panels.MARGIN : panels.MARGIN + 320]
+    assert line.mean() > 180
+    assert picture.shape[0] > last + 18 * panels.ROW
+
+
+def test_a_recording_without_the_needed_parts_is_refused(tmp_path, pong):
+    network, *_ = pong
+    recording = zoo.rollout(network, steps=2, envs=1, keep=["screens"])
+    with pytest.raises(ValueError, match="no frames and no outputs; record with keep="):
+        activation_movie(network, recording, tmp_path / "a.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"env": 2}, "environments 0 to 1"),
+        ({"fps": 0}, "fps is 0; it must be at least 1"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(tmp_path, pong, options, message):
+    network, recording, *_ = pong
+    with pytest.raises(ValueError, match=message):
+        activation_movie(network, recording, tmp_path / "a.mp4", **options)
+
+
+def test_another_games_network_is_refused(tmp_path, pong):
+    with pytest.raises(ValueError, match="6 actions and the network 4"):
+        activation_movie(network_of(PolicyHead(512, 4)), pong[1], tmp_path / "a.mp4")
+
+
+def test_what_fails_leaves_no_file_and_keeps_the_old_one(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"the old one")
+
+    def pictures():
+        yield in_grey(np.zeros((16, 16), np.uint8))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_mp4(pictures(), path)
+    assert path.read_bytes() == b"the old one"
+    assert [other.name for other in tmp_path.iterdir()] == ["a.mp4"]

@@ -1,0 +1,178 @@
+"""The tour: one page that needs nothing else, holds what was played, and runs no card's script."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html.parser import HTMLParser
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+import atari_zoo as zoo
+from atari_zoo.converters.cards import ModelCard, Preprocessing
+from atari_zoo.converters.interchange import network_to_onnx, save_onnx
+from atari_zoo.recordings import Recording
+from atari_zoo.viz.tour import decisive_steps, tour, whole_episodes
+
+SCRIPT = "<script>alert('card')</script>"
+STEPS, SCORE_STEPS = 24, 100
+SHORT = Preprocessing(name="short", max_frames=160)  # 40 steps: episodes end within the play
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, the page's words, its blocks of code."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words, self.blocks, self.inside = "", [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.inside = tag
+        if tag == "code":
+            self.blocks.append("")
+
+    def handle_endtag(self, tag):
+        self.inside = ""
+
+    def handle_data(self, data):
+        if self.inside == "code":
+            self.blocks[-1] += data
+        elif self.inside not in ("style", "script"):
+            self.words += data
+
+    def sources(self, tag: str) -> list[str]:
+        return [attrs.get("src") or "" for name, attrs in self.tags if name == tag]
+
+
+def content(uri: str) -> bytes:
+    return base64.b64decode(uri.partition(",")[2], validate=True)
+
+
+@pytest.fixture(scope="module")
+def toured(random_agent, tmp_path_factory):
+    """An agent's file, the page made of it, and the progress told."""
+    network = random_agent("Freeway", rule="argmax")
+    network.card = network.card.replace(
+        preprocessing=SHORT, source=SCRIPT, licence="A & B <b>", run=SCRIPT, frames=4_000_000
+    )
+    folder = tmp_path_factory.mktemp("tour")
+    agent = folder / "agent.onnx"
+    save_onnx(network_to_onnx(network), agent)
+    ticks: list[tuple[int, int]] = []
+    path = folder / "tour.html"
+    tour(
+        agent,
+        path,
+        steps=STEPS,
+        score_steps=SCORE_STEPS,
+        progress=lambda done, total: ticks.append((done, total)),
+    )
+    return agent, path, ticks
+
+
+@pytest.fixture(scope="module")
+def page(toured):
+    return Page(toured[1].read_text(encoding="utf-8"))
+
+
+def test_nothing_is_fetched_from_elsewhere(page):
+    fetching = ("src", "srcset", "poster", "data", "action")
+    loads = [(tag, attrs[a] or "") for tag, attrs in page.tags for a in fetching if a in attrs]
+    assert len(loads) >= 1 + 1 + 3 * 3  # the movie, the filters, three pictures of each moment
+    assert all(address.startswith("data:") for _, address in loads)
+    assert not [attrs for tag, attrs in page.tags if tag in ("link", "iframe", "object", "base")]
+    links = {attrs["href"] for tag, attrs in page.tags if "href" in attrs}
+    assert links == {"https://arxiv.org/abs/1703.01365"}  # a citation, not a resource
+
+
+def test_the_cards_words_are_words(page):
+    assert len([1 for tag, _ in page.tags if tag == "script"]) == 1  # the page's own
+    assert page.words.count(SCRIPT) >= 2  # source and name, readable as they are
+    assert "A & B <b>" in page.words
+    assert "4,000,000 emulator frames" in page.words
+    assert "short: " in page.words
+
+
+def test_the_score_is_that_of_the_same_play(toured, page):
+    """Against a second play with the same seed, counted from its episodes' ends."""
+    network = zoo.load(toured[0])
+    played = zoo.rollout(network, episodes=8, envs=4, seed=0)  # 100 steps hold two each of 40
+    assert f"{played.returns.mean():,.1f} ± {played.returns.std(ddof=1):,.1f}" in page.words
+    assert "8 whole episodes" in page.words
+    game = zoo.game("Freeway")
+    assert f"{game.random:,.1f}" in page.words
+    assert f"{game.human:,.1f}" in page.words
+
+
+def test_the_movie_is_whole(page):
+    (source,) = page.sources("video")
+    with av.open(io.BytesIO(content(source))) as file:
+        assert sum(1 for _ in file.decode(video=0)) == STEPS
+
+
+def test_the_pictures_are_pictures(page):
+    for source in page.sources("img"):
+        with Image.open(io.BytesIO(content(source))) as image:
+            assert np.asarray(image).std() > 1
+
+
+def test_the_lines_of_python_run_in_their_order(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(page.blocks), {})
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {"movie.mp4", "conv1.png", "attribution.png"}
+    assert "Score(finished=" in capsys.readouterr().out
+
+
+def test_progress_rises_to_the_end(toured):
+    *_, ticks = toured
+    done = [tick[0] for tick in ticks]
+    assert done == sorted(done)
+    assert ticks[-1] == (SCORE_STEPS + 2 * STEPS,) * 2
+
+
+def test_only_the_page_is_written(toured):
+    assert {path.name for path in toured[1].parent.iterdir()} == {"agent.onnx", "tour.html"}
+
+
+def recording_of(starts, rewards) -> Recording:
+    """A recording of two lists for each environment."""
+    return Recording(
+        ModelCard(),
+        "Pong",
+        SHORT,
+        0,
+        starts=np.array(starts, bool).T,
+        rewards=np.array(rewards, np.float32).T,
+    )
+
+
+def test_counts_the_same_number_of_episodes_everywhere():
+    """One environment ends three episodes, the other one: only the first of each count."""
+    score = whole_episodes(
+        recording_of([[1, 1, 1, 1, 0], [1, 0, 0, 1, 0]], [[1, 2, 4, 8, 9], [16, 1, 1, 5, 5]])
+    )
+    assert score.finished.tolist() == [1, 18]
+    assert score.unfinished.tolist() == []
+
+
+def test_tells_what_had_not_ended():
+    score = whole_episodes(recording_of([[1, 1, 1], [1, 0, 0]], [[1, 2, 4], [8, 16, 32]]))
+    assert score.finished.tolist() == [1]
+    assert score.unfinished.tolist() == [56]
+
+
+def test_decisive_steps_are_where_the_action_stood_out():
+    outputs = np.zeros((60, 1, 3), np.float32)
+    actions = np.ones((60, 1), int)
+    outputs[10, 0, 1], outputs[11, 0, 1], outputs[40, 0, 1] = 5, 4, 3
+    outputs[30, 0, 2] = 9  # large, but not the action that was taken
+    recording = recording_of([[1] + [0] * 59], [[0] * 60])
+    recording.outputs, recording.actions = outputs, actions
+    assert decisive_steps(recording, count=2) == [10, 40]

@@ -1,0 +1,183 @@
+"""A2C: its formulas against numpy, its runs against kills and restarts."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.training.on_policy import A2C, A2CConfig, Unroll, a2c_losses, discounted_returns
+from atari_zoo.training.runs import RunFolder
+
+# 80 frames an update; a checkpoint each 10 updates, a log row each 5
+TINY = A2CConfig(
+    frames=1600,
+    envs=4,
+    workers=2,
+    save_every=800,
+    log_every=400,
+    preprocessing=Preprocessing(max_frames=200),
+)
+
+
+def returns_in_a_plain_loop(rewards, over, bootstrap, discount) -> np.ndarray:
+    time, envs = rewards.shape
+    returns = np.zeros((time, envs))
+    for env in range(envs):
+        for start in range(time):
+            weight = 1.0
+            for step in range(start, time):
+                returns[start, env] += weight * rewards[step, env]
+                weight *= discount
+                if over[step, env]:
+                    break
+            else:
+                returns[start, env] += weight * bootstrap[env]
+    return returns
+
+
+@pytest.mark.parametrize("ends", [0.0, 0.3, 1.0])
+def test_returns_stop_where_episodes_end(ends):
+    generator = np.random.default_rng(0)
+    rewards = generator.normal(size=(6, 5)).astype(np.float32)
+    over = generator.random((6, 5)) < ends
+    bootstrap = generator.normal(size=5).astype(np.float32)
+    tensors = map(torch.from_numpy, (rewards, over, bootstrap))
+    found = discounted_returns(*tensors, 0.9).numpy()
+    # float32 sums of seven numbers near 1
+    np.testing.assert_allclose(
+        found, returns_in_a_plain_loop(rewards, over, bootstrap, 0.9), atol=1e-5
+    )
+
+
+@pytest.fixture
+def unroll() -> Unroll:
+    generator = torch.Generator().manual_seed(0)
+    observations = torch.randint(0, 256, (4, 3, 4, 84, 84), generator=generator).byte()
+    return Unroll(
+        observations[:-1],
+        torch.randint(0, 6, (3, 3), generator=generator),
+        torch.randn(3, 3, generator=generator),
+        torch.tensor([[False, True, False], [False, False, False], [False, False, True]]),
+        observations[-1],
+    )
+
+
+def test_losses_are_the_papers(random_agent, unroll):
+    """Mnih et al. (2016), section 4: policy gradient, squared error of the value, entropy."""
+    network = random_agent("Pong")
+    with torch.no_grad():
+        pixels = torch.cat([unroll.observations.flatten(0, 1), unroll.last])
+        logits, values = map(np.float64, network.head.both(network.trunk(pixels)))
+    returns = returns_in_a_plain_loop(
+        unroll.rewards.numpy(), unroll.over.numpy(), values[9:], 0.99
+    ).ravel()
+    logits, values = logits[:9], values[:9]
+    log_policy = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    chosen = log_policy[np.arange(9), unroll.actions.numpy().ravel()]
+    policy_loss = -(chosen * (returns - values)).mean()
+    value_loss = ((returns - values) ** 2).mean()
+    entropy = -(np.exp(log_policy) * log_policy).sum(1).mean()
+
+    loss, parts = a2c_losses(network, unroll, A2CConfig())
+    expected = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
+    for name, value in expected.items():  # float32 against float64
+        assert float(parts[name]) == pytest.approx(value, rel=1e-4), name
+    whole = policy_loss + 0.5 * value_loss - 0.01 * entropy
+    assert loss.item() == pytest.approx(whole, rel=1e-4)
+
+
+def test_the_advantage_carries_no_gradient_to_the_value(random_agent, unroll):
+    network = random_agent("Pong")
+    config = A2CConfig(value_weight=0.0, entropy_weight=0.0)
+    a2c_losses(network, unroll, config)[0].backward()
+    assert not network.head.value.weight.grad.any()
+    assert network.head.output.weight.grad.any()
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+def kill_after(frames: int):
+    def progress(done: int, score: float) -> None:
+        if done > frames:
+            raise Killed
+
+    return progress
+
+
+def rows(path) -> list[dict]:
+    """The log without what no two runs share: the time."""
+    return [
+        {k: v for k, v in json.loads(line).items() if k != "seconds"}
+        for line in (path / "log.jsonl").read_text().splitlines()
+    ]
+
+
+def weights(path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (path / "checkpoints").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a run that nobody interrupted."""
+    path = tmp_path_factory.mktemp("run")
+    A2C(path, TINY, "cpu").train()
+    return path
+
+
+def test_a_killed_run_ends_as_if_it_had_not_been(finished, tmp_path):
+    with pytest.raises(Killed):  # five updates and a log row after the first checkpoint
+        A2C(tmp_path, TINY, "cpu", kill_after(800)).train()
+    assert [row["frames"] for row in rows(tmp_path)] == [400, 800, 1200]
+    resumed = A2C(tmp_path, TINY, "cpu")
+    assert resumed.frames == 800
+    assert [row["frames"] for row in rows(tmp_path)] == [400, 800]
+    resumed.train()
+    assert weights(tmp_path) == weights(finished)
+    assert rows(tmp_path) == rows(finished)
+    assert [row["frames"] for row in rows(finished)] == [400, 800, 1200, 1600]
+
+
+def test_training_changes_the_weights(finished):
+    assert sorted(weights(finished)) == [f"{frames:012d}.safetensors" for frames in (0, 800, 1600)]
+    assert len(set(weights(finished).values())) == 3
+    assert rows(finished)[-1]["episodes"] > 0
+
+
+def test_a_finished_run_may_be_prolonged(tmp_path):
+    config = dataclasses.replace(TINY, envs=2, workers=1, frames=40)
+    A2C(tmp_path, config, "cpu").train()
+    longer = A2C(tmp_path, dataclasses.replace(config, frames=80), "cpu")
+    longer.train()
+    assert longer.frames == 80
+
+
+@pytest.mark.parametrize(
+    "change", [{"learning_rate": 1e-3}, {"rom": "breakout"}, {"preprocessing": Preprocessing()}]
+)
+def test_another_runs_folder_is_refused(finished, change):
+    (name,) = change
+    with pytest.raises(ValueError, match=f"another {name} .*; choose another folder"):
+        A2C(finished, dataclasses.replace(TINY, **change), "cpu")
+
+
+def test_environments_must_be_shared_evenly(tmp_path):
+    with pytest.raises(ValueError, match="4 environments cannot be shared by 3"):
+        A2C(tmp_path, dataclasses.replace(TINY, workers=3), "cpu")
+
+
+def test_a_half_written_log_row_is_dropped(tmp_path):
+    folder = RunFolder(tmp_path, TINY)
+    for frames in (400, 800, 1200):
+        folder.log(frames=frames, score=1.0)
+    folder.save(800, {}, {})
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write('{"frames": 16')  # the machine stopped here
+    assert folder.resume() == {"frames": 800}
+    assert [row["frames"] for row in folder.rows()] == [400, 800]
