@@ -108,7 +108,7 @@ def test_a_miss_names_what_is_near(typed, meant):
 
 @pytest.mark.parametrize("typed", ["", "xqzwv", "-v5"])
 def test_a_miss_with_nothing_near_says_what_there_is(typed):
-    with pytest.raises(UnknownGame, match="no game '.*'; ale-py has 1?[0-9]+, such as Pong"):
+    with pytest.raises(UnknownGame, match=r"no game '.*'; ale-py has 1?[0-9]+, such as Pong"):
         game(typed)
 
 

@@ -176,3 +176,7 @@ def test_decisive_steps_are_where_the_action_stood_out():
     recording = recording_of([[1] + [0] * 59], [[0] * 60])
     recording.outputs, recording.actions = outputs, actions
     assert decisive_steps(recording, count=2) == [10, 40]
+    outputs[25, 0, 1] = 1  # stands out too little to need an explanation
+    assert decisive_steps(recording, count=4) == [10, 40]
+    recording.outputs = np.tile(np.array([2, 0, 1], np.float32), (60, 1, 1))
+    assert len(decisive_steps(recording)) == 1  # also where no action taken stood out

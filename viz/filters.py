@@ -1,4 +1,4 @@
-"""The first layer's filters as a picture (Such et al., 2019, https://arxiv.org/abs/1812.07069, fig. 2).
+"""The first layer's filters as a picture (Such et al., 2019, https://arxiv.org/abs/1812.07069).
 
 The paper's figure stretches a layer's smallest to largest weight over the colours, so that zero
 has another colour in every network. Here zero is always white and one scale holds for the layer.
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
-from torch import Tensor
+from torch import Tensor, nn
 
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.viz.images import Colour, diverging, enlarge, save_png, text
@@ -70,7 +70,7 @@ def first_weights(network: MnihNetwork) -> Float[Tensor, "filters frames height 
     Raises ValueError if the network has no layer conv1 that is a convolution.
     """
     layer = getattr(network.layers.get("conv1"), "conv", None)
-    if layer is None:
+    if not isinstance(layer, nn.Conv2d):
         raise ValueError(
             f"no convolution 'conv1' in this network; it has {', '.join(network.layers)}"
         )

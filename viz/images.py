@@ -22,21 +22,9 @@ from PIL import Image, ImageDraw, ImageFont
 Colour = tuple[int, int, int]
 
 # from the most negative to the most positive value: blue, white, red
-_DIVERGING = ("053061", "2166ac", "4393c3", "92c5de", "d1e5f0", "ffffff") + (
-    "fddbc7",
-    "f4a582",
-    "d6604d",
-    "b2182b",
-    "67001f",
-)
+_DIVERGING = "053061 2166ac 4393c3 92c5de d1e5f0 ffffff fddbc7 f4a582 d6604d b2182b 67001f"
 # from nothing to most: black, violet, orange, light yellow
-_SEQUENTIAL = ("000004", "1b0c41", "4a0c6b", "781c6d", "a52c60") + (
-    "cf4446",
-    "ed6925",
-    "fb9b06",
-    "f7d13d",
-    "fcffa4",
-)
+_SEQUENTIAL = "000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4"
 
 
 def diverging(values: Float[np.ndarray, "*shape"], scale: float) -> UInt8[np.ndarray, "*shape 3"]:
@@ -138,8 +126,8 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
 
 @cache
-def _palette(anchors: tuple[str, ...]) -> UInt8[np.ndarray, "256 3"]:
-    colours = np.array([list(bytes.fromhex(anchor)) for anchor in anchors], float)
+def _palette(anchors: str) -> UInt8[np.ndarray, "256 3"]:
+    colours = np.array([list(bytes.fromhex(anchor)) for anchor in anchors.split()], float)
     at = np.linspace(0, len(colours) - 1, 256)
     channels = [np.interp(at, range(len(colours)), channel) for channel in colours.T]
     return np.rint(np.stack(channels, axis=1)).astype(np.uint8)

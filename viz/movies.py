@@ -99,7 +99,7 @@ def _pictures(
         network.card.name,
         find_game(recording.game).actions,
         recording.frames.shape[2:4],
-        tuple(observations.shape[1:]),
+        observations.shape[1:],
         shapes,
         ranges,
     )

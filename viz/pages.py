@@ -116,8 +116,8 @@ def score_note(score: Score) -> str:
     if len(score.unfinished):
         so_far = ", ".join(f"{points:,g}" for points in score.unfinished)
         words = (
-            f"{len(score.unfinished)} of the games had not ended, with {so_far} points so far. "
-            "They are not whole episodes, and a mean over the others favours short ones. " + words
+            f"{len(score.unfinished)} of the games had not ended their first episode, with "
+            f"{so_far} points so far{_consequence(score)}. {words}"
         )
     return escape(words)
 
@@ -138,6 +138,12 @@ def moment(decision: Decision, fps: int) -> str:
         f'actions is {decision.mean:z.2f}. <button data-seconds="{decision.step / fps:.3f}">'
         "show in the movie</button></figcaption></figure>"
     )
+
+
+def _consequence(score: Score) -> str:
+    if not len(score.finished):
+        return "; the score is the mean of these, and would have gone on changing"
+    return "; they are not counted, and a mean over the others favours short episodes"
 
 
 def _preprocessing(card: ModelCard) -> str:

@@ -68,7 +68,7 @@ class Panel:
         title: str,
         actions: Sequence[str],
         screen: tuple[int, int],
-        frames: tuple[int, int, int],
+        frames: Sequence[int],
         shapes: Mapping[str, Sequence[int]],
         ranges: Mapping[str, Range],
     ) -> None:
@@ -144,7 +144,7 @@ class Panel:
         return np.asarray(image)
 
 
-def _observation_label(frames: tuple[int, int, int]) -> str:
+def _observation_label(frames: Sequence[int]) -> str:
     return f"observation   {' x '.join(map(str, frames))}, oldest frame first"
 
 

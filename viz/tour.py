@@ -86,7 +86,9 @@ def whole_episodes(recording: Recording) -> pages.Score:
 def decisive_steps(recording: Recording, count: int = MOMENTS, env: int = 0) -> list[int]:
     """Steps at which the output of the action taken lies highest above the mean of all outputs.
 
-    They are at least a twelfth of the recording apart, in order of time.
+    They are at least a twelfth of the recording apart, in order of time. Where the agent is
+    mostly indifferent there are fewer than `count`: none lies less than a quarter as high as
+    the highest.
     Raises ValueError if outputs were not recorded.
     """
     if recording.outputs is None:
@@ -96,9 +98,11 @@ def decisive_steps(recording: Recording, count: int = MOMENTS, env: int = 0) -> 
     gaps = outputs[steps, recording.actions[:, env]] - outputs.mean(axis=1)
     chosen: list[int] = []
     for step in np.argsort(-gaps, kind="stable"):
+        if chosen and (gaps[step] < gaps.max() / 4 or len(chosen) == count):
+            break
         if all(abs(int(step) - other) >= max(1, len(steps) // 12) for other in chosen):
             chosen.append(int(step))
-    return sorted(chosen[:count])
+    return sorted(chosen)
 
 
 def _movie(
