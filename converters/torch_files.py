@@ -100,7 +100,7 @@ def read_torch(path: Path) -> MnihNetwork:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ConversionError(f"{path}: {_forbidden(error)}") from error
-    except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
         raise ConversionError(f"{path}: not a torch file, or cut short") from error
     try:
         return network_from_state_dict(state_dict_in(content))

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.converters import to_torch
+from atari_zoo.converters.cards import ModelCard, Preprocessing
+from atari_zoo.rollouts import rollout
+from atari_zoo.training import starters
 from atari_zoo.training.on_policy import A2C, A2CConfig, Unroll, a2c_losses, discounted_returns
 from atari_zoo.training.runs import RunFolder
 
@@ -181,3 +187,45 @@ def test_a_half_written_log_row_is_dropped(tmp_path):
         log.write('{"frames": 16')  # the machine stopped here
     assert folder.resume() == {"frames": 800}
     assert [row["frames"] for row in folder.rows()] == [400, 800]
+
+
+@pytest.mark.parametrize("left", [0, 1000, -10])
+def test_a_truncated_checkpoint_is_named(tmp_path, left):
+    folder = RunFolder(tmp_path, TINY)
+    folder.save(800, {}, {"network": {"weight": torch.zeros(1000)}})
+    whole = (tmp_path / "latest.pt").read_bytes()
+    (tmp_path / "latest.pt").write_bytes(whole[:left])
+    with pytest.raises(ValueError, match=r"latest\.pt: a checkpoint that cannot be read"):
+        folder.resume()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_saves_before_it_stops(tmp_path, number):
+    config = dataclasses.replace(TINY, envs=2, workers=1, frames=400, log_every=80, save_every=400)
+
+    def progress(done: int, score: float) -> None:
+        if done == 160:
+            os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt):
+        A2C(tmp_path, config, "cpu", progress).train()
+    assert signal.getsignal(number) is before
+    assert sorted(weights(tmp_path)) == [f"{frames:012d}.safetensors" for frames in (0, 160)]
+    assert A2C(tmp_path, config, "cpu").frames == 160
+
+
+def test_a_run_becomes_a_starter_agent(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(starters, "EPISODES", 1)
+    monkeypatch.setattr(starters, "rollout", lambda network, **_: rollout(network, steps=2, envs=1))
+    card = starters.ship(finished, tmp_path)
+    (row,) = json.loads((tmp_path / "catalog.json").read_text())
+    assert ModelCard.from_json(json.dumps(row["card"])) == card
+    assert (card.name, card.frames, card.preprocessing) == ("a2c/Pong/1", 1600, TINY.preprocessing)
+    assert len((tmp_path / "a2c-Pong-1.log.jsonl").read_text().splitlines()) == 4
+    shipped = to_torch(tmp_path / row["file"])
+    assert shipped.card == card
+    trained = load_file(finished / "checkpoints" / "000000001600.safetensors")
+    for name, weight in shipped.state_dict().items():
+        expected = trained[name].half().float()
+        torch.testing.assert_close(weight, expected, atol=0, rtol=0, msg=name)

@@ -20,7 +20,7 @@ from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.converters.heads import ActorCriticHead
 from atari_zoo.converters.networks import MnihNetwork, Trunk
 from atari_zoo.environments import Environments
-from atari_zoo.training.runs import RunFolder
+from atari_zoo.training.runs import RunFolder, stop_requests
 
 
 @dataclass(frozen=True)
@@ -179,12 +179,20 @@ class A2C:
         self._resume()
 
     def train(self) -> MnihNetwork:
-        """Trains to `config.frames`; an interrupt (Ctrl-C) saves before it goes on upward."""
+        """Trains to `config.frames`.
+
+        Ctrl-C (or SIGTERM) finishes the update at hand, saves, and raises KeyboardInterrupt; a
+        second one stops at once. Raises FloatingPointError, and saves nothing more, once a loss
+        is no longer finite.
+        """
         config = self.config
         per_update = config.envs * config.unroll * config.preprocessing.frame_skip
         self._begin()
-        with ThreadPoolExecutor(config.workers, initializer=_one_core) as pool:
-            while self.frames < config.frames:
+        with (
+            ThreadPoolExecutor(config.workers, initializer=_one_core) as pool,
+            stop_requests() as stopping,
+        ):
+            while self.frames < config.frames and not stopping.is_set():
                 started = time.monotonic()
                 parts = self._update(pool)
                 self.frames += per_update
@@ -195,6 +203,8 @@ class A2C:
                     self.save()
                     self._begin()
         self.save()
+        if stopping.is_set():
+            raise KeyboardInterrupt
         return self.network
 
     def save(self) -> None:

@@ -9,9 +9,16 @@ run/checkpoints/N.safetensors    the network's weights after N emulator frames
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
+import pickle
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -62,19 +69,49 @@ class RunFolder:
         beside = archive.with_suffix(".part")
         save_file({name: tensor.cpu().contiguous() for name, tensor in weights.items()}, beside)
         beside.replace(archive)
-        beside = self.path / "latest.part"
-        torch.save(state | {"frames": frames}, beside)
-        beside.replace(self.path / "latest.pt")
+        content = io.BytesIO()
+        torch.save(state | {"frames": frames}, content)
+        _write(self.path / "latest.pt", content.getvalue())
 
     def resume(self) -> dict[str, Any] | None:
-        """The last saved state, or None in a new run; the log is cut back to it."""
+        """The last saved state, or None in a new run; the log is cut back to it.
+
+        Raises ValueError if the state cannot be read.
+        """
         file = self.path / "latest.pt"
         if not file.exists():
             return None
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError) as error:
+            raise ValueError(
+                f"{file}: a checkpoint that cannot be read, or cut short; put back a good copy, "
+                "or delete it to begin the run again (checkpoints/ keeps the weights)"
+            ) from error
         kept = [json.dumps(row) for row in self.rows() if row["frames"] <= state["frames"]]
         _write(self.path / "log.jsonl", "".join(line + "\n" for line in kept).encode())
         return state
+
+
+@contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """While it is open, Ctrl-C and SIGTERM set the event instead of breaking off; a second does."""
+    event = threading.Event()
+
+    def request(number: int, frame: FrameType | None) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield event  # only the main thread may handle signals
+        return
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _write(file: Path, content: bytes) -> None:

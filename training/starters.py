@@ -1,6 +1,6 @@
 """Puts a finished run into the package as a starter agent: weights, log, card, measured score.
 
-    python -m atari_zoo.training.starters runs/a2c-Pong-1 --into zoo/data/agents
+python -m atari_zoo.training.starters runs/a2c-Pong-1 --into zoo/data/agents
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def ship(run: Path, into: Path, algorithm: str = "a2c", number: str = "1") -> Mo
 
 def _rounded(network: MnihNetwork) -> MnihNetwork:
     """The network as it is after storage."""
-    for name, weight in network.named_parameters():
-        weight.data = weight.data.half().float() if "weight" in name else weight.data
+    for weight in network.parameters():
+        weight.data = weight.data.half().float()
     return network.eval()
 
 

@@ -36,12 +36,12 @@ def tour(
     steps: agent steps in the movie. score_steps: played in each of 4 games for the score.
     progress: called with the steps done and those there are.
 
-    Raises UnknownModel or ConversionError as `load` does; TypeError if the network is not of
-    the architecture of Mnih et al.; ValueError if its card names no game.
+    Raises UnknownModel or ConversionError as `load` does; ValueError if the network is not
+    of the architecture of Mnih et al., or its card names no game.
     """
     network = load(model)
     if not isinstance(network, MnihNetwork):
-        raise TypeError(f"{model}: a tour needs the network of Mnih et al.; this is another one")
+        raise ValueError(f"{model}: a tour needs the network of Mnih et al.; this is another one")
     total = score_steps + 2 * steps
 
     def report(before: int) -> Callable[[int, int], None]:

@@ -15,7 +15,7 @@ def main() -> None:
 
     try:
         app()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         print(f"atari-zoo: {_line(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
