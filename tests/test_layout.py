@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from atari_zoo.catalog import list_models
+
 ROOT = Path(__file__).parent.parent
 FOLDERS = {
     "zoo": "atari_zoo",
@@ -57,3 +59,11 @@ def test_data_is_installed() -> None:
     package = resources.files("atari_zoo")
     for name in ("py.typed", "data/games.json", "data/agents/catalog.json"):
         assert package.joinpath(name).is_file(), name
+
+
+def test_the_readme_tells_the_agents_scores() -> None:
+    rows = (ROOT / "README.md").read_text()
+    for card in list_models():
+        scores = card.scores
+        score = f"{scores['mean']:.1f} ± {scores['std']:.1f}"
+        assert f"| `{card.name}` | {card.frames / 1e6:.1f} million frames | {score} |" in rows

@@ -71,7 +71,9 @@ def convert(
     card = card.replace(**changes)
     network = to_torch(model)
     check_actions(network.actions, card, str(source))
-    if float16 and isinstance(network, MnihNetwork):
+    if float16:
+        if not isinstance(network, MnihNetwork):
+            raise ValueError(f"{source}: float16 is for the network of Mnih et al. alone")
         network.card = card
         return network_to_onnx(network, float16=True), card
     write_card(model, card)
