@@ -13,9 +13,10 @@ from atari_zoo.converters import torch_files
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.exporting import network_to_onnx
 from atari_zoo.converters.foreign import ForeignNetwork
 from atari_zoo.converters.heads import Head, PolicyHead, QHead
-from atari_zoo.converters.interchange import load_onnx, network_to_onnx, read_card, write_card
+from atari_zoo.converters.interchange import load_onnx, read_card, write_card
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.recognise import recognise
 from atari_zoo.converters.registry import sniffed

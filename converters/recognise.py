@@ -13,11 +13,13 @@ import numpy as np
 import onnx
 import onnx.inliner
 
+from atari_zoo.converters import arithmetic, layer_operators  # noqa: F401  (they register theirs)
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.folding import fold, initializers
-from atari_zoo.converters.matching import Place, match
+from atari_zoo.converters.matching import match
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.operators import OPERATORS, Node, Operand
+from atari_zoo.converters.places import Place
 from atari_zoo.converters.symbols import BATCH, Atom, Graph, Layer, Value
 
 

@@ -131,6 +131,18 @@ def _sizes(shape: Sequence[int]) -> str:
     return "x".join("batch" if size == BATCH else str(size) for size in shape)
 
 
+def ancestors(layer: Layer) -> list[Layer]:
+    """What a layer is computed from, at any distance, each once."""
+    found: dict[int, Layer] = {}
+    queue = [value.layer for value in layer.args]
+    while queue:
+        next_one = queue.pop()
+        if id(next_one) not in found:
+            found[id(next_one)] = next_one
+            queue.extend(value.layer for value in next_one.args)
+    return list(found.values())
+
+
 @dataclass
 class Graph:
     """An ONNX graph that was followed: what each tensor holds, and which node made it."""

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.converters.cards import ModelCard, Preprocessing
-from atari_zoo.converters.interchange import network_to_onnx, save_onnx
+from atari_zoo.converters.exporting import network_to_onnx
+from atari_zoo.converters.interchange import save_onnx
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.games import game as find_game
 from atari_zoo.rollouts import rollout

@@ -13,8 +13,9 @@ from atari_zoo.catalog import find
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN, Algorithm
 from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, ModelCard, Preprocessing
 from atari_zoo.converters.convert import to_onnx, to_torch
+from atari_zoo.converters.exporting import network_to_onnx
 from atari_zoo.converters.foreign import ForeignNetwork
-from atari_zoo.converters.interchange import network_to_onnx, read_card, write_card
+from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.verification import verify
 from atari_zoo.games import game as find_game
