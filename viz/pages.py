@@ -81,8 +81,8 @@ def facts(card: ModelCard, layers: Mapping[str, int]) -> str:
         "chooses actions by": card.action_rule,
         "preprocessing": _preprocessing(card),
         "weights": ", ".join(f"{name} {count:,}" for name, count in layers.items()),
-        "measured earlier": ", ".join(f"{name} {value}" for name, value in card.scores.items()),
-        "source": f"{card.source} ({card.format})" if card.source else "unknown",
+        "measured earlier": _measured(card),
+        "source": f"{card.source} {f'({card.format})' if card.format else ''}".strip() or "unknown",
         "licence": card.licence or "not stated",
         "sha256 of the source": card.sha256,
     }
@@ -149,6 +149,12 @@ def _consequence(score: Score) -> str:
 def _preprocessing(card: ModelCard) -> str:
     known = asdict(card.preprocessing)
     return f"{known.pop('name')}: " + ", ".join(f"{key} {value}" for key, value in known.items())
+
+
+def _measured(card: ModelCard) -> str:
+    """The numbers among a card's scores; what is a list there is too long for a table."""
+    numbers = {k: v for k, v in card.scores.items() if isinstance(v, int | float)}
+    return ", ".join(f"{name} {value:.4g}" for name, value in sorted(numbers.items()))
 
 
 def _number(value: float | None) -> str:
