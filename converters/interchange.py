@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import onnx
@@ -11,6 +9,7 @@ from onnx import helper
 
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.files import written_whole
 
 CARD_KEY = "atari_zoo.card"
 
@@ -36,20 +35,12 @@ def write_card(model: onnx.ModelProto, card: ModelCard) -> None:
 
 
 def save_onnx(model: onnx.ModelProto, path: str | Path) -> None:
-    """Writes the file whole or not at all: beside its place first, then renamed.
+    """Writes the file, whole or not at all.
 
     Raises OSError where the place cannot be written.
     """
-    path = Path(path)
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(model.SerializeToString())
-        Path(beside).chmod(0o644)
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    with written_whole(path) as beside:
+        beside.write_bytes(model.SerializeToString())
 
 
 def load_onnx(path: str | Path) -> onnx.ModelProto:

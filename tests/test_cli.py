@@ -119,7 +119,7 @@ def bad(tmp_path: Path, agent: Path) -> dict[str, tuple[list[str | Path], str]]:
         "gameless": (["play", weights], "names no game"),
         "page": (["tour", agent, "-o", tmp_path / "no" / "x.html"], "No such file"),
         "trainer": (["train", "dqn2", "Pong"], "no trainer for 'dqn2'"),
-        "option": (["play", agent, "--episodes", "many"], "not a valid int"),
+        "option": (["play", agent, "--episodes", "many"], "Invalid value for '--episodes'"),
     }
 
 

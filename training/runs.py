@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
 import pickle
 import signal
 import threading
@@ -24,6 +23,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+
+from atari_zoo.converters.files import written_whole
 
 
 class RunFolder:
@@ -66,9 +67,8 @@ class RunFolder:
     def save(self, frames: int, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Archives the weights, and replaces the state that a resumed run begins from."""
         archive = self.checkpoints / f"{frames:012d}.safetensors"
-        beside = archive.with_suffix(".part")
-        save_file({name: tensor.cpu().contiguous() for name, tensor in weights.items()}, beside)
-        beside.replace(archive)
+        with written_whole(archive) as beside:
+            save_file({name: tensor.cpu().contiguous() for name, tensor in weights.items()}, beside)
         content = io.BytesIO()
         torch.save(state | {"frames": frames}, content)
         _write(self.path / "latest.pt", content.getvalue())
@@ -115,9 +115,5 @@ def stop_requests() -> Iterator[threading.Event]:
 
 
 def _write(file: Path, content: bytes) -> None:
-    beside = file.with_name(file.name + ".part")
-    with beside.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(file)
+    with written_whole(file) as beside:
+        beside.write_bytes(content)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.exporting import network_to_onnx
+from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.interchange import save_onnx
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.games import game as find_game
@@ -75,7 +76,8 @@ def _catalogue(into: Path, file: str, card: ModelCard) -> None:
     rows = [row for row in rows if row["file"] != file]
     rows.append({"file": file, "card": json.loads(card.to_json())})
     rows.sort(key=lambda row: row["file"])
-    place.write_text(json.dumps(rows, indent=1) + "\n")
+    with written_whole(place) as beside:
+        beside.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def main() -> None:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import base64
 import io
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
+
+from atari_zoo.converters.files import written_whole
 
 Colour = tuple[int, int, int]
 
@@ -108,21 +106,6 @@ def save_png(picture: UInt8[np.ndarray, "height width 3"], path: str | Path) -> 
 def data_uri(content: bytes, kind: str = "image/png") -> str:
     """The content as a URI that a page can hold in place of an address."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-@contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
-    """Yields a file beside `path` to write to; it becomes `path` only if nothing fails."""
-    path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    beside = Path(name)
-    try:
-        yield beside
-        beside.chmod(0o644)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 @cache

@@ -15,11 +15,11 @@ from av.video.reformatter import ColorRange, Colorspace
 from jaxtyping import UInt8
 from torch import Tensor
 
+from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.games import game as find_game
 from atari_zoo.layers import activations
 from atari_zoo.recordings import Recording
-from atari_zoo.viz.images import written_whole
 from atari_zoo.viz.panels import Moment, Panel, Range
 
 MAPS = ("conv1", "conv2", "conv3", "fc")

@@ -9,13 +9,14 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.games import game as find_game
 from atari_zoo.models import load
 from atari_zoo.recordings import Recording
 from atari_zoo.rollouts import rollout
 from atari_zoo.viz import attribution, filters, movies, pages
-from atari_zoo.viz.images import data_uri, enlarge, png, written_whole
+from atari_zoo.viz.images import data_uri, enlarge, png
 
 ENVS = 4
 MOMENTS = 4
