@@ -142,7 +142,8 @@ class A2C:
     """Trains an actor-critic in a run folder, from where the folder left off.
 
     path: of the run folder, made if it is not there.
-    progress: called with (frames done, mean score of the last 100 episodes) at each log row.
+    progress: called at the start and at each log row with the frames done and the mean score of
+        the last 100 episodes, nan while there are none.
 
     On a CPU, `config.workers` threads each play and differentiate a share of the batch with
     one core: far faster than one thread whose operations are each spread over the cores.
@@ -188,6 +189,7 @@ class A2C:
         config = self.config
         per_update = config.envs * config.unroll * config.preprocessing.frame_skip
         self._begin()
+        self.progress(self.frames, float(np.mean(self.recent)) if self.recent else float("nan"))
         with (
             ThreadPoolExecutor(config.workers, initializer=_one_core) as pool,
             stop_requests() as stopping,

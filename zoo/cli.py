@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -249,7 +250,9 @@ def train(
             folder,
             config,
             accelerator=device,
-            progress=lambda done, score: update(done, frames, f"score {score:.1f}"),
+            progress=lambda done, score: update(
+                done, frames, "" if isnan(score) else f"score {score:.1f}"
+            ),
         ).train()
     print(f"{folder}")
 
@@ -265,23 +268,33 @@ def progress_bar(title: str, unit: str) -> Iterator[Callable[..., None]]:
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        SpinnerColumn,
         TextColumn,
+        TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
     columns = (
+        SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeRemainingColumn(),
         TextColumn("{task.fields[text]}"),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(title, total=None, text="")
+        task = progress.add_task(title, total=None, text=unit)
+        begun: list[int] = []
 
         def update(done: int, total: int, text: str = "") -> None:
-            progress.update(task, completed=done, total=total, text=text)
+            if not begun:  # a resumed run does not begin at 0
+                begun.append(done)
+            elapsed = progress.tasks[0].elapsed or 1
+            rate = (done - begun[0]) / elapsed
+            words = f"{unit}, {rate:,.{0 if rate >= 10 else 1}f}/s  {text}"
+            progress.update(task, completed=done, total=total, text=words)
 
         yield update
 
