@@ -84,7 +84,7 @@ def _follow(model: onnx.ModelProto) -> tuple[dict[str, Operand], Input]:
                 proto.output, _evaluate(proto, inputs, opset, static), strict=False
             ):
                 values[name] = value
-    return values, _describe(start, values, model.graph, static)
+    return values, _describe(start, values, static)
 
 
 def _evaluate(
@@ -136,9 +136,7 @@ def _input(graph: onnx.GraphProto, constants: dict[str, Operand]) -> tuple[Layer
     return layer, sizes["N"] or None
 
 
-def _describe(
-    start: Layer, values: dict[str, Operand], graph: onnx.GraphProto, static: int | None
-) -> Input:
+def _describe(start: Layer, values: dict[str, Operand], static: int | None) -> Input:
     """Reads off the first convolution whether white is 1 or 255."""
     scales = [
         value.layer.args[0].layer.data["scale"]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from jaxtyping import UInt8
 from onnx import helper
-from torch import Tensor, nn
+from torch import Tensor
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.hooks import recorded
 from atari_zoo.converters.interchange import load_onnx
+from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.recognise import Recognised, recognise
 
 TOLERANCE = 1e-4
@@ -63,18 +64,9 @@ def _compare(name: str, ours: Tensor, theirs: np.ndarray, found: Recognised) -> 
     return Agreement(name, tuple(ours.shape[1:]), difference, float(np.abs(expected).max()))
 
 
-def _through_torch(network: nn.Module, observations: np.ndarray) -> dict[str, Tensor]:
-    values: dict[str, Tensor] = {}
-    hooks = [
-        layer.register_forward_hook(lambda _m, _i, out, name=name: values.update({name: out}))
-        for name, layer in network.layers.items()  # type: ignore[operator, union-attr]
-    ]
-    try:
-        with torch.no_grad():
-            network(torch.from_numpy(observations))
-    finally:
-        for hook in hooks:
-            hook.remove()
+def _through_torch(network: MnihNetwork, observations: np.ndarray) -> dict[str, Tensor]:
+    with torch.no_grad(), recorded(network, list(network.layers)) as values:
+        network(torch.from_numpy(observations))
     return values
 
 
@@ -83,12 +75,12 @@ def _through_onnxruntime(
 ) -> dict[str, np.ndarray]:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(
-        _showing(model, [place.tensor for place in found.layers.values()]).SerializeToString(),
-        _quiet(),
-        providers=["CPUExecutionProvider"],
-    )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
     tensors = [place.tensor for place in found.layers.values()]
+    session = onnxruntime.InferenceSession(
+        _showing(model, tensors).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     batches = np.array_split(
         observations, len(observations) // (found.input.batch or len(observations))
     )
@@ -112,11 +104,3 @@ def _showing(model: onnx.ModelProto, tensors: list[str]) -> onnx.ModelProto:
         if tensor not in there:
             shown.graph.output.append(helper.make_empty_tensor_value_info(tensor))
     return shown
-
-
-def _quiet() -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return options

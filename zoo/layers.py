@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from atari_zoo.converters.hooks import recorded
 from atari_zoo.models import Network
 
 
@@ -35,29 +35,3 @@ def activations(
             for name in names:
                 parts[name].append(values[name].cpu())
     return {name: torch.cat(part) for name, part in parts.items()}
-
-
-@contextmanager
-def recorded(network: Network, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """While it is open, every forward pass leaves the layers' values in the yielded dict."""
-    values: dict[str, Tensor] = {}
-    modules = {name: _layer(network, name) for name in layers}  # all there, or no hook is set
-    hooks = [m.register_forward_hook(_keep(values, name)) for name, m in modules.items()]
-    try:
-        yield values
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _layer(network: Network, name: str) -> nn.Module:
-    if name not in network.layers:
-        raise ValueError(f"no layer '{name}'; this network has {', '.join(network.layers)}")
-    return network.layers[name]
-
-
-def _keep(values: dict[str, Tensor], name: str) -> Callable[..., None]:
-    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        values[name] = output
-
-    return hook

@@ -1,0 +1,43 @@
+"""The values of a network's named layers, taken while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """Whatever names its layers."""
+
+    @property
+    def layers(self) -> dict[str, nn.Module]: ...
+
+
+@contextmanager
+def recorded(network: Layered, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """While it is open, every forward pass leaves the layers' values in the yielded dict."""
+    values: dict[str, Tensor] = {}
+    modules = {name: _layer(network, name) for name in layers}  # all there, or no hook is set
+    hooks = [m.register_forward_hook(_keep(values, name)) for name, m in modules.items()]
+    try:
+        yield values
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _layer(network: Layered, name: str) -> nn.Module:
+    if name not in network.layers:
+        raise ValueError(f"no layer '{name}'; this network has {', '.join(network.layers)}")
+    return network.layers[name]
+
+
+def _keep(values: dict[str, Tensor], name: str) -> Callable[..., None]:
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        values[name] = output
+
+    return hook
