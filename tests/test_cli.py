@@ -119,13 +119,15 @@ def bad(tmp_path: Path, agent: Path) -> dict[str, tuple[list[str | Path], str]]:
         "gameless": (["play", weights], "names no game"),
         "page": (["tour", agent, "-o", tmp_path / "no" / "x.html"], "No such file"),
         "trainer": (["train", "dqn2", "Pong"], "no trainer for 'dqn2'"),
+        "device": (["play", agent, "--device", "cuda:99"], "no device 'cuda:99' here"),
+        "no device": (["train", "a2c", "Pong", "--device", "tpux"], "no device 'tpux'"),
         "option": (["play", agent, "--episodes", "many"], "Invalid value for '--episodes'"),
     }
 
 
 CASES = ["no such model", "no such file", "cut", "text", "other", "game", "actions", "algorithm"]
 CASES += ["preprocessing", "rule", "folder", "read-only", "episodes", "another game", "gameless"]
-CASES += ["page", "trainer", "option"]
+CASES += ["page", "trainer", "device", "no device", "option"]
 
 
 @pytest.mark.parametrize("case", CASES)

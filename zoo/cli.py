@@ -238,8 +238,11 @@ def train(
     if algorithm != "a2c":
         raise ValueError(f"no trainer for '{algorithm}'; there is a2c")
     from atari_zoo.games import game as find_game
+    from atari_zoo.models import device_named
     from atari_zoo.training.on_policy import A2C, A2CConfig
 
+    if device != "auto":
+        device_named(device)
     of = find_game(game)
     config = A2CConfig(
         of.rom, frames, seed=seed, envs=envs, workers=workers, learning_rate=learning_rate

@@ -28,14 +28,29 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
 
     name: as in `a2c/Pong/1`, or the path of an ONNX file or of any file `to_onnx` reads.
 
-    Raises UnknownModel if there is neither a file nor a model of that name, ConversionError if
-    the file cannot be read as an agent.
+    Raises ValueError if there is no such device, UnknownModel if there is neither a file nor a
+    model of that name, ConversionError if the file cannot be read as an agent.
 
     >>> load("a2c/Pong/1")(torch.zeros(1, 4, 84, 84)).shape
     torch.Size([1, 6])
     """
     path = Path(name)
-    return to_torch(path if path.is_file() else find(str(name)).path).to(device).eval()
+    place = device_named(device)
+    return to_torch(path if path.is_file() else find(str(name)).path).to(place).eval()
+
+
+def device_named(name: str | torch.device) -> torch.device:
+    """The device, such as cpu or cuda:1; raises ValueError if this machine has none of it."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"no device '{name}'; there are cpu and cuda") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"no device '{name}' here: torch sees {torch.cuda.device_count()} CUDA devices; "
+            "leave it out to run on the CPU"
+        )
+    return device
 
 
 def convert(
