@@ -16,10 +16,10 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.exporting import network_to_onnx
 from atari_zoo.converters.foreign import ForeignNetwork
 from atari_zoo.converters.heads import Head, PolicyHead, QHead
-from atari_zoo.converters.interchange import load_onnx, read_card, write_card
+from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.recognise import recognise
-from atari_zoo.converters.registry import sniffed
+from atari_zoo.converters.registry import Source, sniffed
 
 
 def to_onnx(
@@ -35,12 +35,12 @@ def to_onnx(
 
     >>> save_onnx(to_onnx("policy.safetensors", ModelCard("ppo", "Breakout")), "policy.onnx")
     """
+    if isinstance(source, str | Path):
+        return written(read(source), card, float16)
     if isinstance(source, MnihNetwork):
         network = source
-    elif isinstance(source, Mapping):
-        network = torch_files.network_from_state_dict(source)
     else:
-        return _file_to_onnx(Path(source), card, float16)
+        network = torch_files.network_from_state_dict(source)
     network.card = card or network.card
     return network_to_onnx(network, float16)
 
@@ -52,11 +52,10 @@ def to_torch(source: str | Path | onnx.ModelProto) -> MnihNetwork | ForeignNetwo
     Raises ConversionError if it is neither.
     """
     if isinstance(source, str | Path):
-        path = Path(source)
         try:
-            return to_torch(load_onnx(path) if _is_onnx(path) else to_onnx(path))
+            return to_torch(to_onnx(source))
         except ConversionError as error:
-            raise _located(path, error) from error
+            raise _located(Path(source), error) from error
     card = read_card(source) or ModelCard()
     try:
         network = recognise(source).network
@@ -68,20 +67,45 @@ def to_torch(source: str | Path | onnx.ModelProto) -> MnihNetwork | ForeignNetwo
     return network
 
 
-def _file_to_onnx(path: Path, card: ModelCard | None, float16: bool) -> onnx.ModelProto:
-    known = {"source": path.name, "sha256": _sha256(path)} if path.is_file() else {}
-    if _is_onnx(path):
-        model = load_onnx(path)
-        card = card or read_card(model) or ModelCard()
-        write_card(model, card.replace(format="onnx", **known))
-        return model
+def read(path: str | Path) -> Source:
+    """What is in a model's file or folder, in the terms of the format that it has.
+
+    Raises ConversionError, naming the file, if it is no model of a known format.
+    """
+    path = Path(path)
     form = sniffed(path)
     try:
-        network = form.read(path)
+        source = form.read(path)
     except ConversionError as error:
         raise _located(path, error) from error
-    network.card = (card or ModelCard()).replace(format=form.name, **known)
-    return network_to_onnx(network, float16)
+    source.card = _origin(path, form.name) | source.card
+    return source
+
+
+def written(
+    source: Source, card: ModelCard | None = None, float16: bool = False
+) -> onnx.ModelProto:
+    """What was read, as ONNX with its card.
+
+    Raises ConversionError if float16 is asked of a graph that is not the Mnih network.
+    """
+    model = source.model
+    if isinstance(model, MnihNetwork):
+        model.card = (card or ModelCard()).replace(**source.card)
+        return network_to_onnx(model, float16)
+    inside = read_card(model)  # a file of the zoo keeps the origin that it names
+    write_card(model, card or inside or ModelCard().replace(**source.card))
+    if not float16:
+        return model
+    network = to_torch(model)
+    if not isinstance(network, MnihNetwork):
+        raise ConversionError("float16 is for the network of Mnih et al. alone")
+    return network_to_onnx(network, float16=True)
+
+
+def _origin(path: Path, form: str) -> dict[str, str]:
+    known = {"source": path.name, "format": form}
+    return known | {"sha256": _sha256(path)} if path.is_file() else known
 
 
 def _foreign(model: onnx.ModelProto, card: ModelCard, why: ConversionError) -> ForeignNetwork:
@@ -97,10 +121,6 @@ def _as_q_values(head: Head) -> Head:
     values = QHead(head.features, head.actions)
     values.load_state_dict(head.state_dict())
     return values
-
-
-def _is_onnx(path: Path) -> bool:
-    return path.suffix.lower() == ".onnx"
 
 
 def _located(path: Path, error: ConversionError) -> ConversionError:

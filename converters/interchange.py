@@ -10,8 +10,29 @@ from onnx import helper
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.registry import Probe, Source, reader
 
 CARD_KEY = "atari_zoo.card"
+
+
+def _is_onnx(probe: Probe) -> bool:
+    # protobuf writes fields in order, and an ONNX file's first is its version, a small number
+    starts = len(probe.start) > 2 and probe.start[0] == 8 and 0 < probe.start[1] < 32
+    return starts or probe.path.suffix.lower() == ".onnx"
+
+
+@reader(
+    "onnx",
+    "ONNX",
+    "the Mnih et al. (2015) network with any head of the zoo, from the zoo, torch.onnx.export, "
+    "tf2onnx or Stable-Baselines3's export; other graphs through onnx2torch",
+    _is_onnx,
+)
+def read_onnx(path: Path) -> Source:
+    """An ONNX file, whoever exported it."""
+    model = load_onnx(path)
+    written_by = f"{model.producer_name} {model.producer_version}".strip()
+    return Source(model, written_by=written_by)
 
 
 def read_card(model: onnx.ModelProto) -> ModelCard | None:

@@ -2,56 +2,127 @@
 
 from __future__ import annotations
 
+import tarfile
+import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
+from typing import Any
+
+import onnx
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.networks import MnihNetwork
 
-START = 64  # bytes of a file that `sniff` is shown
+START = 512  # bytes of a file that `sniff` is shown: a tar's magic ends at 263
+MEMBERS = 64  # names in a tarball that are looked at: a whole listing would read all of it
+
+
+@dataclass
+class Probe:
+    """What a format is told by.
+
+    start: the file's first bytes; empty for a folder.
+    """
+
+    path: Path
+    start: bytes
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """What is in it, if it is a folder, a zip archive or a tarball; else nothing."""
+        if self.path.is_dir():
+            return frozenset(entry.name for entry in self.path.iterdir())
+        try:
+            if self.start.startswith(b"PK"):
+                with zipfile.ZipFile(self.path) as archive:
+                    return frozenset(archive.namelist())
+            if self.start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) or self._is_tar:
+                with tarfile.open(self.path) as archive:
+                    return frozenset(member.name for member in islice(archive, MEMBERS))
+        except Exception:  # a damaged archive: the reader that takes it says how
+            pass
+        return frozenset()
+
+    @property
+    def _is_tar(self) -> bool:
+        return self.start[257:262] == b"ustar"
+
+
+@dataclass
+class Source:
+    """What a reader found in a file.
+
+    model: the network; or, where the file has a graph, that graph in ONNX, operator by operator.
+    card: fields of the ModelCard that the file tells, such as {"algorithm": "dqn"}.
+    written_by: what wrote it, such as "Dopamine (JAX, linen)".
+    input: the input as the file has it: name, type, shape.
+    operators: the file's own operators, and how often each stands on the way to the output.
+    flatten: the order in which its dense layer reads the last convolution, such as "H, W, C".
+    notes: what was decided or left out, a line each.
+    """
+
+    model: onnx.ModelProto | MnihNetwork
+    card: dict[str, Any] = field(default_factory=dict)
+    written_by: str = ""
+    input: str = ""
+    operators: dict[str, int] = field(default_factory=dict)
+    flatten: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file: how it is told from others by its first bytes, and how it is read."""
+    """A kind of file: how it is told from others by its content, and how it is read.
+
+    reads: what in it is understood, for the table in the documentation.
+    """
 
     name: str
     title: str
-    sniff: Callable[[bytes], bool]
-    read: Callable[[Path], MnihNetwork]
+    reads: str
+    sniff: Callable[[Probe], bool]
+    read: Callable[[Path], Source]
 
 
 FORMATS: dict[str, Format] = {}
 
 
 def reader(
-    name: str, title: str, sniff: Callable[[bytes], bool]
-) -> Callable[[Callable[[Path], MnihNetwork]], Callable[[Path], MnihNetwork]]:
+    name: str, title: str, reads: str, sniff: Callable[[Probe], bool]
+) -> Callable[[Callable[[Path], Source]], Callable[[Path], Source]]:
     """Registers a function as the reader of a format."""
 
-    def register(read: Callable[[Path], MnihNetwork]) -> Callable[[Path], MnihNetwork]:
-        FORMATS[name] = Format(name, title, sniff, read)
+    def register(read: Callable[[Path], Source]) -> Callable[[Path], Source]:
+        FORMATS[name] = Format(name, title, reads, sniff, read)
         return read
 
     return register
 
 
 def sniffed(path: Path) -> Format:
-    """The format of the file, by its content.
+    """The format of the file or folder, by its content.
 
     Raises ConversionError if it is none that is known.
     """
+    probe = Probe(path, _start(path))
+    for form in FORMATS.values():
+        if form.sniff(probe):
+            return form
+    known = "; ".join(form.title for form in FORMATS.values())
     if path.is_dir():
-        raise ConversionError(f"{path}: a folder; give the model's file")
+        raise ConversionError(f"{path}: a folder without a checkpoint of a known kind ({known})")
+    if not probe.start:
+        raise ConversionError(f"{path}: the file is empty")
+    raise ConversionError(f"{path}: not a model file of a known kind ({known})")
+
+
+def _start(path: Path) -> bytes:
+    if path.is_dir():
+        return b""
     if not path.is_file():
         raise ConversionError(f"{path}: there is no such file")
     with path.open("rb") as file:
-        start = file.read(START)
-    for form in FORMATS.values():
-        if form.sniff(start):
-            return form
-    if not start:
-        raise ConversionError(f"{path}: the file is empty")
-    known = "; ".join(form.title for form in FORMATS.values())
-    raise ConversionError(f"{path}: not a model file of a known kind ({known}; ONNX)")
+        return file.read(START)

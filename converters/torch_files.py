@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from atari_zoo.converters.assembling import Affine, actor_critic_head, assembled, policy_head
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.heads import ActorCriticHead, Head, PolicyHead
-from atari_zoo.converters.networks import SAME, VALID, MnihNetwork, Trunk, mnih_convolutions
-from atari_zoo.converters.registry import reader
+from atari_zoo.converters.heads import Head
+from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.registry import Probe, Source, reader
 
 
 @dataclass(frozen=True)
@@ -69,20 +70,24 @@ NAMINGS = (
 )
 
 
+def _is_safetensors(probe: Probe) -> bool:
+    start = probe.start
+    return len(start) > 8 and int.from_bytes(start[:8], "little") < 1 << 26 and start[8:9] == b"{"
+
+
 @reader(
     "safetensors",
     "safetensors state dict",
-    lambda start: (
-        len(start) > 8 and int.from_bytes(start[:8], "little") < 1 << 26 and start[8:9] == b"{"
-    ),
+    "state dicts by name, or by order and shape",
+    _is_safetensors,
 )
-def read_safetensors(path: Path) -> MnihNetwork:
+def read_safetensors(path: Path) -> Source:
     """A `.safetensors` file of a policy's weights."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        return network_from_state_dict(load_file(path))
+        return Source(network_from_state_dict(load_file(path)))
     except (SafetensorError, ValueError, OSError) as error:
         raise ConversionError(
             f"{path}: {_reason(error, 'not a whole safetensors file')}"
@@ -92,9 +97,10 @@ def read_safetensors(path: Path) -> MnihNetwork:
 @reader(
     "torch",
     "torch state dict",
-    lambda start: start.startswith(b"PK\x03\x04") or start[:1] == b"\x80",
+    "state dicts by name, or by order and shape",
+    lambda probe: probe.start.startswith(b"PK\x03\x04") or probe.start[:1] == b"\x80",
 )
-def read_torch(path: Path) -> MnihNetwork:
+def read_torch(path: Path) -> Source:
     """A `.pt` or `.pth` file, read with weights only: nothing in it is run."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -103,7 +109,7 @@ def read_torch(path: Path) -> MnihNetwork:
     except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
         raise ConversionError(f"{path}: not a torch file, or cut short") from error
     try:
-        return network_from_state_dict(state_dict_in(content))
+        return Source(network_from_state_dict(state_dict_in(content)))
     except ConversionError as error:
         raise ConversionError(f"{path}: {error}") from error
 
@@ -133,34 +139,13 @@ def network_from_state_dict(weights: Mapping[str, Tensor]) -> MnihNetwork:
         for name, tensor in weights.items()
     }
     naming = _known_naming(weights) or _naming_by_shape(weights)
-    layers = (*naming.convolutions, naming.fc, naming.output)
-    for layer in (*layers, naming.value):
-        if layer is not None:
-            _check(layer, weights)
-    convs = [weights[f"{layer}.weight"] for layer in naming.convolutions]
-    fc, output = weights[f"{naming.fc}.weight"], weights[f"{naming.output}.weight"]
-    trunk = _trunk(convs, fc)
-    if output.shape[1] != len(fc):
-        raise ConversionError(
-            f"'{naming.output}' reads {output.shape[1]} features, but '{naming.fc}' has {len(fc)}"
-        )
-    head: Head
+    convolutions = [Affine.of(weights, layer) for layer in naming.convolutions]
+    output = Affine.of(weights, naming.output)
     if naming.value is None:
-        head = PolicyHead(len(fc), len(output))
+        head: Head = policy_head(output)
     else:
-        head = ActorCriticHead(len(fc), len(output))
-    network = MnihNetwork(trunk, head)
-    targets = ["trunk.conv1.conv", "trunk.conv2.conv", "trunk.conv3.conv", "trunk.fc.linear"]
-    targets += ["head.output"]
-    sources = list(layers)
-    if naming.value is not None:
-        sources, targets = [*sources, naming.value], [*targets, "head.value"]
-    with torch.no_grad():
-        for source, target in zip(sources, targets, strict=True):
-            module = network.get_submodule(target)
-            for part in ("weight", "bias"):
-                module.get_parameter(part).copy_(weights[f"{source}.{part}"])
-    return network
+        head = actor_critic_head(output, Affine.of(weights, naming.value))
+    return assembled(convolutions, Affine.of(weights, naming.fc), head)
 
 
 def _known_naming(weights: Mapping[str, Tensor]) -> Naming | None:
@@ -195,34 +180,6 @@ def _naming_by_shape(weights: Mapping[str, Tensor]) -> Naming:
             f"one output layer, or one and a value, was expected after '{first[0]}'; found {names}"
         )
     return Naming("", (convs[0], convs[1], convs[2]), first[0], outputs[0], *values)
-
-
-def _trunk(convs: list[Tensor], fc: Tensor) -> Trunk:
-    kernels = [tuple(weight.shape[2:]) for weight in convs]
-    if kernels != [(8, 8), (4, 4), (3, 3)] or convs[0].shape[1] != 4:
-        raise ConversionError(
-            "kernels of 8, 4 and 3 pixels on 4 frames were expected; it has "
-            + ", ".join(f"{k[0]}x{k[1]}" for k in kernels)
-            + f" on {convs[0].shape[1]}"
-        )
-    widths = [len(weight) for weight in convs]
-    for paddings in (VALID, SAME):
-        trunk = Trunk(mnih_convolutions(widths, paddings), len(fc))
-        if fc.shape[1] == trunk.maps[0] * trunk.maps[1] * trunk.maps[2]:
-            return trunk
-    raise ConversionError(
-        f"a dense layer of {fc.shape[1]} inputs fits neither padding: "
-        f"{widths[2] * 49} (VALID) or {widths[2] * 121} (SAME) were expected"
-    )
-
-
-def _check(layer: str, weights: Mapping[str, Tensor]) -> None:
-    for part in ("weight", "bias"):
-        tensor = weights.get(f"{layer}.{part}")
-        if tensor is None:
-            raise ConversionError(f"'{layer}.{part}' is missing")
-        if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
-            raise ConversionError(f"'{layer}.{part}' has values that are not finite numbers")
 
 
 def _state_dicts(content: Any, place: str) -> Iterator[tuple[str, dict[str, Tensor]]]:
