@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from processes import child, measured
 from rows import Row, arguments, by_turns, row, show
 
 ACTIONS = 6
@@ -19,6 +20,7 @@ ACTIONS = 6
 
 def make_files(folder: Path) -> None:
     """The same weights as `agent.onnx` and as Stable-Baselines3's `agent.zip`."""
+    _without_tensorflow()
     import gymnasium
     import numpy as np
     import torch
@@ -64,48 +66,41 @@ def _agree(network, agent) -> None:  # type: ignore[no-untyped-def]
         torch.testing.assert_close(network(observations).log_softmax(1), theirs)
 
 
-def act_with_ours(file: str) -> None:
+def ours_prepared(file: Path) -> Callable[[], object]:
     """What a user of the zoo would write."""
-    import torch
 
-    import atari_zoo as zoo
+    def act() -> object:
+        import torch
 
-    network = zoo.load(file)
-    with torch.inference_mode():
-        network(torch.zeros(1, 4, 84, 84, dtype=torch.uint8)).argmax(1)
+        import atari_zoo as zoo
+
+        network = zoo.load(file)
+        with torch.inference_mode():
+            return network(torch.zeros(1, 4, 84, 84, dtype=torch.uint8)).argmax(1)
+
+    return act
 
 
-def act_with_theirs(file: str) -> None:
+def theirs_prepared(file: Path) -> Callable[[], object]:
     """What a user of Stable-Baselines3 would write."""
-    import numpy as np
-    from stable_baselines3 import A2C
 
-    A2C.load(file, device="cpu").predict(np.zeros((4, 84, 84), np.uint8), deterministic=True)
+    def act() -> object:
+        _without_tensorflow()
+        import numpy as np
+        from stable_baselines3 import A2C
 
+        agent = A2C.load(file, device="cpu")
+        return agent.predict(np.zeros((4, 84, 84), np.uint8), deterministic=True)
 
-CHILDREN = {"ours": act_with_ours, "theirs": act_with_theirs}
-
-
-def measure(who: str, file: Path) -> tuple[float, float]:
-    """Seconds from the start of a fresh process to its first action, and its peak MiB."""
-    started = time.monotonic()
-    child = subprocess.run(
-        [sys.executable, __file__, "--child", who, str(file)],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    ended, peak = map(float, child.stdout.split())
-    return ended - started, peak
+    return act
 
 
-def report_as_child(who: str, file: str) -> None:
-    """Prints the moment of the first action, on the clock all processes share, and the peak."""
-    CHILDREN[who](file)
-    ended = time.monotonic()
-    # not ru_maxrss: Linux lets a child begin with its parent's
-    status = Path("/proc/self/status").read_text().split()
-    print(ended, int(status[status.index("VmHWM:") + 1]) / 1024)
+def _without_tensorflow() -> None:
+    """Stable-Baselines3 loads TensorFlow where it is installed; its users seldom have it."""
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]
+
+
+CHILDREN = {"ours": ours_prepared, "theirs": theirs_prepared}
 
 
 def compare(repeats: int) -> list[Row]:
@@ -114,17 +109,18 @@ def compare(repeats: int) -> list[Row]:
         files = Path(folder)
         subprocess.run([sys.executable, __file__, "--make", folder], check=True)
         for who, name in (("ours", "agent.onnx"), ("theirs", "agent.zip")):
-            measure(who, files / name)  # once unmeasured: the disk is read, bytecode is written
+            measured(__file__, who, files / name)  # once unmeasured: bytecode is written
         ours, theirs = by_turns(
-            lambda: measure("ours", files / "agent.onnx"),
-            lambda: measure("theirs", files / "agent.zip"),
+            lambda: measured(__file__, "ours", files / "agent.onnx"),
+            lambda: measured(__file__, "theirs", files / "agent.zip"),
             repeats,
         )
     peer = "SB3 A2C.load"
-    kinds = [("file to first action", "s"), ("peak memory until then", "MiB")]
+    times = [cost.total for cost in ours], [cost.total for cost in theirs]
+    peaks = [cost.peak for cost in ours], [cost.peak for cost in theirs]
     return [
-        row("load", case, peer, [run[i] for run in ours], [run[i] for run in theirs], unit)
-        for i, (case, unit) in enumerate(kinds)
+        row("load", "file to first action", peer, *times, "s"),
+        row("load", "peak memory until then", peer, *peaks, "MiB"),
     ]
 
 
@@ -133,7 +129,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--make"]:
         make_files(Path(sys.argv[2]))
     elif sys.argv[1:2] == ["--child"]:
-        report_as_child(*sys.argv[2:])
+        child(lambda: CHILDREN[sys.argv[2]](Path(sys.argv[3])))
     else:
         options = arguments(__doc__).parse_args()
         show(compare(3 if options.quick else 11), options.json)

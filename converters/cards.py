@@ -57,6 +57,7 @@ class ModelCard:
     source, format: the file it was made from, and that file's kind.
     sha256: of that file.
     scores: facts measured on it, such as {"mean": 20.1, "episodes": 30}.
+    verified: how its conversion compared with onnxruntime, layer by layer.
     """
 
     algorithm: str = "unknown"
@@ -73,6 +74,7 @@ class ModelCard:
     sha256: str = ""
     frames: int = 0  # emulator frames it was trained for
     scores: dict[str, Any] = field(default_factory=dict)
+    verified: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

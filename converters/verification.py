@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -12,11 +13,16 @@ from jaxtyping import UInt8
 from onnx import helper
 from torch import Tensor
 
+from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.foreign import ForeignNetwork
 from atari_zoo.converters.hooks import recorded
 from atari_zoo.converters.interchange import load_onnx
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.recognise import Recognised, recognise
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 TOLERANCE = 1e-4
 
@@ -43,16 +49,19 @@ def verify(
     """Runs an ONNX model in onnxruntime, and as a torch module, and compares each named layer.
 
     observations: real ones; random noise, seeded, if not given.
-    Raises ConversionError if the model is not one that `to_torch` recognises.
+    A graph of another architecture is compared at its output alone.
+    Raises ConversionError if the model cannot be run, or is nothing that `to_torch` translates.
 
     >>> max(layer.difference for layer in verify("agent.onnx")) < 1e-4
     True
     """
     model = load_onnx(model) if isinstance(model, str | Path) else model
-    found = recognise(model)
+    try:
+        found = recognise(model)
+    except ConversionError as error:
+        return [_verify_foreign(model, error, observations, seed)]
     if observations is None:
-        shape = (7, *found.network.trunk.shape)
-        observations = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+        observations = _noise(found.network.trunk.shape, seed)
     ours = _through_torch(found.network, observations)
     theirs = _through_onnxruntime(model, found, observations)
     return [_compare(name, ours[name], theirs[name], found) for name in found.network.layers]
@@ -64,6 +73,32 @@ def _compare(name: str, ours: Tensor, theirs: np.ndarray, found: Recognised) -> 
     return Agreement(name, tuple(ours.shape[1:]), difference, float(np.abs(expected).max()))
 
 
+def _verify_foreign(
+    model: onnx.ModelProto, why: ConversionError, observations: np.ndarray | None, seed: int
+) -> Agreement:
+    try:
+        network = ForeignNetwork(model, ModelCard()).eval()
+    except ConversionError as error:
+        raise ConversionError(f"{why}; and {error}") from error
+    seen = _noise((4, 84, 84), seed) if observations is None else observations
+    with torch.no_grad():
+        ours = network(torch.from_numpy(seen)).numpy()
+    (name,) = (i.name for i in model.graph.input if i.name not in _weights(model))
+    feed = seen if network.bytes else seen.astype(np.float32) / 255
+    output = model.graph.output[0].name
+    (theirs,) = _run(_session(model), [output], {name: feed})
+    difference, magnitude = float(np.abs(ours - theirs).max()), float(np.abs(theirs).max())
+    return Agreement("output", tuple(ours.shape[1:]), difference, magnitude)
+
+
+def _weights(model: onnx.ModelProto) -> set[str]:
+    return {weight.name for weight in model.graph.initializer}
+
+
+def _noise(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (7, *shape), np.uint8)
+
+
 def _through_torch(network: MnihNetwork, observations: np.ndarray) -> dict[str, Tensor]:
     with torch.no_grad(), recorded(network, list(network.layers)) as values:
         network(torch.from_numpy(observations))
@@ -73,26 +108,43 @@ def _through_torch(network: MnihNetwork, observations: np.ndarray) -> dict[str, 
 def _through_onnxruntime(
     model: onnx.ModelProto, found: Recognised, observations: np.ndarray
 ) -> dict[str, np.ndarray]:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
     tensors = [place.tensor for place in found.layers.values()]
-    session = onnxruntime.InferenceSession(
-        _showing(model, tensors).SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = _session(_showing(model, tensors))
     batches = np.array_split(
         observations, len(observations) // (found.input.batch or len(observations))
     )
     runs = []
     for batch in batches:
         feed = found.input.feed(batch.astype(np.float32) / 255)
-        try:
-            runs.append(session.run(tensors, {found.input.name: feed}))
-        except Exception as error:  # onnxruntime's own exceptions have no common public base
-            raise ConversionError(f"onnxruntime cannot run it: {error}") from error
+        runs.append(_run(session, tensors, {found.input.name: feed}))
     joined = [np.concatenate(parts) for parts in zip(*runs, strict=True)]
     return dict(zip(found.layers, joined, strict=True))
+
+
+def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # its own exceptions have no common public base
+        raise ConversionError(f"onnxruntime cannot load it: {_one_line(error)}") from error
+
+
+def _run(
+    session: onnxruntime.InferenceSession, tensors: list[str], feed: dict[str, np.ndarray]
+) -> list[np.ndarray]:
+    try:
+        return session.run(tensors, feed)
+    except Exception as error:
+        raise ConversionError(f"onnxruntime cannot run it: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def _showing(model: onnx.ModelProto, tensors: list[str]) -> onnx.ModelProto:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -13,6 +15,9 @@ from jaxtyping import install_import_hook
 install_import_hook(
     "atari_zoo", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 )
+
+if find_spec("triton"):
+    import_module("triton")  # after TensorFlow it crashes the process; torch imports it late
 
 from atari_zoo.converters.cards import ModelCard  # noqa: E402
 from atari_zoo.converters.heads import ActorCriticHead  # noqa: E402

@@ -71,6 +71,28 @@ def test_play_prints_one_object_and_repeats_itself(agent: Path) -> None:
     assert first["returns"] == second["returns"]
 
 
+def test_convert_tells_what_it_found_and_keeps_the_check_in_the_card(
+    agent: Path, tmp_path: Path
+) -> None:
+    made = tmp_path / "made.onnx"
+    told = zoo("convert", agent, "--game", "Pong", "-o", made, "--report", "json")
+    found = json.loads(told.stdout)
+    assert found["output"] == str(made) and found["head"]["kind"] == "actor-critic"
+    assert found["convolutions"][0]["padding"] == "VALID" and found["difference"] < 1e-4
+    card = json.loads(zoo("info", made, "--json").stdout)
+    assert card["verified"]["difference"] == found["difference"]
+    assert card["verified"]["layers"] == ["conv1", "conv2", "conv3", "fc", "value", "output"]
+    text = zoo("convert", agent, "--game", "Pong", "-o", made).stdout
+    assert "32 filters 8x8" in text and "onnxruntime against torch" in text
+
+
+def test_convert_does_not_write_over_its_source(agent: Path) -> None:
+    before = agent.read_bytes()
+    done = zoo("convert", agent, "--float16")
+    assert done.returncode == 2 and "is the source itself" in done.stderr
+    assert agent.read_bytes() == before
+
+
 def test_verify_measures_every_layer(agent: Path) -> None:
     result = json.loads(zoo("verify", agent, "--json").stdout)
     layers = {row["layer"]: row for row in result["layers"]}

@@ -81,34 +81,56 @@ def info(model: Model, as_json: Json = False) -> None:
 
 @app.command(
     epilog=examples(
+        "atari-zoo convert graph.pb --game Seaquest",
+        "atari-zoo convert dqn/Pong/1/checkpoints --game Pong -o dqn.onnx",
         "atari-zoo convert policy.safetensors --algorithm ppo --game Breakout -o ppo.onnx",
-        "atari-zoo convert agent.pth --algorithm dqn --game Pong --preprocessing dopamine",
+        "atari-zoo convert agent.zip --game Pong --report json > report.json",
     )
 )
 def convert(
-    source: Annotated[Path, typer.Argument(help="A model's file: .safetensors, .pt, .pth, .onnx.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="A model's file or folder, of any format in docs/formats.md."),
+    ],
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="Where to; the source's name if not given."),
     ] = None,
-    algorithm: Annotated[str | None, typer.Option(help="What trained it, such as a2c.")] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="What trained it, such as a2c, if the file does not tell.")
+    ] = None,
     game: Game = None,
-    run: Annotated[str, typer.Option(help="Which run of it.")] = "1",
+    run: Annotated[str | None, typer.Option(help="Which run of it; 1 if not given.")] = None,
     preprocessing: Annotated[
         str | None, typer.Option(help="vector, deepmind, dopamine or modern.")
     ] = None,
     action: Annotated[str | None, typer.Option(help="argmax, sample or epsilon-greedy.")] = None,
     float16: Annotated[bool, typer.Option(help="Store the weights in half the bytes.")] = False,
+    report: Annotated[
+        str, typer.Option(help="How to tell what was found: text, json or none.")
+    ] = "text",
 ) -> None:
-    """A model's file to ONNX, its card inside."""
+    """A model's file to ONNX, its card inside; says what it found, and checks it layer by layer."""
     from atari_zoo.converters import save_onnx
     from atari_zoo.models import convert as convert_model
 
+    if report not in ("text", "json", "none"):
+        raise ValueError(f"no report '{report}'; there are text, json and none")
+    output = output or (source if source.name else source.resolve()).with_suffix(".onnx")
+    if output.exists() and source.exists() and output.samefile(source):
+        raise ValueError(f"{output} is the source itself; give another file with -o")
     given = {"algorithm": algorithm, "game": game, "preprocessing": preprocessing}
-    model, card = convert_model(source, float16=float16, action_rule=action, run=run, **given)
-    output = output or source.with_suffix(".onnx")
-    save_onnx(model, output)
-    print(f"{output}: {card.name}, {output.stat().st_size / 1e6:.1f} MB")
+    done = convert_model(source, float16=float16, action_rule=action, run=run, **given)
+    save_onnx(done.model, output)
+    if report == "json":
+        print(json.dumps(done.report.to_dict() | {"output": str(output), "name": done.card.name}))
+        return
+    if report == "text":
+        table = Table(show_header=False)
+        for name, words in done.report.rows():
+            table.add_row(name, words)
+        Console().print(table)
+    print(f"{output}: {done.card.name}, {output.stat().st_size / 1e6:.1f} MB")
 
 
 @app.command(epilog=examples("atari-zoo verify agent.onnx", "atari-zoo verify a2c/Pong/1 --json"))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
 
-from atari_zoo.catalog import find
+from atari_zoo.catalog import UnknownModel, find
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN, Algorithm
 from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, ModelCard, Preprocessing
-from atari_zoo.converters.convert import to_onnx, to_torch
+from atari_zoo.converters.convert import read, to_onnx, to_torch, written
+from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.exporting import network_to_onnx
 from atari_zoo.converters.foreign import ForeignNetwork
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.reports import Report, report
 from atari_zoo.converters.verification import verify
 from atari_zoo.games import game as find_game
 
@@ -26,7 +28,7 @@ Network = MnihNetwork | ForeignNetwork
 def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
     """The agent called `name`, or in the file `name`, ready to run: in eval mode, on `device`.
 
-    name: as in `a2c/Pong/1`, or the path of an ONNX file or of any file `to_onnx` reads.
+    name: as in `a2c/Pong/1`, or the path of any file or folder `to_onnx` reads.
 
     Raises ValueError if there is no such device, UnknownModel if there is neither a file nor a
     model of that name, ConversionError if the file cannot be read as an agent.
@@ -34,9 +36,8 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
     >>> load("a2c/Pong/1")(torch.zeros(1, 4, 84, 84)).shape
     torch.Size([1, 6])
     """
-    path = Path(name)
     place = device_named(device)
-    return to_torch(path if path.is_file() else find(str(name)).path).to(place).eval()
+    return to_torch(_path(name)).to(place).eval()
 
 
 def device_named(name: str | torch.device) -> torch.device:
@@ -53,25 +54,36 @@ def device_named(name: str | torch.device) -> torch.device:
     return device
 
 
+@dataclass(frozen=True)
+class Conversion:
+    """A file's content as ONNX with its card, and the report on what was found in it."""
+
+    model: onnx.ModelProto
+    card: ModelCard
+    report: Report
+
+
 def convert(
     source: str | Path,
     *,
     algorithm: str | None = None,
     game: str | None = None,
-    run: str = "1",
+    run: str | None = None,
     preprocessing: str | None = None,
     action_rule: str | None = None,
     float16: bool = False,
-) -> tuple[onnx.ModelProto, ModelCard]:
-    """A file as ONNX with a full card: what is not given follows from the algorithm and game.
+) -> Conversion:
+    """A file as ONNX with a full card: what is not given is what the file tells, or follows from
+    the algorithm and game. It is checked with onnxruntime at every layer.
 
     Raises ValueError for an unknown algorithm, game, preprocessing or action rule, or where the
     network's actions are not the game's; ConversionError where the file is no agent.
     """
-    model = to_onnx(source)
+    found = read(source)
+    model = written(found)
     card = read_card(model) or ModelCard()
     of = algorithm_named(algorithm or card.algorithm)
-    changes: dict[str, Any] = {"algorithm": of.name, "run": run}
+    changes: dict[str, Any] = {"algorithm": of.name, "run": run or card.run}
     if algorithm:
         changes |= {"action_rule": of.action_rule}
         changes |= {"preprocessing": PREPROCESSINGS[of.preprocessing]}
@@ -82,18 +94,23 @@ def convert(
             raise ValueError(f"no action rule '{action_rule}'; there are {', '.join(ACTION_RULES)}")
         changes["action_rule"] = action_rule
     if game or card.game:
-        found = find_game(game or card.game)
-        changes |= {"game": found.name, "action_meanings": found.actions}
+        of_game = find_game(game or card.game)
+        changes |= {"game": of_game.name, "action_meanings": of_game.actions}
     card = card.replace(**changes)
     network = to_torch(model)
     check_actions(network.actions, card, str(source))
-    if float16:
-        if not isinstance(network, MnihNetwork):
-            raise ValueError(f"{source}: float16 is for the network of Mnih et al. alone")
-        network.card = card
-        return network_to_onnx(network, float16=True), card
-    write_card(model, card)
-    return model, card
+    try:
+        told = report(found, model)
+    except ConversionError as error:
+        raise ConversionError(f"{source}: {error}") from error
+    card = card.replace(verified=told.verified)
+    if not float16:
+        write_card(model, card)
+        return Conversion(model, card, told)
+    if not isinstance(network, MnihNetwork):
+        raise ValueError(f"{source}: float16 is for the network of Mnih et al. alone")
+    network.card = card
+    return Conversion(network_to_onnx(network, float16=True), card, told)
 
 
 def check_actions(actions: int, card: ModelCard, source: str) -> None:
@@ -114,9 +131,7 @@ def verify_model(name: str | Path, seed: int = 0) -> list[dict[str, Any]]:
     """
     from atari_zoo.rollouts import rollout
 
-    path = Path(name)
-    path = path if path.is_file() else find(str(name)).path
-    model = to_onnx(path)
+    model = to_onnx(_path(name))
     rows = verify(model, seed=seed)
     card = read_card(model)
     if card is not None and card.game:
@@ -124,6 +139,19 @@ def verify_model(name: str | Path, seed: int = 0) -> list[dict[str, Any]]:
         real = verify(model, torch.cat([played.observations(e) for e in range(2)]).numpy())
         rows = [max(pair, key=lambda row: row.difference) for pair in zip(rows, real, strict=True)]
     return [asdict(row) for row in rows]
+
+
+def _path(name: str | Path) -> Path:
+    """Where a model is: a file, else what the zoo calls so, else a folder or a prefix."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    try:
+        return find(str(name)).path
+    except UnknownModel:
+        if path.is_dir() or path.with_name(f"{path.name}.index").is_file():
+            return path
+        raise
 
 
 def algorithm_named(name: str) -> Algorithm:

@@ -1,0 +1,109 @@
+"""From a TensorFlow frozen graph to a ready torch module, beside tf2onnx and onnx2torch on the
+same file, each in processes of their own.
+
+    python benchmarks/convert.py --quick
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from processes import Cost, child, measured
+from rows import Row, arguments, by_turns, row, show
+
+NAME = "graph.pb"
+
+
+def make_graph(folder: Path) -> None:
+    """A frozen A2C graph of full size, 16 MB, made and run by TensorFlow; both must agree."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+    from frozen_graphs import frozen
+
+    (folder / NAME).write_bytes(frozen("a2c").SerializeToString())
+    import numpy as np
+    import torch
+
+    ours, theirs = ours_prepared(folder / NAME)(), theirs_prepared(folder / NAME)()
+    seen = torch.from_numpy(np.random.default_rng(0).random((1, 4, 84, 84), np.float32))
+    with torch.no_grad():
+        torch.testing.assert_close(ours(seen), theirs(seen.permute(0, 2, 3, 1)))
+
+
+def ours_prepared(file: Path) -> Callable[[], object]:
+    """What a user of the zoo would write."""
+    from atari_zoo.converters import to_torch
+
+    return lambda: to_torch(file)
+
+
+def theirs_prepared(file: Path) -> Callable[[], object]:
+    """What a user would write with the libraries that there are."""
+    import onnx2torch
+    import tensorflow as tf
+    import tf2onnx
+
+    def convert() -> object:
+        graph = tf.compat.v1.GraphDef.FromString(file.read_bytes())
+        model, _ = tf2onnx.convert.from_graph_def(
+            graph, input_names=["X_t:0"], output_names=["a2c/policy/BiasAdd:0"], opset=13
+        )
+        return onnx2torch.convert(model)
+
+    return convert
+
+
+CHILDREN = {"ours": ours_prepared, "theirs": theirs_prepared}
+
+
+def compare(repeats: int) -> list[Row]:
+    """Rows for the time and the memory: of the whole process, and of the conversion alone."""
+    with TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, __file__, "--make", folder], check=True)
+        file = Path(folder) / NAME
+        for who in CHILDREN:
+            measured(__file__, who, file)  # once unmeasured: bytecode is written
+        ours, theirs = by_turns(
+            lambda: measured(__file__, "ours", file),
+            lambda: measured(__file__, "theirs", file),
+            repeats,
+        )
+    return [_row(case, ours, theirs) for case in CASES]
+
+
+CASES: dict[str, tuple[Callable[[Cost], float], str]] = {
+    "16 MB graph, conversion alone": (lambda cost: cost.work, "s"),
+    "16 MB graph, memory it adds": (lambda cost: cost.growth, "MiB"),
+    "16 MB graph, process from its start": (lambda cost: cost.total, "s"),
+    "16 MB graph, peak memory of the process": (lambda cost: cost.peak, "MiB"),
+}
+
+
+def _row(case: str, ours: list[Cost], theirs: list[Cost]) -> Row:
+    take, unit = CASES[case]
+    return row(
+        "convert",
+        case,
+        "tf2onnx + onnx2torch",
+        [take(cost) for cost in ours],
+        [take(cost) for cost in theirs],
+        unit,
+    )
+
+
+def main() -> None:
+    """Measures and prints; `--make` and `--child` are for its own processes."""
+    if sys.argv[1:2] == ["--make"]:
+        make_graph(Path(sys.argv[2]))
+    elif sys.argv[1:2] == ["--child"]:
+        child(lambda: CHILDREN[sys.argv[2]](Path(sys.argv[3])))
+    else:
+        options = arguments(__doc__).parse_args()
+        show(compare(3 if options.quick else 11), options.json)
+
+
+if __name__ == "__main__":
+    main()
