@@ -50,7 +50,8 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
 class ModelCard:
     """Who an agent is, how it is meant to be played, and where it came from.
 
-    algorithm, game, run, tag: the parts of its name, `algorithm/Game/run[@tag]`.
+    collection, algorithm, game, run, tag: the parts of its name,
+        `[collection:]algorithm/Game/run[@tag]`; the package's own agents have no collection.
     action_meanings: ALE's names of the outputs, in order; empty where unknown.
     action_rule: how an action is chosen from the output: "argmax", "sample" (softmax of the
         output) or "epsilon-greedy".
@@ -64,6 +65,7 @@ class ModelCard:
     game: str = ""
     run: str = "1"
     tag: str = ""
+    collection: str = ""
     action_meanings: tuple[str, ...] = ()
     action_rule: str = "argmax"
     epsilon: float = 0.001
@@ -78,9 +80,10 @@ class ModelCard:
 
     @property
     def name(self) -> str:
-        """The zoo's name for it, such as `a2c/Seaquest/2@1HR`."""
+        """The zoo's name for it, such as `a2c/Seaquest/2` or `uber:a2c/Seaquest/2@1HR`."""
         tag = f"@{self.tag}" if self.tag else ""
-        return f"{self.algorithm}/{self.game or 'unknown'}/{self.run}{tag}"
+        of = f"{self.collection}:" if self.collection else ""
+        return f"{of}{self.algorithm}/{self.game or 'unknown'}/{self.run}{tag}"
 
     def replace(self, **changes: Any) -> ModelCard:
         """A copy with some fields changed."""
