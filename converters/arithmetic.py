@@ -126,16 +126,13 @@ def _scaled(node: Node, value: Value, factor: np.ndarray) -> Value:
 
 def _per_unit(value: Value, constant: np.ndarray) -> np.ndarray:
     """A constant that differs along the units only, as one number for each unit."""
-    units = 1 if value.layer.op == "conv" else len(value.layer.axes) - 1
-    atom = value.layer.axes[units]
-    if atom not in value.axes:
+    unit, shape = value.layer.data["unit"], constant.shape
+    if unit not in value.axes:
         raise ConversionError("a constant for units whose axis was reshaped")
-    axis = value.axes.index(atom) - len(value.axes)
-    size = atom[0].size
-    shape = constant.shape
+    axis = value.axes.index(unit) - len(value.axes)
     if any(s != 1 for i, s in enumerate(shape) if i - len(shape) != axis):
         raise ConversionError("a constant that differs from place to place")
-    return np.broadcast_to(constant.ravel(), (size,))
+    return np.broadcast_to(constant.ravel(), (len(value.layer.data["bias"]),))
 
 
 def _constant_name(node: Node) -> str:

@@ -65,6 +65,17 @@ class Affine(NamedTuple):
         moved = self.weight.reshape(-1, places, channels).transpose(1, 2)
         return self._replace(weight=moved.reshape(len(self.weight), -1).contiguous())
 
+    def transposed(self, rows: int) -> Affine:
+        """Units that stood as (rows, columns), standing as (columns, rows)."""
+        if self.weight.ndim != 2 or rows < 1 or len(self.weight) % rows:
+            raise ConversionError(
+                f"'{self.name}' {tuple(self.weight.shape)} does not have {rows} rows of units"
+            )
+        if self.bias.shape != self.weight.shape[:1]:
+            raise ConversionError(f"'{self.name}' has biases {tuple(self.bias.shape)}")
+        order = torch.arange(len(self.weight)).reshape(rows, -1).T.reshape(-1)
+        return self._replace(weight=self.weight[order], bias=self.bias[order])
+
 
 def assembled(convolutions: Sequence[Affine], fc: Affine | None, head: Head) -> MnihNetwork:
     """The network of these three convolutions, this dense layer and a head.
@@ -113,7 +124,7 @@ def dueling_head(
     value: Affine, advantage: Affine, streams: tuple[Affine, Affine] | None = None
 ) -> DuelingHead:
     """Value and advantage. streams: the dense layers before them, if each has its own."""
-    features, units = _before(value, streams)
+    features, units = _before(value, advantage, streams)
     head = DuelingHead(features, len(advantage.weight), units)
     _fill_streams(head.fc, head.advantage_fc, streams)
     fill(head.value, value)
@@ -136,7 +147,7 @@ def categorical_dueling_head(
     streams: tuple[Affine, Affine] | None = None,
 ) -> CategoricalHead:
     """C51's logits as value plus advantage, the atoms of an action side by side."""
-    features, units = _before(value, streams)
+    features, units = _before(value, advantage, streams)
     actions = _per(len(advantage.weight), len(support), "atoms", advantage)
     head = CategoricalHead(features, actions, support, dueling=True, units=units)
     assert head.value is not None and head.advantage is not None
@@ -160,6 +171,11 @@ def implicit_quantile_head(
     """IQN, at `samples` fixed quantiles. embedding: (features, cosines)."""
     cosines, features = _sizes(embedding)
     units, actions = _sizes(quantiles)
+    if _sizes(fc) != (features, units):
+        raise ConversionError(
+            f"'{fc.name}' {tuple(fc.weight.shape)} does not stand between {features} features "
+            f"and '{quantiles.name}' {tuple(quantiles.weight.shape)}"
+        )
     head = ImplicitQuantileHead(features, actions, units, cosines, samples)
     fill(head.embedding.linear, embedding)
     fill(head.fc, fc)
@@ -199,6 +215,9 @@ def _trunk(convolutions: Sequence[Affine], features: int, fc: Affine | None) -> 
             + f" on {frames}"
         )
     widths = [len(layer.weight) for layer in convolutions]
+    if [layer.weight.shape[1] for layer in convolutions] != [frames, *widths[:2]] or 0 in widths:
+        found = ", ".join(f"'{x.name}' {tuple(x.weight.shape)}" for x in convolutions)
+        raise ConversionError(f"convolutions that do not follow each other: {found}")
     for paddings in (VALID, SAME):
         shapes = mnih_convolutions(widths, paddings)
         # 49 and 121 places: the sizes that 84x84 pixels leave
@@ -227,10 +246,20 @@ def _per(outputs: int, each: int, what: str, layer: Affine) -> int:
     return outputs // each
 
 
-def _before(value: Affine, streams: tuple[Affine, Affine] | None) -> tuple[int, int | None]:
-    if streams is None:
-        return _sizes(value)[0], None
-    return _sizes(streams[0])
+def _before(
+    value: Affine, advantage: Affine, streams: tuple[Affine, Affine] | None
+) -> tuple[int, int | None]:
+    """Features, and the units of the streams' own layers; sizes that differ are refused."""
+    features, units = (_sizes(value)[0], None) if streams is None else _sizes(streams[0])
+    for layer, inputs in ((value, units or features), (advantage, units or features)):
+        # before a module is made of them: its size would be a product that no file holds
+        if _sizes(layer)[0] != inputs:
+            raise ConversionError(
+                f"'{layer.name}' reads {_sizes(layer)[0]} units, but {inputs} stand before it"
+            )
+    if streams is not None and _sizes(streams[1]) != (features, units):
+        raise ConversionError(f"'{streams[1].name}' is not of the size of '{streams[0].name}'")
+    return features, units
 
 
 def _fill_streams(

@@ -9,7 +9,18 @@ from pathlib import Path
 import onnx
 from torch import Tensor
 
-from atari_zoo.converters import torch_files
+from atari_zoo.converters import (  # noqa: F401  (each registers its formats)
+    atari_agents,
+    cleanrl,
+    dopamine,
+    dopamine_jax,
+    flax_files,
+    interchange,
+    numpy_files,
+    sb3,
+    tf_frozen,
+    torch_files,
+)
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError

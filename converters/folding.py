@@ -13,7 +13,7 @@ from atari_zoo.converters.errors import ConversionError
 
 # operators whose result is never much larger than what goes in
 FOLDABLE = frozenset(
-    "Abs Add Cast CastLike Ceil Clip Concat Cos Div Equal Exp Flatten Floor Gather Gemm "
+    "Abs Add Cast CastLike Ceil Clip Concat Cos Div Equal Exp EyeLike Flatten Floor Gather Gemm "
     "Greater Identity Less Log MatMul Max Min Mod Mul Neg Not Pow Reciprocal ReduceMax "
     "ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape Round Shape Sigmoid Sin Size Slice "
     "Softmax Split Sqrt Squeeze Sub Sum Tanh Transpose Unsqueeze Where".split()

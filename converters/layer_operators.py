@@ -1,4 +1,4 @@
-"""Operators that are layers: padding, convolution, dense layers, ReLU."""
+"""Operators that are layers: padding, convolution, ReLU."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import numpy as np
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.operators import Node, operator
 from atari_zoo.converters.symbols import Atom, Axis, Value
+
+LARGEST_KERNEL = 1 << 22  # elements of a kernel that is made here
 
 
 @operator("Pad")
@@ -31,19 +33,17 @@ def pad(node: Node) -> Value:
 
 @operator("Conv")
 def conv(node: Node) -> Value:
-    value, weight = node.value(), node.constant(1)
-    if weight is None or weight.ndim != 4 or len(value.axes) != 4:
-        raise ConversionError("a convolution that is not two-dimensional")
-    if tuple(node.attribute("kernel_shape", weight.shape[2:])) != weight.shape[2:]:
-        raise ConversionError("a kernel of another size than its weights")
-    if node.attribute("group", 1) != 1 or set(node.attribute("dilations", [1])) != {1}:
-        raise ConversionError("a grouped or dilated convolution")
+    value, weight = node.value(), _kernel(node)
     kernel, strides = tuple(weight.shape[2:]), tuple(node.attribute("strides", [1, 1]))
     pads = _pads(node, value.shape[2:], kernel, strides)
     if value.layer.op == "pad":  # an exporter's padding before the convolution is one with it
         around, value = value.layer.data["around"], _unpadded(value)
         before, after = zip(around["H"], around["W"], strict=True)
         pads = tuple(a + b for a, b in zip(pads, (*before, *after), strict=True))
+    front = value.axes[0]
+    within: Axis = ()
+    if len(front) == 2 and not value.axes[1]:  # the channels were moved into the batch
+        value, weight, within = _channels_by_themselves(value, weight)
     if [_label(axis) for axis in value.axes] not in (list("NFHW"), list("NCHW")):
         raise ConversionError("a convolution over something else than channels, height, width")
     _, channels, *sizes = value.shape
@@ -54,43 +54,21 @@ def conv(node: Node) -> Value:
     )
     if min(height, width) < 1:
         raise ConversionError(f"a {kernel[0]}x{kernel[1]} kernel on a {sizes[0]}x{sizes[1]} map")
-    new = Atom("C", len(weight)), Atom("H", height), Atom("W", width)
+    count = len(weight) // channels if within else len(weight)
+    new = Atom("C", count), Atom("H", height), Atom("W", width)
     bias = node.constant(2)
-    bias = np.zeros(len(weight), np.float32) if bias is None else bias
+    bias = np.zeros(count, np.float32) if bias is None else bias
     top, left, bottom, right = pads
     return node.layer(
         "conv",
         (value,),
-        (value.axes[0], *((atom,) for atom in new)),
+        (front, *((atom,) for atom in new)),
         weight=weight,
-        bias=bias,
+        bias=np.repeat(bias, len(weight) // count),
+        unit=(new[0], *within),
         strides=strides,
         padding=(left, right, top, bottom),
     )
-
-
-@operator("Gemm")
-def gemm(node: Node) -> Value:
-    value, weight, bias = node.value(), node.constant(1), node.constant(2)
-    if weight is None or node.attribute("transA", 0):
-        raise ConversionError("a transposed product")
-    if node.attribute("alpha", 1.0) != 1 or (bias is not None and node.attribute("beta", 1.0) != 1):
-        raise ConversionError("a scaled product")
-    weight = weight if node.attribute("transB", 0) else weight.T
-    return _dense(node, value, weight, bias)
-
-
-@operator("MatMul")
-def matmul(node: Node) -> Value:
-    value, weight = node.value(), node.constant(1)
-    if weight is None:
-        raise ConversionError("a product without weights")
-    if value.layer.op == "softmax" and weight.size == value.shape[-1]:
-        axes = value.axes[:-1] if weight.ndim == 1 else (*value.axes[:-1], ())
-        return node.layer("expectation", (value,), axes, support=weight.ravel())
-    if weight.ndim != 2:
-        raise ConversionError("a product that is not with a matrix")
-    return _dense(node, value, weight.T, None)
 
 
 @operator("Relu")
@@ -108,6 +86,18 @@ def clip(node: Node) -> Value:
     if limits[0] is None or np.any(np.asarray(limits[0]) != 0) or limits[1] is not None:
         raise ConversionError("a clip that is not a ReLU")
     return relu(node)
+
+
+def _kernel(node: Node) -> np.ndarray:
+    """A convolution's weights, if it is two-dimensional, neither grouped nor dilated."""
+    weight = node.constant(1)
+    if weight is None or weight.ndim != 4 or len(node.value().axes) != 4:
+        raise ConversionError("a convolution that is not two-dimensional")
+    if tuple(node.attribute("kernel_shape", weight.shape[2:])) != weight.shape[2:]:
+        raise ConversionError("a kernel of another size than its weights")
+    if node.attribute("group", 1) != 1 or set(node.attribute("dilations", [1])) != {1}:
+        raise ConversionError("a grouped or dilated convolution")
+    return weight
 
 
 def _label(axis: Axis) -> str:
@@ -131,23 +121,20 @@ def _pads(
     return tuple(less + more if auto == b"SAME_UPPER" else more + less)
 
 
+def _channels_by_themselves(value: Value, weight: np.ndarray) -> tuple[Value, np.ndarray, Axis]:
+    """One kernel for all channels, which stand in the batch, as a kernel over the channels.
+
+    So tf2onnx writes patches. Returns what it reads, the kernel, whose outputs are (kernel,
+    channel), and the channels' axis.
+    """
+    batch, channel = value.axes[0]
+    if weight.shape[1] != 1 or weight.size * channel.size**2 > LARGEST_KERNEL:
+        raise ConversionError("a convolution over something else than channels, height, width")
+    spread = np.einsum("kij,fg->kfgij", weight[:, 0], np.eye(channel.size, dtype=weight.dtype))
+    moved = Value(value.layer, ((batch,), (channel,), *value.axes[2:]))
+    return moved, spread.reshape(-1, channel.size, *weight.shape[2:]), (channel,)
+
+
 def _unpadded(value: Value) -> Value:
     layer = value.layer
     return layer.args[0].permuted([layer.axes.index(axis) for axis in value.axes])
-
-
-def _dense(node: Node, value: Value, weight: np.ndarray, bias: np.ndarray | None) -> Value:
-    """A dense layer; `weight` (units, features) is put into the features' own order."""
-    features = value.axes[-1]
-    if weight.ndim != 2 or weight.shape[1] != value.shape[-1] or len(value.axes) not in (2, 3):
-        raise ConversionError(f"weights {weight.shape} for an input of {value.shape[1:]}")
-    if not np.all([a.label != "N" for a in features]):
-        raise ConversionError("a product over the batch")
-    order = sorted(range(len(features)), key=lambda i: "FCHWU".find(features[i].label[0]))
-    sizes = [atom.size for atom in features]
-    units = len(weight)
-    weight = weight.reshape(units, *sizes).transpose(0, *(i + 1 for i in order))
-    weight = weight.reshape(units, -1)
-    bias = np.zeros(units, np.float32) if bias is None else np.broadcast_to(bias.ravel(), (units,))
-    axes = (*value.axes[:-1], (Atom("U", units),))
-    return node.layer("dense", (value,), axes, weight=weight, bias=bias)

@@ -52,11 +52,22 @@ def match(outputs: list[tuple[str, Value]], graph: Graph) -> Match:
     return Match(network, names | found.layers)
 
 
+def flatten_order(graph: Graph) -> str:
+    """The axes of the last convolution as a dense layer of the graph reads them, slowest first."""
+    for layer in graph.layers:
+        if layer.op in ("dense", "embedded"):
+            (value,) = layer.args
+            if value.layer.op == "relu" and value.layer.args[0].layer.op == "conv":
+                return ", ".join(atom.label for atom in value.axes[-1])
+    return ""
+
+
 def _main_output(outputs: list[tuple[str, Value]]) -> Value:
     candidates: dict[str, Value] = {}
     for name, value in outputs:
         while value.layer.op in CHOICES:
             (value,) = value.layer.args
+        value = value.squeezed(None)
         if value.layer.op in NUMBERS and len(value.axes) == 2 and value.shape[1] > 1:
             candidates[name] = value
     for name in PREFERRED:

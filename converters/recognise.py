@@ -13,10 +13,14 @@ import numpy as np
 import onnx
 import onnx.inliner
 
-from atari_zoo.converters import arithmetic, layer_operators  # noqa: F401  (they register theirs)
+from atari_zoo.converters import (  # noqa: F401  (they register theirs)
+    arithmetic,
+    layer_operators,
+    products,
+)
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.folding import fold, initializers
-from atari_zoo.converters.matching import match
+from atari_zoo.converters.matching import flatten_order, match
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.operators import OPERATORS, Node, Operand
 from atari_zoo.converters.places import Place
@@ -47,11 +51,16 @@ class Input:
 
 @dataclass
 class Recognised:
-    """The network found in a graph, and where in the graph its named layers are."""
+    """The network found in a graph, and where in the graph its named layers are.
+
+    flatten: the order in which the graph's dense layer reads the last convolution, such as
+        "H, W, C"; "" where it does not tell.
+    """
 
     network: MnihNetwork
     input: Input
     layers: dict[str, Place]
+    flatten: str = ""
 
 
 def recognise(model: onnx.ModelProto) -> Recognised:
@@ -64,8 +73,9 @@ def recognise(model: onnx.ModelProto) -> Recognised:
     values, source = _follow(model)
     outputs = [(o.name, values.get(o.name)) for o in model.graph.output]
     producers = {name: node for node in model.graph.node for name in node.output}
-    found = match([(n, v) for n, v in outputs if isinstance(v, Value)], Graph(values, producers))
-    return Recognised(found.network, source, found.layers)
+    graph = Graph(values, producers)
+    found = match([(n, v) for n, v in outputs if isinstance(v, Value)], graph)
+    return Recognised(found.network, source, found.layers, flatten_order(graph))
 
 
 def _follow(model: onnx.ModelProto) -> tuple[dict[str, Operand], Input]:

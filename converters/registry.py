@@ -123,6 +123,8 @@ def _start(path: Path) -> bytes:
     if path.is_dir():
         return b""
     if not path.is_file():
+        if path.name and path.with_name(f"{path.name}.index").is_file():
+            return b""  # a prefix, which TensorFlow's checkpoints are called by
         raise ConversionError(f"{path}: there is no such file")
     with path.open("rb") as file:
         return file.read(START)

@@ -99,8 +99,11 @@ class Value:
         """
         wanted = [self.shape[i] if size == 0 else int(size) for i, size in enumerate(shape)]
         leads = bool(self.atoms) and self.atoms[0].label == "N"
-        if leads and wanted and static_batch is not None and wanted[0] == static_batch:
-            wanted[0] = BATCH
+        if leads and wanted and static_batch is not None:
+            if wanted[0] == static_batch:
+                wanted[0] = BATCH
+            elif prod(wanted) * BATCH == prod(self.shape) * static_batch:
+                wanted[0] = wanted[0] * BATCH // static_batch  # the batch and another axis in one
         if -1 in wanted:
             rest = prod(size for size in wanted if size != -1)
             wanted[wanted.index(-1)] = prod(self.shape) // max(rest, 1)

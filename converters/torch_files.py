@@ -1,73 +1,32 @@
-"""Plain torch weights: state dicts in .safetensors, .pt and .pth files.
+"""Plain torch weights: state dicts in .safetensors, .pt and .pth files, and whole modules.
 
-A state dict has names and shapes but no architecture. Known names are matched first; else the
-layers are told by their order and shapes, and what could be read in two ways is refused.
+Since version 1.6 a file of `torch.save` is a zip archive: `<name>/data.pkl` is a pickle,
+`<name>/data/<key>` the bytes of a storage, in the byte order that `<name>/byteorder` tells
+(torch/serialization.py, `_save`). Before, it was pickles in a row (`torch_legacy`).
 """
 
 from __future__ import annotations
 
-import pickle
-import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
 
-from atari_zoo.converters.assembling import Affine, actor_critic_head, assembled, policy_head
+from atari_zoo.converters.archives import Archive, first_member
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.heads import Head
-from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.registry import Probe, Source, reader
+from atari_zoo.converters.state_dicts import network_from_state_dict as network_from_state_dict
+from atari_zoo.converters.state_dicts import source_of
+from atari_zoo.converters.torch_contents import state_dict_in
+from atari_zoo.converters.torch_legacy import is_legacy, read_legacy
+from atari_zoo.converters.torch_pickles import LARGEST, TENSORS, Storage, TorchFile, read_pickle
+from atari_zoo.converters.weight_metadata import described
 
-
-@dataclass(frozen=True)
-class Naming:
-    """What a library calls the layers: prefixes before `.weight` and `.bias`."""
-
-    library: str
-    convolutions: tuple[str, str, str]
-    fc: str
-    output: str
-    value: str | None = None
-
-
-NAMINGS = (
-    Naming(
-        "pytorch-a2c-ppo-acktr-gail",
-        ("base.main.0", "base.main.2", "base.main.4"),
-        "base.main.7",
-        "dist.linear",
-        "base.critic_linear",
-    ),
-    Naming(
-        "Stable-Baselines3 (A2C, PPO)",
-        ("features_extractor.cnn.0", "features_extractor.cnn.2", "features_extractor.cnn.4"),
-        "features_extractor.linear.0",
-        "action_net",
-        "value_net",
-    ),
-    Naming(
-        "Stable-Baselines3 (DQN)",
-        (
-            "q_net.features_extractor.cnn.0",
-            "q_net.features_extractor.cnn.2",
-            "q_net.features_extractor.cnn.4",
-        ),
-        "q_net.features_extractor.linear.0",
-        "q_net.q_net.0",
-    ),
-    Naming(
-        "CleanRL (PPO)",
-        ("network.0", "network.2", "network.4"),
-        "network.7",
-        "actor",
-        "critic",
-    ),
-    Naming("CleanRL (DQN)", ("network.0", "network.2", "network.4"), "network.7", "network.9"),
-)
+PICKLE = 1 << 26  # bytes of the pickle beside the tensors
+HEADER = 1 << 22  # bytes of the names and shapes in a safetensors file
 
 
 def _is_safetensors(probe: Probe) -> bool:
@@ -82,124 +41,91 @@ def _is_safetensors(probe: Probe) -> bool:
     _is_safetensors,
 )
 def read_safetensors(path: Path) -> Source:
-    """A `.safetensors` file of a policy's weights."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    """A `.safetensors` file of a policy's weights; the zoo's own have a card."""
+    from safetensors import safe_open
 
+    with path.open("rb") as start:
+        if int.from_bytes(start.read(8), "little") > HEADER:
+            raise ConversionError(f"a safetensors file with a header of more than {HEADER} bytes")
     try:
-        return Source(network_from_state_dict(load_file(path)))
-    except (SafetensorError, ValueError, OSError) as error:
-        raise ConversionError(
-            f"{path}: {_reason(error, 'not a whole safetensors file')}"
-        ) from error
+        with safe_open(path, "pt") as file:
+            metadata, names = file.metadata() or {}, list(file.keys())
+            weights = {name: file.get_tensor(name) for name in names[:TENSORS]}
+    except Exception as error:  # its own errors, and torch's on types that it lacks
+        raise ConversionError(f"{path}: not a whole safetensors file") from error
+    if len(names) > TENSORS:
+        raise ConversionError(f"{len(names)} tensors; at most {TENSORS} were expected")
+    told, card = described(metadata)
+    source = source_of(weights, told)
+    source.card |= card
+    return source
+
+
+def holds_torch(probe: Probe) -> bool:
+    """Whether a file is one of `torch.save`, by its start or by the names in it."""
+    if is_legacy(probe.start):
+        return True
+    if not probe.start.startswith(b"PK\x03\x04"):
+        return False
+    names = probe.names or {first_member(probe.start)}  # no names: damaged
+    return any(name.endswith("/data.pkl") for name in names) or names == {""}
 
 
 @reader(
     "torch",
-    "torch state dict",
-    "state dicts by name, or by order and shape",
-    lambda probe: probe.start.startswith(b"PK\x03\x04") or probe.start[:1] == b"\x80",
+    "torch file",
+    "state dicts by name, or by order and shape; modules saved whole, without running them",
+    # CleanRL's models are torch files too, of which more is known
+    lambda probe: holds_torch(probe) and probe.path.suffix.lower() != ".cleanrl_model",
 )
 def read_torch(path: Path) -> Source:
-    """A `.pt` or `.pth` file, read with weights only: nothing in it is run."""
+    """A `.pt` or `.pth` file: nothing in it is run."""
+    with opened(path) as file:
+        return source_of(weights_in(file))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[TorchFile]:
+    """What a file of `torch.save` holds, while it is open.
+
+    Raises ConversionError if it is damaged, or would run code.
+    """
+    with path.open("rb") as file:
+        yield torch_file(file)
+
+
+def torch_file(file: BufferedIOBase) -> TorchFile:
+    """What a file of `torch.save` holds; its storages are read from `file` when asked for.
+
+    Raises ConversionError as `opened` does.
+    """
+    start = file.read(32)
+    file.seek(0)
+    return read_legacy(file) if is_legacy(start) else _read_zip(file)
+
+
+def weights_in(file: TorchFile) -> dict[str, Tensor]:
+    """The one state dict, or whole module, in it; raises ConversionError if there is no one."""
+    return file.tensors(state_dict_in(file.content))
+
+
+def _read_zip(file: BufferedIOBase) -> TorchFile:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ConversionError(f"{path}: {_forbidden(error)}") from error
-    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
-        raise ConversionError(f"{path}: not a torch file, or cut short") from error
-    try:
-        return Source(network_from_state_dict(state_dict_in(content)))
+        archive = Archive(file)
     except ConversionError as error:
-        raise ConversionError(f"{path}: {error}") from error
+        raise ConversionError(f"not a torch file, or cut short: {error}") from error
+    pickles = [name for name in archive.names if name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise ConversionError("not a torch file: one 'data.pkl' was expected in the archive")
+    folder = pickles[0].removesuffix("data.pkl")
+    if any(name.startswith(f"{folder}code/") for name in archive.names):
+        raise ConversionError("a TorchScript program: save its state_dict() instead")
+    order = f"{folder}byteorder"
+    if order in archive.names and archive.read(order, 16) != b"little":
+        raise ConversionError("it was written in another byte order; save it again on this machine")
+    content = read_pickle(io.BytesIO(archive.read(pickles[0], PICKLE)))
 
+    def bytes_of(storage: Storage) -> bytes:
+        return archive.read(f"{folder}data/{storage.key}", LARGEST)
 
-def state_dict_in(content: Any) -> dict[str, Tensor]:
-    """The one state dict in what a checkpoint holds, however deep.
-
-    Raises ConversionError if there is none, or more than one that may be meant.
-    """
-    found = dict(_state_dicts(content, ""))
-    if len(found) > 1:
-        places = ", ".join(f"'{place}'" for place in found)
-        raise ConversionError(f"it holds several state dicts ({places}); save the policy's alone")
-    if not found:
-        raise ConversionError(f"no state dict in it, but {type(content).__name__}")
-    return next(iter(found.values()))
-
-
-def network_from_state_dict(weights: Mapping[str, Tensor]) -> MnihNetwork:
-    """The network with these weights.
-
-    Raises ConversionError if they are another architecture's, or could be read in two ways.
-    """
-    # torch.compile and DataParallel put their own prefixes before every name
-    weights = {
-        name.removeprefix("_orig_mod.").removeprefix("module."): tensor
-        for name, tensor in weights.items()
-    }
-    naming = _known_naming(weights) or _naming_by_shape(weights)
-    convolutions = [Affine.of(weights, layer) for layer in naming.convolutions]
-    output = Affine.of(weights, naming.output)
-    if naming.value is None:
-        head: Head = policy_head(output)
-    else:
-        head = actor_critic_head(output, Affine.of(weights, naming.value))
-    return assembled(convolutions, Affine.of(weights, naming.fc), head)
-
-
-def _known_naming(weights: Mapping[str, Tensor]) -> Naming | None:
-    for naming in NAMINGS:
-        layers = (*naming.convolutions, naming.fc, naming.output, naming.value)
-        if all(f"{layer}.weight" in weights for layer in layers if layer):
-            return naming
-    return None
-
-
-def _naming_by_shape(weights: Mapping[str, Tensor]) -> Naming:
-    """Layers told by their order and their shapes."""
-    layers = [name.removesuffix(".weight") for name in weights if name.endswith(".weight")]
-    convs = [x for x in layers if weights[f"{x}.weight"].ndim == 4]
-    dense = [x for x in layers if weights[f"{x}.weight"].ndim == 2]
-    other = [x for x in layers if x not in convs and x not in dense]
-    found = f"{len(convs)} convolutions and {len(dense)} dense layers"
-    if len(convs) != 3 or other:
-        more = f" and {len(other)} others ('{other[0]}')" if other else ""
-        raise ConversionError(f"three convolutions were expected; it has {found}{more}")
-    sizes = {x: tuple(weights[f"{x}.weight"].shape) for x in dense}
-    last = len(weights[f"{convs[-1]}.weight"])
-    first = [x for x in dense if sizes[x][1] in (last * 49, last * 121)]
-    if len(first) != 1:
-        raise ConversionError(f"one dense layer on the convolutions was expected; it has {found}")
-    heads = [x for x in dense if x != first[0]]
-    values = [x for x in heads if sizes[x][0] == 1]
-    outputs = [x for x in heads if sizes[x][0] > 1]
-    if len(outputs) != 1 or len(values) > 1:
-        names = ", ".join(f"'{x}' {sizes[x]}" for x in heads) or "none"
-        raise ConversionError(
-            f"one output layer, or one and a value, was expected after '{first[0]}'; found {names}"
-        )
-    return Naming("", (convs[0], convs[1], convs[2]), first[0], outputs[0], *values)
-
-
-def _state_dicts(content: Any, place: str) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    if not isinstance(content, Mapping):
-        return
-    if content and all(isinstance(v, Tensor) for v in content.values()):
-        if any(v.ndim == 4 for v in content.values()):
-            yield place or "/", dict(content)
-        return
-    for key, value in content.items():
-        yield from _state_dicts(value, f"{place}/{key}")
-
-
-def _forbidden(error: Exception) -> str:
-    text = str(error)
-    if "GLOBAL " in text:
-        name = text.split("GLOBAL ", 1)[1].split()[0].rstrip(".")
-        return f"it would run code when read ('{name}'); save its state_dict() instead"
-    return "not a file of tensors alone; save its state_dict() instead"
-
-
-def _reason(error: Exception, otherwise: str) -> str:
-    return str(error) if isinstance(error, ConversionError) else otherwise
+    return TorchFile(content, bytes_of)

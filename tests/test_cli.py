@@ -12,7 +12,7 @@ import torch
 from architectures import network
 from safetensors.torch import save_file
 
-from atari_zoo.converters import ModelCard, save_onnx, to_onnx
+from atari_zoo.converters import ModelCard, save_onnx, to_onnx, to_torch
 from atari_zoo.games import game
 
 
@@ -91,6 +91,24 @@ def test_convert_does_not_write_over_its_source(agent: Path) -> None:
     done = zoo("convert", agent, "--float16")
     assert done.returncode == 2 and "is the source itself" in done.stderr
     assert agent.read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
+def test_convert_goes_out_and_comes_back_exactly(agent: Path, tmp_path: Path, suffix: str) -> None:
+    out, back = tmp_path / f"out{suffix}", tmp_path / "back.onnx"
+    for source, made in ((agent, out), (out, back)):
+        done = zoo("convert", source, "-o", made, "--report", "none")
+        assert done.returncode == 0, done.stderr
+    found = to_torch(back)
+    assert found.card.game == "Pong" and found.card.action_rule == "sample"
+    for name, weight in to_torch(agent).state_dict().items():
+        assert torch.equal(found.state_dict()[name], weight)
+
+
+def test_convert_writes_no_other_kind_of_file(agent: Path, tmp_path: Path) -> None:
+    done = zoo("convert", agent, "-o", tmp_path / "agent.h5")
+    assert done.returncode == 2 and ".safetensors" in done.stderr
+    assert not (tmp_path / "agent.h5").exists()
 
 
 def test_verify_measures_every_layer(agent: Path) -> None:

@@ -7,16 +7,16 @@ import warnings
 from collections import OrderedDict
 from pathlib import Path
 
-import gymnasium
-import numpy as np
 import pytest
 import torch
 from architectures import layer_values, network, observations
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch_zoo_files import Screens as Screens  # test_policies has it from here
+from torch_zoo_files import sb3_model
 
 from atari_zoo.converters import ConversionError, MnihNetwork, to_onnx, to_torch
-from atari_zoo.converters.heads import ActorCriticHead
+from atari_zoo.converters.heads import DuelingHead
 from atari_zoo.converters.torch_files import network_from_state_dict
 
 Weights = OrderedDict[str, Tensor]
@@ -69,52 +69,32 @@ def test_unknown_names_are_told_by_order_and_shape(last: int, same: bool) -> Non
     torch.testing.assert_close(values["value"], value, atol=1e-5, rtol=1e-5)
 
 
-def cleanrl_dqn() -> nn.Module:
-    """The network of CleanRL's dqn_atari.py: one sequence, the last layer the Q-values."""
-    torch.manual_seed(4)
-    model = nn.Module()
-    layers = [m[1] if isinstance(m, nn.Sequential) else m for m in nature()]
-    model.network = nn.Sequential(*layers, nn.Linear(512, 6))
-    return model
+class Dueling(nn.Module):
+    """A value and advantages on one dense layer, with names of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*nature())
+        self.state_value, self.advantages = nn.Linear(512, 1), nn.Linear(512, 6)
+
+    def forward(self, seen: Tensor) -> Tensor:
+        features = self.body(seen.float() / 255)
+        advantages = self.advantages(features)
+        return self.state_value(features) + advantages - advantages.mean(1, keepdim=True)
 
 
-def cleanrl_ppo() -> nn.Module:
-    """The network of CleanRL's ppo_atari.py."""
-    model = cleanrl_dqn()
-    model.network = model.network[:-1]
-    model.actor, model.critic = nn.Linear(512, 6), nn.Linear(512, 1)
-    return model
+def test_advantages_are_told_from_a_policy_by_their_name() -> None:
+    model, seen = Dueling().eval(), observations()
+    found = network_from_state_dict(model.state_dict())
+    assert isinstance(found.head, DuelingHead)
+    torch.testing.assert_close(found(seen), model(seen), atol=1e-5, rtol=1e-5)
 
 
-def test_cleanrl(tmp_path: Path) -> None:
+def test_stable_baselines3s_policies_without_their_zips() -> None:
+    """Bare state dicts, against the library's own outputs; 200 quantiles are its default."""
     seen = observations()
-    dqn, ppo = cleanrl_dqn(), cleanrl_ppo()
-    torch.save(dqn.state_dict(), tmp_path / "dqn.cleanrl_model")
-    torch.save(ppo.state_dict(), tmp_path / "ppo.pth")
-    with torch.no_grad():
-        expected = dqn.network(seen.float() / 255)
-        features = ppo.network(seen.float() / 255)
-        found = to_torch(tmp_path / "dqn.cleanrl_model")
-        torch.testing.assert_close(found(seen), expected, atol=1e-5, rtol=1e-5)
-        found = to_torch(tmp_path / "ppo.pth")
-        assert isinstance(found.head, ActorCriticHead)
-        torch.testing.assert_close(found(seen), ppo.actor(features), atol=1e-5, rtol=1e-5)
-
-
-class Screens(gymnasium.Env):  # type: ignore[type-arg]
-    """Observations of Atari's kind, for libraries that want an environment."""
-
-    observation_space = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8)
-    action_space = gymnasium.spaces.Discrete(6)
-
-
-def test_stable_baselines3() -> None:
-    """Policies made by the library, their state dicts read, the library's own outputs."""
-    from stable_baselines3 import A2C, DQN
-
-    seen = observations()
-    actor = A2C("CnnPolicy", Screens(), device="cpu", seed=0).policy
-    critic = DQN("CnnPolicy", Screens(), device="cpu", buffer_size=1, seed=0).policy
+    actor, critic = sb3_model("A2C").policy, sb3_model("DQN").policy
+    quantiles = sb3_model("QRDQN").policy
     with torch.no_grad():
         values = layer_values(network_from_state_dict(actor.state_dict()), seen)
         logits = actor.get_distribution(seen).distribution.logits
@@ -125,11 +105,13 @@ def test_stable_baselines3() -> None:
         )
         found = network_from_state_dict(critic.state_dict())
         torch.testing.assert_close(found(seen), critic.q_net(seen), atol=1e-5, rtol=1e-5)
+        found = network_from_state_dict(quantiles.state_dict())
+        expected = quantiles.quantile_net(seen).mean(1)
+        torch.testing.assert_close(found(seen), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_stable_baselines3s_documented_export_is_recognised(tmp_path: Path) -> None:
     """The export that SB3's documentation shows: actions, values and log-probabilities."""
-    from stable_baselines3 import A2C
 
     class Exportable(nn.Module):
         def __init__(self, policy: nn.Module) -> None:
@@ -139,7 +121,7 @@ def test_stable_baselines3s_documented_export_is_recognised(tmp_path: Path) -> N
         def forward(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             return self.policy(seen, deterministic=True)
 
-    policy = A2C("CnnPolicy", Screens(), device="cpu", seed=0).policy.eval()
+    policy = sb3_model("A2C").policy.eval()
     seen = observations()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -199,12 +181,61 @@ def broken(name: str) -> Tensor:
         (changed(pi__bias=None), "'pi.bias' is missing"),
         (changed(body__7__weight=broken("body.7.weight")), "not finite"),
         (OrderedDict(weight=torch.zeros(10, 10)), "0 convolutions and"),
+        (changed(core__weight_ih_l0=torch.zeros(4, 4)), "'core.weight_ih_l0' \\(4, 4\\)"),
+        (changed(lstm__weight_ih_l0=torch.zeros(4, 4)), "recurrent"),
+        (changed(body__2__1__weight=torch.zeros(64, 16, 4, 4)), "do not follow each other"),
+        (changed(**{"a\nb": torch.zeros(1)}), "cannot be printed"),
+        (changed(pi__weight=torch.zeros(6, 512).long()), "int64 \\(6, 512\\); floats"),
     ],
-    ids=["twins", "headless", "kernel", "frames", "dense", "norm", "bias", "nan", "mlp"],
+    ids=(
+        "twins headless kernel frames dense norm bias nan mlp rest lstm chain unprintable integers"
+    ).split(),
 )
 def test_other_architectures_are_refused(weights: Weights, message: str) -> None:
     with pytest.raises(ConversionError, match=message):
         network_from_state_dict(weights)
+
+
+def wide(**changes: tuple[int, ...]) -> Weights:
+    """A small file whose layers, were they made as they claim, would take terabytes."""
+    weights = network("dueling streams").state_dict()
+    for name, shape in changes.items():
+        weights[name.replace("__", ".")] = torch.zeros(shape)
+    return OrderedDict(weights)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        wide(head__advantage__weight=(1 << 20, 1), head__advantage__bias=(1 << 20,)),
+        wide(head__advantage_fc__linear__weight=(1 << 20, 1)),
+        wide(head__fc__linear__weight=(1 << 20, 1)),
+        wide(trunk__conv1__conv__weight=(1 << 14, 4, 8, 8)),
+        wide(trunk__conv3__conv__weight=(1 << 20, 1, 3, 3)),
+    ],
+    ids=["advantage", "advantage's stream", "value's stream", "conv1", "conv3"],
+)
+def test_sizes_that_multiply_are_refused_before_anything_is_made(weights: Weights) -> None:
+    with pytest.raises(ConversionError, match=r"reads|not of the size|follow each other|features"):
+        network_from_state_dict(weights)
+
+
+def test_an_optimizers_state_is_not_taken_for_a_policys(tmp_path: Path) -> None:
+    actor, seen = Actor(), observations()
+    optimizer = torch.optim.Adam(actor.parameters())
+    actor(seen)[0].sum().backward()
+    optimizer.step()
+    content = {"net": actor.state_dict(), "optimizer": optimizer.state_dict(), "steps": [1] * 9}
+    torch.save(content, tmp_path / "a.pt")
+    torch.testing.assert_close(to_torch(tmp_path / "a.pt")(seen), actor(seen)[0])
+
+
+def test_torchscript_is_refused(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(nn.Linear(2, 2)), tmp_path / "a.pt")
+    with pytest.raises(ConversionError, match="TorchScript"):
+        to_torch(tmp_path / "a.pt")
 
 
 class RunsCode:

@@ -85,6 +85,7 @@ def info(model: Model, as_json: Json = False) -> None:
         "atari-zoo convert dqn/Pong/1/checkpoints --game Pong -o dqn.onnx",
         "atari-zoo convert policy.safetensors --algorithm ppo --game Breakout -o ppo.onnx",
         "atari-zoo convert agent.zip --game Pong --report json > report.json",
+        "atari-zoo convert agent.onnx -o policy.pth --report none",
     )
 )
 def convert(
@@ -94,7 +95,12 @@ def convert(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Where to; the source's name if not given."),
+        typer.Option(
+            "-o",
+            "--output",
+            help=".onnx, .safetensors, .npz, or .pth (for Stable-Baselines3); beside the source "
+            "if not given.",
+        ),
     ] = None,
     algorithm: Annotated[
         str | None, typer.Option(help="What trained it, such as a2c, if the file does not tell.")
@@ -110,8 +116,11 @@ def convert(
         str, typer.Option(help="How to tell what was found: text, json or none.")
     ] = "text",
 ) -> None:
-    """A model's file to ONNX, its card inside; says what it found, and checks it layer by layer."""
-    from atari_zoo.converters import save_onnx
+    """A model's file to ONNX, its card inside, or to other libraries' files.
+
+    Says what it found, and checks it layer by layer.
+    """
+    from atari_zoo.exports import check_suffix, save_as
     from atari_zoo.models import convert as convert_model
 
     if report not in ("text", "json", "none"):
@@ -119,9 +128,10 @@ def convert(
     output = output or (source if source.name else source.resolve()).with_suffix(".onnx")
     if output.exists() and source.exists() and output.samefile(source):
         raise ValueError(f"{output} is the source itself; give another file with -o")
+    check_suffix(output)
     given = {"algorithm": algorithm, "game": game, "preprocessing": preprocessing}
     done = convert_model(source, float16=float16, action_rule=action, run=run, **given)
-    save_onnx(done.model, output)
+    save_as(done.model, output)
     if report == "json":
         print(json.dumps(done.report.to_dict() | {"output": str(output), "name": done.card.name}))
         return

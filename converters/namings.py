@@ -1,0 +1,191 @@
+"""What libraries call the layers of their networks: one row for each network that they save.
+
+Names are from the libraries' sources: stable_baselines3/common/{policies,torch_layers}.py,
+sb3_contrib/qrdqn/policies.py, cleanrl/*_atari.py, a2c_ppo_acktr/model.py, atari-agents' play.py,
+Kaixhin's Rainbow model.py; the zoo's own are those of `MnihNetwork`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
+
+Convolutions = tuple[str, str, str]
+
+DEEPMIND = PREPROCESSINGS["deepmind"]
+# CleanRL's wrappers are the same, but Gymnasium's FrameStack begins with copies
+CLEANRL = dataclasses.replace(DEEPMIND, name="cleanrl", stack_start="copies")
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What a library calls a network's layers: prefixes before `.weight` and `.bias`.
+
+    head: its kind, as the zoo's heads have it. layers: of the head, by their part in it.
+    fc: the dense layer after the convolutions; None where the head's streams bring theirs.
+    algorithm: as the zoo has it; empty where the names do not tell.
+    support: a tensor with the returns of the atoms.
+    noisy: the head's layers are noisy ones, of which the means count when they are evaluated.
+    ignored: prefixes of what is not the policy's, or stands there once more.
+    critic_trunk: prefixes of the policy's trunk and of the critic's, which may be another.
+    valid: the library pads no convolution, whatever the dense layer's size.
+    """
+
+    library: str
+    head: str
+    convolutions: Convolutions
+    layers: Mapping[str, str]
+    fc: str | None = None
+    algorithm: str = ""
+    preprocessing: Preprocessing | None = None
+    support: str = ""
+    noisy: bool = False
+    ignored: tuple[str, ...] = ()
+    critic_trunk: tuple[str, str] | None = None
+    valid: bool = True
+    notes: tuple[str, ...] = field(default=())
+
+
+def _each(prefix: str, first: int = 0) -> Convolutions:
+    """Convolutions in a sequence with their ReLUs."""
+    return (f"{prefix}{first}", f"{prefix}{first + 2}", f"{prefix}{first + 4}")
+
+
+def _sb3(title: str, head: str, prefix: str, layers: dict[str, str], algorithm: str = "") -> Naming:
+    net = prefix.split(".")[0]
+    target = net.endswith("_net")
+    return Naming(
+        f"Stable-Baselines3 ({title})",
+        head,
+        _each(f"{prefix}features_extractor.cnn."),
+        layers,
+        f"{prefix}features_extractor.linear.0",
+        algorithm,
+        DEEPMIND,
+        ignored=(f"{net}_target.",) if target else (),
+        notes=("the target network is left out",) if target else (),
+    )
+
+
+def _cleanrl(
+    title: str,
+    head: str,
+    layers: dict[str, str],
+    algorithm: str,
+    fc: str | None = "network.7",
+    support: str = "",
+) -> Naming:
+    noisy = head == "categorical dueling"
+    title = f"CleanRL ({title})"
+    convolutions = _each("network.")
+    return Naming(title, head, convolutions, layers, fc, algorithm, CLEANRL, support, noisy)
+
+
+def _own(head: str, layers: dict[str, str], dense: bool = True, support: str = "") -> Naming:
+    convolutions = ("trunk.conv1.conv", "trunk.conv2.conv", "trunk.conv3.conv")
+    fc = "trunk.fc.linear" if dense else None
+    return Naming("Atari Zoo", head, convolutions, layers, fc, support=support, valid=False)
+
+
+ACTOR_CRITIC = {"output": "action_net", "value": "value_net"}
+OWN_STREAMS = {"value fc": "head.fc.linear", "advantage fc": "head.advantage_fc.linear"}
+OWN_DUELING = {"value": "head.value", "advantage": "head.advantage"}
+OWN_ATOMS = {"value": "head.value.0", "advantage": "head.advantage.0"}
+OWN_SUPPORT = "head.output.support"
+
+NAMINGS = (
+    Naming(
+        "pytorch-a2c-ppo-acktr-gail",
+        "actor-critic",
+        _each("base.main."),
+        {"output": "dist.linear", "value": "base.critic_linear"},
+        "base.main.7",
+        preprocessing=DEEPMIND,
+    ),
+    _sb3("A2C, PPO", "actor-critic", "", ACTOR_CRITIC),
+    # since version 1.7 the extractor stands there three times, and the critic may have its own
+    dataclasses.replace(
+        _sb3("A2C, PPO", "actor-critic", "pi_", ACTOR_CRITIC),
+        ignored=("features_extractor.", "vf_features_extractor."),
+        critic_trunk=("pi_features_extractor.", "vf_features_extractor."),
+    ),
+    _sb3("DQN", "q", "q_net.", {"output": "q_net.q_net.0"}, "dqn"),
+    _sb3(
+        "QR-DQN",
+        "quantile first",  # an action's quantiles are not side by side, but a quantile's actions
+        "quantile_net.",
+        {"quantiles": "quantile_net.quantile_net.0"},
+        "qrdqn",
+    ),
+    _cleanrl("PPO", "actor-critic", {"output": "actor", "value": "critic"}, "ppo"),
+    _cleanrl("DQN", "q", {"output": "network.9"}, "dqn"),
+    _cleanrl("C51", "categorical", {"atoms": "network.9"}, "c51", support="atoms"),
+    _cleanrl(
+        "Rainbow",
+        "categorical dueling",
+        {
+            "value fc": "value_head.0",
+            "value": "value_head.2",
+            "advantage fc": "advantage_head.0",
+            "advantage": "advantage_head.2",
+        },
+        "rainbow",
+        fc=None,
+        support="support",
+    ),
+    Naming(
+        "CleanRL (SAC)",
+        "policy",
+        _each("conv."),
+        {"output": "fc_logits"},
+        "fc1",
+        preprocessing=CLEANRL,
+        notes=("a policy to sample from: the soft Q-networks are not in the file",),
+    ),
+    Naming(
+        "Kaixhin's Rainbow",
+        "categorical dueling",
+        _each("convs."),
+        {"value fc": "fc_h_v", "value": "fc_z_v", "advantage fc": "fc_h_a", "advantage": "fc_z_a"},
+        algorithm="rainbow",
+        noisy=True,
+    ),
+    Naming(
+        "atari-agents (DQN, M-DQN)",
+        "q",
+        _each("_AtariNet__features."),
+        {"output": "_AtariNet__head.2"},
+        "_AtariNet__head.0",
+        "dqn",
+    ),
+    Naming(
+        "atari-agents (C51)",
+        "categorical",
+        _each("_AtariNet__features."),
+        {"atoms": "_AtariNet__head.2"},
+        "_AtariNet__head.0",
+        "c51",
+        support="_AtariNet__support",
+    ),
+    _own("policy", {"output": "head.output"}),
+    _own("actor-critic", {"output": "head.output", "value": "head.value"}),
+    _own("dueling", OWN_DUELING),
+    _own("dueling", OWN_DUELING | OWN_STREAMS, dense=False),
+    _own("categorical", {"atoms": "head.atoms.0"}, support=OWN_SUPPORT),
+    _own("categorical dueling", OWN_ATOMS, support=OWN_SUPPORT),
+    _own("categorical dueling", OWN_ATOMS | OWN_STREAMS, dense=False, support=OWN_SUPPORT),
+    _own("quantile", {"quantiles": "head.quantiles.0"}),
+    _own(
+        "implicit-quantile",
+        {
+            "embedding": "head.embedding.linear",
+            "embedding fc": "head.fc.linear",
+            "quantiles": "head.quantiles.0",
+        },
+        dense=False,
+        support="head.embedding.taus",
+    ),
+)

@@ -1,0 +1,46 @@
+"""What stands in a pickle's content for objects and classes that are not allowed: names alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from atari_zoo.converters.errors import ConversionError
+
+
+@dataclass(eq=False, slots=True)
+class Opaque:
+    """Stands for an object of a class that is not allowed; nothing of that class is run.
+
+    name: "module.Class". args: what it was made from. state: what it was then given.
+    items, pairs: what was appended to it, and set in it.
+    """
+
+    name: str
+    args: tuple[Any, ...] = ()
+    state: Any = None
+    items: list[Any] = field(default_factory=list)
+    pairs: dict[Any, Any] = field(default_factory=dict)
+
+    def __call__(self, *args: Any) -> Opaque:
+        return Opaque(self.name, args)
+
+
+@dataclass(frozen=True, slots=True)
+class OpaqueClass:
+    """Stands for a class, or function, that is not allowed; calling it makes an `Opaque`."""
+
+    name: str
+
+    def __call__(self, *args: Any) -> Opaque:
+        return Opaque(self.name, args)
+
+
+def reconstructor(of: Any, base: Any, state: Any) -> Opaque:
+    """`copyreg._reconstructor`, by which protocols 0 and 1 make objects.
+
+    Raises ConversionError if `of` is no class that is left opaque.
+    """
+    if not isinstance(of, OpaqueClass):
+        raise ConversionError("the pickle makes an object of no class")
+    return Opaque(of.name, () if state is None else (state,))

@@ -1,0 +1,160 @@
+"""Where in a TensorFlow graph an agent begins and ends.
+
+The original zoo's names are those of atari_zoo/model_maker.py in
+https://github.com/uber-research/atari-model-zoo; Dopamine's come from its agents' sources. In
+other graphs the ends are those of the dense layers that only the screen leads to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.tf_graphdef import PASSED, Graph
+
+ZOO, DOPAMINE = "Atari Model Zoo (Uber AI Labs)", "Dopamine (TensorFlow)"
+CONVOLUTIONS = frozenset(("Conv2D", "ExtractImagePatches"))
+PRODUCTS = frozenset(("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"))
+VARIABLES = frozenset("Variable VariableV2 VarHandleOp ReadVariableOp TemporaryVariable".split())
+# what is not the network's own: the choice of an action, training, saving, summaries
+LEFTOVER_OPS = re.compile(
+    "ArgMax|Max|Multinomial|Random.*|OneHot|Shape|ShapeN|Size|Rank|.*Grad|.*Backprop.*|Assign.*|"
+    "Apply.*|Save.*|Restore.*|.*Summary.*|NoOp|Assert|Print|IsVariableInitialized"
+)
+CHOICES = frozenset("Softmax LogSoftmax Identity StridedSlice Squeeze".split())
+LEFTOVER_NAMES = re.compile(r"(^|/)(gradients|save|[^/]*target[^/]*)(_\d+)?/", re.IGNORECASE)
+AGAIN = re.compile(r"^([^/]+)_\d+/")  # the scope of a network's second use
+
+UNFROZEN = (
+    "variables, not constants: this graph was not frozen; freeze it with "
+    "convert_variables_to_constants"
+)
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An agent whose graph's names are known.
+
+    output, value: nodes with a number for each action, and with the state's value.
+    input: the node whose output the original zoo replaced by the screen.
+    """
+
+    algorithm: str
+    written_by: str
+    output: str
+    input: str
+    action_rule: str
+    preprocessing: str
+    value: str = ""
+
+
+AGENTS = (
+    Agent("a2c", ZOO, "a2c/policy/BiasAdd", "X_t", "sample", "deepmind", value="a2c/value/BiasAdd"),
+    Agent("apex", ZOO, "deepq/q_func/q_values", "X_t", "argmax", "deepmind"),
+    Agent("ga", ZOO, "ga/out/signal", "X_t", "argmax", "deepmind"),
+    Agent("es", ZOO, "es/layer5/out/out", "X_t", "argmax", "deepmind"),
+    Agent(
+        "impala",
+        ZOO,
+        "agent_1/agent/unroll/batch_apply_1/policy_logits/add",
+        "agent_1/agent/unroll/batch_apply/truediv",
+        "sample",
+        "deepmind",
+        value="agent_1/agent/unroll/batch_apply_1/baseline/add",
+    ),
+    # C51's graph has the same names; the file does not tell the two apart
+    Agent("rainbow", DOPAMINE, "Online/Sum", "Online/Cast", "argmax", "dopamine"),
+    Agent("dqn", DOPAMINE, "Online/fully_connected_1/BiasAdd", "Online/Cast", "argmax", "dopamine"),
+)
+
+
+def known_agent(graph: Graph) -> Agent | None:
+    """The row of the table whose output this graph has."""
+    return next((agent for agent in AGENTS if agent.output in graph.nodes), None)
+
+
+def ends(graph: Graph) -> tuple[str, str]:
+    """The node that gives a number for each action, and the value's ("" if there is none).
+
+    Raises ConversionError if there is none, or several could be it.
+    """
+    found = _last_nodes(graph)
+    names = [name for name in found if not _used_before(name, found)]
+    widths = {name: _width(graph, name) for name in names}
+    outputs = [name for name in names if widths[name] != 1]
+    values = [name for name in names if widths[name] == 1]
+    if len(outputs) == 1 and len(values) <= 1:
+        return outputs[0], values[0] if values else ""
+    if any(graph.op(name) in VARIABLES for name in graph.nodes):
+        raise ConversionError(UNFROZEN)
+    listed = ", ".join(f"'{name}'" for name in names[:8]) or "none"
+    raise ConversionError(
+        "one node that ends a way through a convolution and a product was expected as the "
+        f"output; found {listed}; name it with output="
+    )
+
+
+def _last_nodes(graph: Graph) -> list[str]:
+    """The ends of the ways from the screen through convolutions and products."""
+    own = {
+        name
+        for name, node in graph.nodes.items()
+        if not LEFTOVER_OPS.fullmatch(node.op) and not LEFTOVER_NAMES.search(name)
+    }
+    after: dict[str, list[str]] = {}
+    for name in own:
+        for read in graph.inputs(name):
+            after.setdefault(read.node, []).append(name)
+    convolutions = [name for name in own if graph.op(name) in CONVOLUTIONS]
+    maps = _reached(convolutions, after)
+    dense = _reached([x for x in maps if graph.op(x) in PRODUCTS], after)
+    before = set(graph.way(convolutions))
+    placeholders = [x for x in graph.nodes if graph.op(x) == "Placeholder"]
+    mixed = _reached([x for x in placeholders if x not in before], after)
+    inside = dense - mixed or dense
+    last = [x for x in graph.nodes if x in inside and not inside & set(after.get(x, ()))]
+    return list(dict.fromkeys(_before_choice(graph, name) for name in last))
+
+
+def _reached(starts: Iterable[str], after: dict[str, list[str]]) -> set[str]:
+    """The nodes that depend on any of these, and these."""
+    found, queue = set(), list(starts)
+    while queue:
+        name = queue.pop()
+        if name not in found:
+            found.add(name)
+            queue += after.get(name, [])
+    return found
+
+
+def _before_choice(graph: Graph, name: str) -> str:
+    """What an agent's network gives, before it is made a choice, or chances, or one of a row."""
+    for _ in range(PASSED):
+        if graph.op(name) in CHOICES:
+            name = graph.inputs(name)[0].node
+    return name
+
+
+def _used_before(name: str, found: Collection[str]) -> bool:
+    """Whether this is the second use of a network whose first use is there too."""
+    again = AGAIN.match(name)
+    return again is not None and any(other.startswith(f"{again[1]}/") for other in found)
+
+
+def _width(graph: Graph, name: str) -> int:
+    """How many numbers the products before a node give at most; 0 if that is not plain."""
+    widths, queue, seen = [], [name], set()
+    while queue:
+        current = queue.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        inputs = [read.node for read in graph.inputs(current)]
+        if graph.op(current) in PRODUCTS:
+            shape = graph.stored_shape(inputs[1]) if len(inputs) > 1 else []
+            widths.append(shape[-1] if shape else 0)
+        else:
+            queue += inputs
+    return 0 if 0 in widths else max(widths, default=0)
