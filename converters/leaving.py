@@ -101,8 +101,9 @@ def _nature_cnn(trunk: Trunk) -> dict[str, Tensor]:
         weights[f"cnn.{2 * index}.bias"] = _widened(conv["bias"], width)
         before = width
     dense = _of(trunk.fc.get_submodule("linear"))
-    maps = dense["weight"].unflatten(1, trunk.maps)
-    weights["linear.0.weight"] = _widened(maps, len(maps), before).flatten(1)
+    # channels come first in the flattened maps, so that those added are its last columns
+    inputs = before * trunk.maps[1] * trunk.maps[2]
+    weights["linear.0.weight"] = _widened(dense["weight"], len(dense["bias"]), inputs)
     return weights | {"linear.0.bias": dense["bias"]}
 
 

@@ -8,7 +8,7 @@ flax/linen/linear.py, flax/nn/base.py, and `NoisyNetwork` in dopamine/jax/networ
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -25,16 +25,12 @@ PARTS = {
     "Dense": ("kernel", "bias"),
     "NoisyNetwork": ("kernel_mu", "bias_mu"),
 }
-# how other networks' parameters begin -> what those are
-OTHERS = {
-    "Stack_": "an IMPALA network (residual blocks)",
-    "ConvSequence_": "an IMPALA network (residual blocks)",
-    "ResidualBlock_": "an IMPALA network (residual blocks)",
-    "_shared_network": "Dopamine's PPO network",
-    "_actor": "an actor of Dopamine's PPO or SAC",
-    "LayerNorm_": "a network with layer normalisation",
-    "BatchNorm_": "a network with batch normalisation",
-}
+# how the names in other networks begin -> what those are
+OTHERS = (
+    (("Stack_", "ConvSequence_", "ResidualBlock_"), "an IMPALA network (residual blocks)"),
+    (("_shared_network", "_actor", "_critic"), "Dopamine's PPO or SAC network"),
+    (("LayerNorm_", "BatchNorm_"), "a network with normalisation layers"),
+)
 SHOWN = 8  # layers in a message
 DENSE = 3  # of IQN and of the dueling networks
 NESTED = 3  # dicts `params` one within another, as a saved TrainState has them
@@ -118,8 +114,8 @@ def _number(name: Any) -> int:
 def _check_name(name: Any, described: str) -> None:
     if isinstance(name, str) and LAYER.fullmatch(name):
         return
-    for start, network in OTHERS.items():
-        if str(name).startswith(start):
+    for starts, network in OTHERS:
+        if str(name).startswith(starts):
             raise ConversionError(f"{network}, not that of Mnih et al.: it has {described}")
     raise ConversionError(
         f"convolutions and dense layers ('Conv_0', 'Dense_0') were expected; it has {described}"
@@ -142,19 +138,17 @@ def _array(name: str, parts: Any, part: str) -> np.ndarray:
 
 
 def _described(params: Mapping[Any, Any]) -> str:
-    texts = list(_each_described(params))
+    shown = (f"'{_text(name)}' {_shape(params[name])}".rstrip() for name in list(params)[:SHOWN])
     more = f" and {len(params) - SHOWN} more" if len(params) > SHOWN else ""
-    return ", ".join(texts) + more
+    return ", ".join(shown) + more
 
 
-def _each_described(params: Mapping[Any, Any]) -> Iterator[str]:
-    for name in list(params)[:SHOWN]:
-        shown = str(name)[:40].encode("unicode_escape").decode() if isinstance(name, str) else "?"
-        parts = params[name]
-        kernels = parts.items() if isinstance(parts, Mapping) else ()
-        shapes = [
-            array.shape
-            for part, array in list(kernels)[:SHOWN]
-            if str(part).startswith("kernel") and isinstance(array, np.ndarray)
-        ]
-        yield f"'{shown}' {shapes[0] if shapes else ''}".rstrip()
+def _text(name: Any) -> str:
+    return name[:40].encode("unicode_escape").decode() if isinstance(name, str) else "?"
+
+
+def _shape(parts: Any) -> tuple[int, ...] | str:
+    for kernel, _ in PARTS.values():
+        if isinstance(parts, Mapping) and isinstance(parts.get(kernel), np.ndarray):
+            return tuple(parts[kernel].shape)
+    return ""

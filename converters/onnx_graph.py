@@ -20,7 +20,7 @@ from atari_zoo.converters.folding import fold
 from atari_zoo.converters.symbols import BATCH
 
 LARGEST = 1 << 24  # elements of a tensor, for one observation
-WEIGHTS = 1 << 26  # elements of all constants together
+WEIGHTS = 1 << 25  # elements of all constants together: four times Ape-X's
 FEW = 64  # numbers of a shape, an axis or a padding: these are computed ahead
 OPSETS = [helper.make_opsetid("", OPSET)]
 
@@ -104,7 +104,9 @@ class OnnxGraph:
         ]
         weights = [tensor for name, tensor in self.constants.items() if name in needed]
         graph = helper.make_graph(nodes[::-1], "network", self._inputs, results, weights)
-        return helper.make_model(graph, opset_imports=OPSETS, ir_version=9)
+        return helper.make_model(
+            graph, opset_imports=OPSETS, ir_version=8, producer_name="atari-zoo"
+        )
 
     def _inferred(self, node: onnx.NodeProto) -> onnx.TypeProto:
         try:
@@ -144,7 +146,7 @@ class OnnxGraph:
         try:
             values = fold(node, [self.numbers[name] for name in node.input], OPSET)
         except Exception as error:  # whatever numbers that do not fit provoke
-            raise ConversionError(f"ONNX's {node.op_type} cannot be computed: {error}") from error
+            raise ConversionError(f"ONNX's {node.op_type} cannot be computed") from error
         return None if values is None else values[0]
 
 

@@ -29,13 +29,11 @@ class PickledType:
     order: str = "="
 
     def set_state(self, state: Any) -> None:
-        """What `dtype.__reduce__` gives as state: (version, byte order, then nothing we take)."""
-        if not isinstance(state, tuple) or len(state) < 5:
+        """state: (version, byte order, ...), the rest of which is for records."""
+        if not isinstance(state, tuple) or len(state) < 2 or type(state[1]) is not str:
             raise ConversionError("a numpy type with a damaged state")
         if state[1] not in ("<", "|", "="):
             raise ConversionError("numpy arrays in big-endian order are refused")
-        if any(part is not None for part in state[2:5]):
-            raise ConversionError("numpy arrays of records are refused")
         self.order = state[1]
 
     def to_numpy(self) -> np.dtype[Any]:

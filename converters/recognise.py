@@ -117,7 +117,8 @@ def _evaluate(
     except ConversionError as error:
         return [_opaque(f"{label}: {error}")]
     except Exception as error:  # a malformed node breaks whatever reads it
-        raise ConversionError(f"{label} is malformed: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise ConversionError(f"{label} is malformed: {reason}") from error
 
 
 def _opaque(reason: str) -> Value:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tarfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import onnx
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.tarballs import is_tarball, listed
 
 START = 512  # bytes of a file that `sniff` is shown: a tar's magic ends at 263
 MEMBERS = 64  # names in a tarball that are looked at: a whole listing would read all of it
@@ -39,16 +38,11 @@ class Probe:
             if self.start.startswith(b"PK"):
                 with zipfile.ZipFile(self.path) as archive:
                     return frozenset(archive.namelist())
-            if self.start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) or self._is_tar:
-                with tarfile.open(self.path) as archive:
-                    return frozenset(member.name for member in islice(archive, MEMBERS))
+            if is_tarball(self.start):
+                return frozenset(listed(self.path, MEMBERS))
         except Exception:  # a damaged archive: the reader that takes it says how
             pass
         return frozenset()
-
-    @property
-    def _is_tar(self) -> bool:
-        return self.start[257:262] == b"ustar"
 
 
 @dataclass

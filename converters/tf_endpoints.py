@@ -8,7 +8,7 @@ other graphs the ends are those of the dense layers that only the screen leads t
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from atari_zoo.converters.errors import ConversionError
@@ -25,6 +25,7 @@ LEFTOVER_OPS = re.compile(
 )
 CHOICES = frozenset("Softmax LogSoftmax Identity StridedSlice Squeeze".split())
 LEFTOVER_NAMES = re.compile(r"(^|/)(gradients|save|[^/]*target[^/]*)(_\d+)?/", re.IGNORECASE)
+MANY = 8  # candidates that are looked at, and named
 AGAIN = re.compile(r"^([^/]+)_\d+/")  # the scope of a network's second use
 
 UNFROZEN = (
@@ -39,6 +40,7 @@ class Agent:
 
     output, value: nodes with a number for each action, and with the state's value.
     input: the node whose output the original zoo replaced by the screen.
+    note: what the graph leaves open.
     """
 
     algorithm: str
@@ -48,6 +50,7 @@ class Agent:
     action_rule: str
     preprocessing: str
     value: str = ""
+    note: str = ""
 
 
 AGENTS = (
@@ -64,8 +67,15 @@ AGENTS = (
         "deepmind",
         value="agent_1/agent/unroll/batch_apply_1/baseline/add",
     ),
-    # C51's graph has the same names; the file does not tell the two apart
-    Agent("rainbow", DOPAMINE, "Online/Sum", "Online/Cast", "argmax", "dopamine"),
+    Agent(
+        "rainbow",
+        DOPAMINE,
+        "Online/Sum",
+        "Online/Cast",
+        "argmax",
+        "dopamine",
+        note="Rainbow, or C51: Dopamine's graphs of the two are the same",
+    ),
     Agent("dqn", DOPAMINE, "Online/fully_connected_1/BiasAdd", "Online/Cast", "argmax", "dopamine"),
 )
 
@@ -80,16 +90,14 @@ def ends(graph: Graph) -> tuple[str, str]:
 
     Raises ConversionError if there is none, or several could be it.
     """
-    found = _last_nodes(graph)
-    names = [name for name in found if not _used_before(name, found)]
-    widths = {name: _width(graph, name) for name in names}
-    outputs = [name for name in names if widths[name] != 1]
-    values = [name for name in names if widths[name] == 1]
+    names = _first_uses(_last_nodes(graph))
+    values = [name for name in names[:MANY] if _width(graph, name) == 1]
+    outputs = [name for name in names if name not in values]
     if len(outputs) == 1 and len(values) <= 1:
         return outputs[0], values[0] if values else ""
     if any(graph.op(name) in VARIABLES for name in graph.nodes):
         raise ConversionError(UNFROZEN)
-    listed = ", ".join(f"'{name}'" for name in names[:8]) or "none"
+    listed = ", ".join(f"'{name}'" for name in names[:MANY]) or "none"
     raise ConversionError(
         "one node that ends a way through a convolution and a product was expected as the "
         f"output; found {listed}; name it with output="
@@ -133,14 +141,14 @@ def _before_choice(graph: Graph, name: str) -> str:
     """What an agent's network gives, before it is made a choice, or chances, or one of a row."""
     for _ in range(PASSED):
         if graph.op(name) in CHOICES:
-            name = graph.inputs(name)[0].node
+            name = next((read.node for read in graph.inputs(name)), name)
     return name
 
 
-def _used_before(name: str, found: Collection[str]) -> bool:
-    """Whether this is the second use of a network whose first use is there too."""
-    again = AGAIN.match(name)
-    return again is not None and any(other.startswith(f"{again[1]}/") for other in found)
+def _first_uses(names: list[str]) -> list[str]:
+    """Without the second uses of networks whose first uses are there too."""
+    scopes = {name.partition("/")[0] for name in names}
+    return [name for name in names if (m := AGAIN.match(name)) is None or m[1] not in scopes]
 
 
 def _width(graph: Graph, name: str) -> int:

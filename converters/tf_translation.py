@@ -18,6 +18,8 @@ from atari_zoo.converters.tf_graphdef import Graph
 from atari_zoo.converters.tf_operators import TF_OPERATORS, Node, tensor_of
 from atari_zoo.converters.tf_screen import Screen
 
+LONGEST = 1000  # nodes; the original zoo's have up to 200
+
 
 def translate(
     graph: Graph, screen: Screen, main: str, value: str = ""
@@ -55,6 +57,8 @@ def _begin(target: OnnxGraph, screen: Screen) -> None:
 def _write(graph: Graph, end: str, screen: Screen, target: OnnxGraph, written: set[str]) -> None:
     """Writes the nodes that lead to `end` and are not written yet."""
     way = graph.way([end], stop=written)
+    if len(way) > LONGEST:
+        raise ConversionError(f"{len(way)} nodes lead to '{end}', more than in any agent's network")
     if any(graph.op(name) in VARIABLES for name in way):
         raise ConversionError(UNFROZEN)
     for name in way:
@@ -89,5 +93,5 @@ def _end(target: OnnxGraph, name: str, output: str) -> str:
         raise ConversionError(f"node '{name}' gives {found}, not a few numbers for an observation")
     if len(sizes) < 2:
         return target.add("Identity", [tensor], output, output)
-    shape = target.constant(f"{output}:shape", np.array([-1, sizes[-1]], np.int64))
+    shape = target.constant(f":{output}", np.array([-1, sizes[-1]], np.int64))
     return target.add("Reshape", [tensor, shape], output, output)

@@ -33,7 +33,10 @@ TYPES = {
     "BoolStorage": torch.bool,
 }
 # classes of torch and of Python that checkpoints hold, and that stay opaque
-KEPT = ("torch.nn.", "torch.optim.", "torch.distributions.", "torch.autograd.variable.", "pathlib.")
+KEPT = (
+    *("torch.nn.", "torch.optim.", "torch.distributions.", "torch.autograd.variable."),
+    *("numpy.random._pickle.", "pathlib."),
+)
 KEPT_NAMES = ("torch.device", "torch.Size", "argparse.Namespace", "types.SimpleNamespace")
 AXES = 8
 LARGEST = 1 << 28  # bytes of all the tensors that are taken from one file

@@ -7,8 +7,6 @@ asks for. What each operation does is told in pickletools.py.
 from __future__ import annotations
 
 import pickle
-import sys
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Mapping
 from struct import unpack
 from typing import Any, ClassVar
@@ -19,16 +17,11 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.opaque import Opaque, OpaqueClass, reconstructor
 from atari_zoo.converters.pickled_arrays import PickledType, set_array_state
 from atari_zoo.converters.pickled_containers import checked_key
+from atari_zoo.converters.pickled_globals import global_of
 
 OPERATIONS = 2_000_000  # in one pickle: Dopamine's logs take some 600,000
 LONG = 100  # what is longer may be an argument as often only as the file's size pays for
 SIZED = (str, bytes, bytearray, list, tuple, dict)
-# beside the standard library, what has functions that run code or read other files
-REFUSED = sys.stdlib_module_names | {"numpy", "torch", "cloudpickle", "dill", "joblib"}
-ALWAYS: dict[str, Callable[..., Any]] = {
-    "copyreg._reconstructor": reconstructor,
-    "builtins.object": OpaqueClass("builtins.object"),
-}
 
 
 class Unpickler(pickle._Unpickler):
@@ -52,20 +45,11 @@ class Unpickler(pickle._Unpickler):
         super().__init__(file, encoding="latin1")  # Python 2's strings may be bytes
         self.dispatch = _Counted(type(self).dispatch)  # type: ignore[misc]
         self.allowed, self.persistent = allowed, persistent
-        self.callable = {id(function) for function in (*allowed.values(), *ALWAYS.values())}
+        self.callable = {id(function) for function in (*allowed.values(), reconstructor)}
         self.unused = size
 
     def find_class(self, module: str, name: str) -> Any:
-        module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
-        full = f"{module}.{name}"
-        if full in self.allowed:
-            return self.allowed[full]
-        if full in ALWAYS:
-            return ALWAYS[full]
-        if module.partition(".")[0] in REFUSED:
-            shown = full.encode("unicode_escape").decode()[:100]
-            raise ConversionError(f"it would run code when read ('{shown}')")
-        return OpaqueClass(full)
+        return global_of(module, name, self.allowed)
 
     def persistent_load(self, pid: Any) -> Any:
         if self.persistent is None:

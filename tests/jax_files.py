@@ -180,7 +180,8 @@ def parameters(module: nn.Module, shape: Sequence[int] = FRAME_STACK, seed: int 
 def dopamine_outputs(module: nn.Module, params: Params, seen: np.ndarray) -> np.ndarray:
     """Values (batch, actions). seen: uint8 (batch, 4, 84, 84)."""
     states = jnp.asarray(seen.transpose(0, 2, 3, 1))
-    return np.array(jax.vmap(lambda state: module.apply(params, state))(states))
+    of_all = jax.jit(jax.vmap(lambda state: module.apply(params, state)))
+    return np.array(of_all(states))
 
 
 def dopamine_bundle(params: Params, generation: str = "E", **more: Any) -> dict[str, Any]:

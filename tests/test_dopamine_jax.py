@@ -30,7 +30,7 @@ from jax_files import (
     parameters,
 )
 
-from atari_zoo.converters import ConversionError, MnihNetwork, ModelCard
+from atari_zoo.converters import ConversionError, MnihNetwork, ModelCard, to_torch
 from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.converters.dopamine_jax import read_dopamine_pickle
 from atari_zoo.converters.registry import FORMATS, Probe
@@ -151,6 +151,14 @@ def test_the_folder_tells_rainbow_from_c51(
     known = {key: source.card[key] for key in ("algorithm", "game", "run") if key in source.card}
     assert known == told
     assert any("look alike" in note for note in source.notes) == ("iqn" in place)
+
+
+def test_a_file_reaches_its_reader(tmp_path: Path, tiny: Callable[..., Params]) -> None:
+    path = tmp_path / "ckpt.199"
+    path.write_bytes(dopamine_pickle(dopamine_bundle(tiny(atoms=QUANTILES))))
+    found = to_torch(path)
+    assert isinstance(found, MnihNetwork) and found.card.format == "dopamine-jax"
+    assert found.card.algorithm == "qrdqn"
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from jax_files import (
     parameters,
 )
 
-from atari_zoo.converters import ConversionError, MnihNetwork
+from atari_zoo.converters import ConversionError, MnihNetwork, to_torch
 from atari_zoo.converters import flax_messages as messages
 from atari_zoo.converters.flax_files import read_flax
 from atari_zoo.converters.registry import FORMATS, Probe
@@ -171,6 +171,14 @@ def tiny() -> Callable[..., Params]:
     return lambda **sizes: parameters(CleanRL(**TINY | sizes), SCREENS)
 
 
+def test_a_file_reaches_its_reader(tmp_path: Path, tiny: Callable[..., Params]) -> None:
+    path = tmp_path / "agent.cleanrl_model"
+    path.write_bytes(cleanrl_c51_file(tiny(atoms=ATOMS)))
+    found = to_torch(path)
+    assert isinstance(found, MnihNetwork) and found.card.format == "flax"
+    assert found.card.name == "c51/Breakout/1"
+
+
 def test_a_whole_train_state_is_read(tmp_path: Path, tiny: Callable[..., Params]) -> None:
     """What `to_bytes(state)` writes of a flax.training TrainState."""
     import optax
@@ -265,6 +273,11 @@ REFUSED: dict[str, tuple[Callable[[Callable[..., Params]], bytes], str]] = {
     ),
     "another library's type": (lambda make: extension(7, 1), "extension 7 is none of flax's"),
     "a list in each list": (lambda make: b"\x81\xa6params" + b"\x91" * 100_000, "damaged"),
+    "a list of 5000": (lambda make: msgpack.packb({"params": 5000 * [0]}), "damaged"),
+    "a dict of 5000": (
+        lambda make: msgpack.packb({"params": {str(i): 0 for i in range(5000)}}),
+        "damaged",
+    ),
     "a long list": (lambda make: b"\x81\xa6params\xdd\x7f\xff\xff\xff", "damaged"),
     "many lists": (lambda make: b"\x81\xa6params" + 6 * (b"\xdc\x10\0" + b"\x90" * 4095), "many"),
     "numbers as keys": (lambda make: msgpack.packb({"params": {1: 2}}), "damaged"),

@@ -77,5 +77,5 @@ def test_a_conversion_that_disagrees_is_refused(difference, magnitude, fine) -> 
     if fine:
         _check(rows)
         return
-    with pytest.raises(ConversionError, match="differ by .* at 'fc'.*nothing was written"):
+    with pytest.raises(ConversionError, match=r"differ by .* at 'fc'.*nothing was written"):
         _check(rows)

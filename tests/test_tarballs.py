@@ -106,6 +106,7 @@ WRONG = {
     "record": (member("a", b"9999 path=a\n", b"x") + END, "a record that does not fit"),
     "record's length": (member("a", b"0 path=a\n", b"x") + END, "a record that does not fit"),
     "record of digits": (member("a", b"1" * 600, b"x") + END, "no number, or too large"),
+    "record's digits": (member("a", b"14 size=1_000\n", b"x") + PLAIN + END, "no number"),
     "record's size": (member("a", b"11 size=-1\n", b"x") + PLAIN + END, "no number"),
     "members": (member("b") * 2_001 + END, "more than 2000 members"),
     "names": (member("a", b"a", b"L") * 2_001 + END, "more than 2000 members"),

@@ -76,6 +76,12 @@ TOP = "agent_1/agent/unroll"
 VARIANTS: dict[str, tuple[str, Callable[[Any, Nodes], object], str]] = {
     "unknown names": ("a2c", renamed("a2c", "net"), "X_t"),
     "unknown names, training": ("dqn training", renamed("Online", "net"), "state_ph"),
+    "names of the outputs": ("a2c", renamed("a2c/policy/BiasAdd", "output"), "X_t"),
+    "names of the outputs, baked": (
+        "dqn",
+        renamed("Online/Flatten/flatten/Reshape", "output"),
+        "state_ph",
+    ),
     "open sizes": ("a2c", sized("X_t", [-1, -1, -1, 4]), "X_t"),
     "open sizes, NCHW": ("apex", sized("X_t", [-1, -1, -1, 4]), "X_t"),
     "unknown rank": ("a2c", sized("X_t", []), "X_t"),
@@ -183,6 +189,13 @@ def second_policy(definition: Any, nodes: Nodes) -> None:
     node.input[0] = "net/opponent/MatMul"
 
 
+def chain(definition: Any, nodes: Nodes) -> None:
+    for index in range(1000):
+        before = f"more{index - 1}" if index else "a2c/fc/BiasAdd"
+        definition.node.add(name=f"more{index}", op="Identity").input.append(before)
+    nodes["a2c/fc/Relu"].input[0] = "more999"
+
+
 # case, change, message
 REFUSED: dict[str, tuple[str, Callable[[Any, Nodes], object], str]] = {
     "unknown operator": (
@@ -197,6 +210,7 @@ REFUSED: dict[str, tuple[str, Callable[[Any, Nodes], object], str]] = {
         "node 'a2c/.*' depends on itself",
     ),
     "two of one name": ("a2c", twice, "two nodes are called 'a2c/fc/MatMul'"),
+    "a thousand nodes": ("a2c", chain, "1043 nodes lead to 'a2c/policy/BiasAdd'"),
     "dangling": ("a2c", reads("a2c/fc/Relu", 0, "nowhere"), "reads 'nowhere', which is not there"),
     "another output": ("a2c", reads("a2c/fc/Relu", 0, "a2c/fc/BiasAdd:1"), "first output"),
     "no placeholder": ("a2c", reads("a2c/conv1/Conv2D", 0, "a2c/conv1/biases"), "no placeholder"),

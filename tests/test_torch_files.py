@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import torch
 from architectures import layer_values, network, observations
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch_zoo_files import QNetwork, sb3_model
 from torch_zoo_files import Screens as Screens  # test_policies has it from here
-from torch_zoo_files import sb3_model
 
 from atari_zoo.converters import ConversionError, MnihNetwork, to_onnx, to_torch
 from atari_zoo.converters.heads import DuelingHead
@@ -228,6 +229,31 @@ def test_an_optimizers_state_is_not_taken_for_a_policys(tmp_path: Path) -> None:
     content = {"net": actor.state_dict(), "optimizer": optimizer.state_dict(), "steps": [1] * 9}
     torch.save(content, tmp_path / "a.pt")
     torch.testing.assert_close(to_torch(tmp_path / "a.pt")(seen), actor(seen)[0])
+
+
+def test_a_library_that_does_not_pad_was_trained_on_larger_screens() -> None:
+    """116x116 pixels leave 11x11 places without padding, as 84x84 do with it."""
+    weights = QNetwork().state_dict() | {"network.7.weight": torch.zeros(512, 121 * 64)}
+    with pytest.raises(ConversionError, match="CleanRL \\(DQN\\) pads no convolution"):
+        network_from_state_dict(weights)
+
+
+def test_another_byte_order_is_refused(tmp_path: Path) -> None:
+    torch.save(Actor().state_dict(), tmp_path / "a.pt")
+    with zipfile.ZipFile(tmp_path / "a.pt") as old, zipfile.ZipFile(tmp_path / "b.pt", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, b"big" if name.endswith("byteorder") else old.read(name))
+    with pytest.raises(ConversionError, match="byte order"):
+        to_torch(tmp_path / "b.pt")
+
+
+def test_a_policy_saved_by_stable_baselines3_alone(tmp_path: Path) -> None:
+    """`policy.save`: the weights beside settings that are pickled, and left alone."""
+    policy, seen = sb3_model("DQN").policy, observations()
+    policy.save(tmp_path / "policy.pth")
+    with torch.no_grad():
+        found = to_torch(tmp_path / "policy.pth")(seen)
+        torch.testing.assert_close(found, policy.q_net(seen), atol=1e-5, rtol=1e-5)
 
 
 def test_torchscript_is_refused(tmp_path: Path) -> None:

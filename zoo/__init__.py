@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from atari_zoo.games import UnknownGame as UnknownGame
     from atari_zoo.games import game as game
     from atari_zoo.layers import activations as activations
+    from atari_zoo.logs import LogError as LogError
+    from atari_zoo.logs import training_log as training_log
     from atari_zoo.models import load as load
     from atari_zoo.recordings import Recording as Recording
     from atari_zoo.rollouts import rollout as rollout
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 # found when first asked for: `atari-zoo list` then answers without waiting for torch
 _WHERE = {
     "UnknownModel": "catalog",
+    "LogError": "logs",
+    "training_log": "logs",
     "list_models": "catalog",
     "UnknownGame": "games",
     "game": "games",

@@ -2,76 +2,113 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from atari_zoo.cache import cached_models
+from atari_zoo.collections import published
 from atari_zoo.converters.cards import ModelCard
-from atari_zoo.games import UnknownGame
+from atari_zoo.entries import Entry, Listed
 from atari_zoo.games import game as find_game
+from atari_zoo.groups import Group
+from atari_zoo.names import STARTER, Name, check_collection, explained
+from atari_zoo.names import UnknownModel as UnknownModel
+from atari_zoo.user_catalog import user_catalog
 
 
-class UnknownModel(ValueError):
-    """A name that no model has; the message says which are near."""
+def list_models(
+    game: str | None = None,
+    algorithm: str | None = None,
+    run: str | None = None,
+    tag: str | None = None,
+    collection: str | None = None,
+    offline: bool = False,
+) -> list[ModelCard]:
+    """Cards of the zoo's models; those first that a name without a collection means.
 
-
-@dataclass(frozen=True)
-class Entry:
-    """A model's card and the file it is in."""
-
-    card: ModelCard
-    path: Path
-
-
-def list_models(game: str | None = None, algorithm: str | None = None) -> list[ModelCard]:
-    """Cards of the zoo's models, by name; only those of a game or an algorithm if given.
-
-    Raises UnknownGame if there is no such game.
+    What is given narrows them down. collection: such as "uber", or "starter" for the package's
+    own agents. offline: only those that can be opened without a network.
+    Raises UnknownGame or UnknownModel if there is no such game or collection.
     """
-    wanted = find_game(game).name if game else None
-    return [
-        entry.card
-        for entry in entries()
-        if wanted in (None, entry.card.game) and algorithm in (None, entry.card.algorithm)
-    ]
+    found = _found(game, algorithm, run, tag, collection)
+    if offline:
+        kept = {model.name for model in cached_models()}
+        return [
+            card
+            for card, source in found
+            if (card.name in kept or not card.collection) and source.entry(card).is_here
+        ]
+    return [card for card, _ in found]
+
+
+def entries(
+    game: str | None = None,
+    algorithm: str | None = None,
+    run: str | None = None,
+    tag: str | None = None,
+    collection: str | None = None,
+) -> list[Entry]:
+    """The same models as `list_models`, with their files."""
+    found = _found(game, algorithm, run, tag, collection)
+    return [source.entry(card) for card, source in found]
 
 
 def find(name: str) -> Entry:
     """The model called `name`, its game spelt in any way.
 
-    Raises UnknownModel, with the nearest names, if there is none.
+    A name without a collection means the first that has such a model; one without a tag means
+    the last checkpoint. Raises UnknownModel, with what there is instead, if there is none.
     """
-    known = {entry.card.name: entry for entry in entries()}
-    wanted = _spelling(name)
-    if wanted in known:
-        return known[wanted]
-    near = difflib.get_close_matches(wanted, known, n=2, cutoff=0.5)
-    hint = f"did you mean '{' or '.join(near)}'? " if near else ""
-    kind = "file or model" if "." in name or name.count("/") != 2 else "model"
-    raise UnknownModel(f"no {kind} '{name}'; {hint}`atari-zoo list` shows all {len(known)}")
+    wanted = Name.parse(name)
+    if wanted is not None and wanted.title:
+        for source in _sources(wanted.collection):
+            for card in source.cards(wanted.title, wanted.algorithm, wanted.run, wanted.tag):
+                return source.entry(card)
+    raise UnknownModel(explained(name, list_models()))
+
+
+def collections() -> dict[str, int]:
+    """The names of the collections, in order of precedence, and how many models each lists."""
+    counts: dict[str, int] = {}
+    for source in _sources():
+        counts[source.collection] = counts.get(source.collection, 0) + source.count
+    return counts
+
+
+def _found(
+    game: str | None,
+    algorithm: str | None,
+    run: str | None,
+    tag: str | None,
+    collection: str | None,
+) -> Iterator[tuple[ModelCard, Group | Listed]]:
+    if collection is not None:
+        check_collection(collection, collections())
+    parts = (find_game(game).name if game else None, algorithm, run, tag)
+    for source in _sources(collection):
+        for card in source.cards(*parts) if any(parts) else source.listing:
+            yield card, source
+
+
+def _sources(collection: str | None = None) -> list[Group | Listed]:
+    sources = [_starters(), *published(), *user_catalog()]
+    return [source for source in sources if collection in (None, source.collection)]
 
 
 @cache
-def entries() -> tuple[Entry, ...]:
-    """Every model, by name."""
+def _starters() -> Listed:
     folder = resources.files("atari_zoo").joinpath("data/agents")
     rows = json.loads(folder.joinpath("catalog.json").read_text())
-    return tuple(
-        Entry(ModelCard.from_json(json.dumps(row["card"])), Path(str(folder.joinpath(row["file"]))))
-        for row in rows
+    return Listed(
+        STARTER,
+        tuple(
+            Entry(
+                ModelCard.from_json(json.dumps(row["card"])),
+                packaged=Path(str(folder.joinpath(row["file"]))),
+            )
+            for row in rows
+        ),
     )
-
-
-def _spelling(name: str) -> str:
-    parts = name.split("/", 1)
-    if len(parts) != 2:
-        return name
-    algorithm, rest = parts
-    title, slash, run = rest.rpartition("/")
-    try:
-        return f"{algorithm.lower()}/{find_game(title).name}{slash}{run}"
-    except UnknownGame:
-        return name

@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from atari_zoo import fetching_cli, logs_cli, publishing_cli
+
 app = typer.Typer(
     name="atari-zoo",
     help="Load any Atari agent, play it in the real emulator, and look inside it.",
@@ -35,16 +37,32 @@ def examples(*lines: str) -> str:
     return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  $ {line}" for line in lines)
 
 
-@app.command("list", epilog=examples("atari-zoo list", "atari-zoo list --game Pong --json"))
+@app.command(
+    "list",
+    epilog=examples(
+        "atari-zoo list",
+        "atari-zoo list --game Pong --algorithm a2c",
+        "atari-zoo list --collection dopamine --json",
+        "atari-zoo list --offline",
+    ),
+)
 def list_(
     game: Game = None,
     algorithm: Annotated[str | None, typer.Option(help="An algorithm, such as a2c.")] = None,
+    collection: Annotated[
+        str | None, typer.Option(help="A collection, such as uber, sb3 or starter.")
+    ] = None,
+    run: Annotated[str | None, typer.Option(help="A run, such as 1.")] = None,
+    tag: Annotated[str | None, typer.Option(help="A checkpoint, such as 400M or final.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Only those that are here.")] = False,
     as_json: Json = False,
 ) -> None:
-    """The models there are."""
-    from atari_zoo.catalog import list_models
+    """The models there are; without a filter, the package's own and how many others."""
+    from atari_zoo.catalog import collections, list_models
 
-    cards = list_models(game, algorithm)
+    given = (game, algorithm, run, tag, collection)
+    alone = not any(given) and not offline and not as_json
+    cards = list_models(*(given if not alone else (*given[:4], "starter")), offline=offline)
     if as_json:
         print(json.dumps([json.loads(card.to_json()) | {"name": card.name} for card in cards]))
         return
@@ -58,6 +76,11 @@ def list_(
             card.preprocessing.name,
         )
     Console().print(table)
+    if alone:
+        others = {name: count for name, count in collections().items() if name != "starter"}
+        print(f"and {sum(others.values()):,} published by others, fetched when they are loaded:")
+        print(", ".join(f"{name} {count:,}" for name, count in others.items()))
+        print("`atari-zoo list --collection uber --game Pong` shows some of them")
 
 
 @app.command(epilog=examples("atari-zoo info a2c/Pong/1", "atari-zoo info agent.onnx --json"))
@@ -290,6 +313,12 @@ def train(
             ),
         ).train()
     print(f"{folder}")
+
+
+for verb, words in fetching_cli.EXAMPLES.items():
+    app.command(epilog=examples(*words))(getattr(fetching_cli, verb))
+app.command(epilog=examples(*logs_cli.EXAMPLES))(logs_cli.logs)
+app.command(epilog=examples(*publishing_cli.EXAMPLES))(publishing_cli.push)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import onnx
 import torch
 
 from atari_zoo.catalog import UnknownModel, find
+from atari_zoo.conversions import check_actions, converted
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN, Algorithm
 from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, ModelCard, Preprocessing
 from atari_zoo.converters.convert import read, to_onnx, to_torch, written
@@ -113,16 +114,6 @@ def convert(
     return Conversion(network_to_onnx(network, float16=True), card, told)
 
 
-def check_actions(actions: int, card: ModelCard, source: str) -> None:
-    """Raises ValueError if a network cannot play the game that its card names."""
-    if card.action_meanings and actions != len(card.action_meanings):
-        raise ValueError(
-            f"{source}: the network has {actions} actions, but {card.game} has "
-            f"{len(card.action_meanings)} ({' '.join(card.action_meanings)}): is it another "
-            "game's?"
-        )
-
-
 def verify_model(name: str | Path, seed: int = 0) -> list[dict[str, Any]]:
     """onnxruntime against torch at every layer: the larger of the differences on noise and, where
     the card names a game, on what the agent sees when it plays.
@@ -142,12 +133,12 @@ def verify_model(name: str | Path, seed: int = 0) -> list[dict[str, Any]]:
 
 
 def _path(name: str | Path) -> Path:
-    """Where a model is: a file, else what the zoo calls so, else a folder or a prefix."""
+    """Where a model is: a file, else what the zoo calls so, fetched; else a folder or a prefix."""
     path = Path(name)
     if path.is_file():
         return path
     try:
-        return find(str(name)).path
+        return converted(find(str(name)))
     except UnknownModel:
         if path.is_dir() or path.with_name(f"{path.name}.index").is_file():
             return path

@@ -1,0 +1,113 @@
+"""Learning curves: the mean score of an algorithm's runs, and how sure it is.
+
+The bands are percentiles of the mean under resampling of whole runs with replacement (Agarwal et
+al., 2021, https://arxiv.org/abs/2108.13264, whose stratified bootstrap this is for one game).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas
+from jaxtyping import Float
+
+from atari_zoo.converters.algorithms import ALGORITHMS
+from atari_zoo.log_tables import NAMES
+
+AXES = ("frames", "seconds")
+POINTS = 400  # of the common grid
+CONFIDENCE, RESAMPLES = 0.95, 2000
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The runs of one algorithm in one game.
+
+    x: frames or seconds, where all the runs are; the rows themselves of a single run.
+    mean: of the runs' scores there. low, high: the band, NaN where there is one run alone.
+    runs: x and score of each, whole.
+    """
+
+    label: str
+    game: str
+    x: Float[np.ndarray, "points"]
+    mean: Float[np.ndarray, "points"]
+    low: Float[np.ndarray, "points"]
+    high: Float[np.ndarray, "points"]
+    runs: tuple[tuple[np.ndarray, np.ndarray], ...]
+
+
+def curves(logs: Sequence[pandas.DataFrame], x: str = "frames", seed: int = 0) -> list[Curve]:
+    """A curve for each game and algorithm in the logs, in the order they come.
+
+    logs: tables of `training_log`. Of an unknown algorithm every log is a curve of its own.
+    x: "frames" or "seconds"; runs that do not know their time are left out of the latter.
+    Raises ValueError if there is no such axis, or nothing to draw on it.
+    """
+    if x not in AXES:
+        raise ValueError(f"no axis '{x}'; there are {', '.join(AXES)}")
+    runs: dict[tuple[str, str], list[tuple[np.ndarray, np.ndarray]]] = {}
+    for log in logs:
+        for (algorithm, game, _), rows in log.groupby([*NAMES], sort=False):
+            run = _points(rows, x)
+            if len(run[0]):
+                runs.setdefault((str(game), _label(log, str(algorithm))), []).append(run)
+    if not runs:
+        missing = "seconds" if x == "seconds" else "scores"
+        raise ValueError(f"nothing to draw: the logs tell no {missing}")
+    return [_curve(label, game, tuple(of), seed) for (game, label), of in runs.items()]
+
+
+def common_grid(
+    runs: Sequence[tuple[np.ndarray, np.ndarray]], points: int = POINTS
+) -> tuple[Float[np.ndarray, "points"], Float[np.ndarray, "runs points"]]:
+    """Where all the runs are, and their scores there by linear interpolation.
+
+    Nothing is extrapolated: the grid begins where the last run begins and ends where the first
+    ends; it is empty if they have no x in common.
+    """
+    begin, end = max(x[0] for x, _ in runs), min(x[-1] for x, _ in runs)
+    grid = np.linspace(begin, end, points if begin < end else int(begin == end))
+    return grid, np.stack([np.interp(grid, x, score) for x, score in runs])
+
+
+def bootstrap_band(
+    scores: Float[np.ndarray, "runs points"], seed: int = 0
+) -> tuple[Float[np.ndarray, "points"], Float[np.ndarray, "points"]]:
+    """The 95 % band of the mean over runs; NaN for one run, which says nothing of others."""
+    count, points = scores.shape
+    if count < 2:
+        return np.full(points, np.nan), np.full(points, np.nan)
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES)
+    means = drawn / count @ scores  # (resamples, points)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def _curve(
+    label: str, game: str, runs: tuple[tuple[np.ndarray, np.ndarray], ...], seed: int
+) -> Curve:
+    x, scores = (runs[0][0], runs[0][1][None]) if len(runs) == 1 else common_grid(runs)
+    low, high = bootstrap_band(scores, seed)
+    return Curve(label, game, x, scores.mean(axis=0), low, high, runs)
+
+
+def _points(rows: pandas.DataFrame, x: str) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that have both, by x; of rows at the same x, as after a restart, the last."""
+    known = rows[[x, "score"]].astype("float64")
+    known = known[np.isfinite(known).all(axis=1)].sort_values(x, kind="stable")
+    known = known.drop_duplicates(x, keep="last")
+    return known[x].to_numpy(), known["score"].to_numpy()
+
+
+def _label(log: pandas.DataFrame, algorithm: str) -> str:
+    """The algorithm and, as implementations differ, its collection; the file where unknown."""
+    if algorithm == NAMES["algorithm"]:
+        return "/".join(Path(str(log.attrs.get("source", algorithm))).parts[-2:])
+    title = ALGORITHMS[algorithm].title if algorithm in ALGORITHMS else algorithm
+    collection = log.attrs.get("collection", "")
+    return f"{title} ({collection})" if collection else title

@@ -1,0 +1,123 @@
+"""What a web server has at an address, from any byte on.
+
+RFC 9110, sections 13.1.5 (If-Range) and 14 (Range): the server is asked for the rest of a version
+of the file; if it has another version, or does not know ranges, it sends the whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+CHUNK = 1 << 15  # bytes
+TIMEOUT = (10.0, 60.0)  # seconds to connect, and without a byte
+TRANSIENT = (408, 425, 429, 500, 502, 503, 504)  # worth asking again
+
+
+class Refused(ValueError):
+    """The address has no such file for us; asking again is of no use."""
+
+
+class Cut(ValueError):
+    """The connection broke, or the server is out of order for now."""
+
+
+class Unreachable(Cut):
+    """There was no answer at all."""
+
+
+@dataclass
+class Body:
+    """The bytes of a file from `start` on.
+
+    size: of the whole file; 0 where unknown.
+    version: what `opened` may be asked for later; "" where the server tells none.
+    digest: algorithm and hash of the whole file, where the server tells them.
+    """
+
+    chunks: Iterator[bytes]
+    start: int
+    size: int
+    version: str
+    digest: tuple[str, str] | None = None
+
+
+@contextmanager
+def over_http(url: str, start: int, version: str) -> Iterator[Body]:
+    """The Body of what a web server has at `url`, from byte `start` of `version` on."""
+    import requests
+    from urllib3.exceptions import HTTPError
+
+    headers = {"Accept-Encoding": "identity", "User-Agent": "atari-zoo"}
+    if start:
+        headers |= {"Range": f"bytes={start}-", "If-Range": version}
+    try:
+        response = requests.get(url, headers=headers, stream=True, timeout=TIMEOUT)
+    except requests.RequestException as error:
+        raise Unreachable(in_words(error)) from error
+    with response:
+        body = _body(response, start, version)
+        if body is not None:
+            try:
+                yield body
+            except (requests.RequestException, HTTPError) as error:
+                raise Cut(in_words(error)) from error
+            return
+    with over_http(url, 0, "") as whole:  # that range is of no use
+        yield whole
+
+
+def _body(response: Any, start: int, version: str) -> Body | None:
+    """None where the rest was asked for and is not what was sent."""
+    status, headers = response.status_code, response.headers
+    etag = headers.get("ETag", "")
+    found = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
+    reason = f"{status} {response.reason or ''}".strip()
+    span = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", headers.get("Content-Range", ""))
+    if status in (206, 416) and not start:
+        raise Refused(f"{reason}, though the whole was asked for")
+    if status == 416:
+        whole = span is not None and span[2] == str(start)  # nothing was missing
+        return Body(iter(()), start, start, version) if whole else None
+    if status == 206:
+        if span is None or span[1] != str(start) or (found and found != version):
+            return None
+        size = int(span[2]) if span[2] != "*" else 0
+        return Body(response.iter_content(CHUNK), start, size, version, _digest(response))
+    if status != 200:
+        raise Cut(reason) if status in TRANSIENT else Refused(reason)
+    chunks = response.iter_content(CHUNK)
+    if headers.get("Content-Encoding", "identity") != "identity":
+        return Body(chunks, 0, 0, "")  # packed on the way: lengths and ranges are of the packed
+    return Body(chunks, 0, int(headers.get("Content-Length", 0)), found, _digest(response))
+
+
+def _digest(response: Any) -> tuple[str, str] | None:
+    """Google's storage tells the MD5 of an object, the Hugging Face Hub the SHA-256 of a file."""
+    for answer in (*response.history, response):
+        linked = answer.headers.get("X-Linked-ETag", "").strip('"')
+        if re.fullmatch(r"[0-9a-f]{64}", linked):
+            return "sha256", linked
+    stored = re.search(r"md5=([\w+/]{22}==)", response.headers.get("x-goog-hash", ""))
+    if stored and response.headers.get("x-goog-stored-content-encoding", "identity") == "identity":
+        return "md5", base64.b64decode(stored[1]).hex()
+    return None
+
+
+def in_words(error: Exception) -> str:
+    """A connection's failure without the addresses of objects in memory."""
+    text = str(error)
+    for pattern, words in (
+        (r"NameResolution|getaddrinfo|Name or service not known", "no such host"),
+        (r"[Tt]imed out|[Tt]imeout", "timed out"),
+        (r"Connection refused", "connection refused"),
+        (r"IncompleteRead|[Cc]onnection broken|reset by peer|closed connection|aborted", "cut off"),
+        (r"CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted"),
+    ):
+        if re.search(pattern, text):
+            return words
+    return f"{type(error).__name__}: {text}"
