@@ -68,7 +68,7 @@ def read_frozen(path: str | Path, output: str | None = None, input: str | None =
     screen = find_screen(graph, main, agent.input if agent else "", input)
     model, notes = translate(graph, screen, main, value)
     way = graph.way([main], stop=[screen.node])
-    open_ = [agent.note] if agent and agent.note else []
+    about = [agent.note] if agent and agent.note else []
     left = f"{len(way)} of {len(graph.nodes)} nodes lead from '{screen.node}' to '{main}'"
     return Source(
         model,
@@ -76,7 +76,7 @@ def read_frozen(path: str | Path, output: str | None = None, input: str | None =
         written_by=agent.written_by if agent else f"TensorFlow (graph version {graph.version})",
         input=screen.words,
         operators=dict(Counter(graph.op(name) for name in way)),
-        notes=[*open_, *screen.notes, *notes, left],
+        notes=[*about, *screen.notes, *notes, left],
     )
 
 

@@ -32,11 +32,8 @@ TYPES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
-# classes of torch and of Python that checkpoints hold, and that stay opaque
-KEPT = (
-    *("torch.nn.", "torch.optim.", "torch.distributions.", "torch.autograd.variable."),
-    *("numpy.random._pickle.", "pathlib."),
-)
+# what else checkpoints hold stays opaque: layers, optimizers, settings
+KEPT = ("pathlib.", "torch.autograd.variable.", "torch.distributions.", "torch.nn.", "torch.optim.")
 KEPT_NAMES = ("torch.device", "torch.Size", "argparse.Namespace", "types.SimpleNamespace")
 AXES = 8
 LARGEST = 1 << 28  # bytes of all the tensors that are taken from one file

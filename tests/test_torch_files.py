@@ -247,15 +247,6 @@ def test_another_byte_order_is_refused(tmp_path: Path) -> None:
         to_torch(tmp_path / "b.pt")
 
 
-def test_a_policy_saved_by_stable_baselines3_alone(tmp_path: Path) -> None:
-    """`policy.save`: the weights beside settings that are pickled, and left alone."""
-    policy, seen = sb3_model("DQN").policy, observations()
-    policy.save(tmp_path / "policy.pth")
-    with torch.no_grad():
-        found = to_torch(tmp_path / "policy.pth")(seen)
-        torch.testing.assert_close(found, policy.q_net(seen), atol=1e-5, rtol=1e-5)
-
-
 def test_torchscript_is_refused(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -21,6 +21,7 @@ from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.reports import Report, report
 from atari_zoo.converters.verification import verify
+from atari_zoo.download_bars import download_bars
 from atari_zoo.games import game as find_game
 
 Network = MnihNetwork | ForeignNetwork
@@ -138,7 +139,9 @@ def _path(name: str | Path) -> Path:
     if path.is_file():
         return path
     try:
-        return converted(find(str(name)))
+        entry = find(str(name))
+        with download_bars() as update:
+            return converted(entry, lambda done, size: update(entry.card.name, done, size))
     except UnknownModel:
         if path.is_dir() or path.with_name(f"{path.name}.index").is_file():
             return path
