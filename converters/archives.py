@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from io import BufferedIOBase
+from io import SEEK_END, BufferedIOBase
 from pathlib import Path
 from types import TracebackType
 
@@ -12,6 +12,7 @@ from atari_zoo.converters.errors import ConversionError
 MEMBERS = 10_000  # torch writes one for each tensor
 RATIO = 100  # a member beyond SMALL that shrank so far holds no weights
 SMALL = 1 << 20
+LAST_RECORD = 22 + (1 << 16)  # bytes at the end that hold it, its comment included
 
 
 class Archive:
@@ -22,6 +23,7 @@ class Archive:
     """
 
     def __init__(self, file: Path | BufferedIOBase) -> None:
+        _check_count(file)  # first: zipfile makes an object of each
         try:
             self._zip = zipfile.ZipFile(file)
         except Exception as error:  # a damaged directory breaks whatever reads it
@@ -31,8 +33,8 @@ class Archive:
         if not members or min(member.header_offset for member in members):
             raise ConversionError("not a whole zip archive: cut short")
         self.names = self._zip.namelist()
-        if len(self.names) > MEMBERS or len(set(self.names)) != len(self.names):
-            raise ConversionError(f"a zip archive with twins among its {len(self.names)} members")
+        if len(set(self.names)) != len(self.names):
+            raise ConversionError("a zip archive that has several members of one name")
 
     def read(self, name: str, limit: int) -> bytes:
         """A member's content.
@@ -72,6 +74,36 @@ class Archive:
         trace: TracebackType | None,
     ) -> None:
         self._zip.close()
+
+
+def member_names(path: Path) -> list[str]:
+    """The names in an archive.
+
+    Raises ConversionError if they are too many, or it is no whole archive.
+    """
+    _check_count(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except Exception as error:
+        raise ConversionError("not a whole zip archive: damaged, or cut short") from error
+
+
+def _check_count(file: Path | BufferedIOBase) -> None:
+    """Raises ConversionError if the archive's last record tells of too many members."""
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            _check_count(opened)
+        return
+    size = file.seek(0, SEEK_END)
+    file.seek(max(size - LAST_RECORD, 0))
+    end = file.read(LAST_RECORD)
+    file.seek(0)
+    place = end.rfind(b"PK\x05\x06")
+    # the largest number stands for more, told elsewhere
+    count = int.from_bytes(end[place + 10 : place + 12], "little") if place >= 0 else 0
+    if count > MEMBERS:
+        raise ConversionError(f"a zip archive of {count} or more members; {MEMBERS} are enough")
 
 
 def first_member(start: bytes) -> str:

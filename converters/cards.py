@@ -65,7 +65,6 @@ class ModelCard:
     game: str = ""
     run: str = "1"
     tag: str = ""
-    collection: str = ""
     action_meanings: tuple[str, ...] = ()
     action_rule: str = "argmax"
     epsilon: float = 0.001
@@ -77,6 +76,7 @@ class ModelCard:
     frames: int = 0  # emulator frames it was trained for
     scores: dict[str, Any] = field(default_factory=dict)
     verified: dict[str, Any] = field(default_factory=dict)
+    collection: str = ""
 
     @property
     def name(self) -> str:
@@ -88,6 +88,13 @@ class ModelCard:
     def replace(self, **changes: Any) -> ModelCard:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+    def over(self, told: dict[str, Any]) -> ModelCard:
+        """This card, and where it says nothing, what is `told`: fields by name."""
+        empty = ModelCard()
+        said = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        said = {name: value for name, value in said.items() if value != getattr(empty, name)}
+        return dataclasses.replace(empty, **(told | said))
 
     def to_json(self) -> str:
         """The card as JSON, to be stored in a model's file."""

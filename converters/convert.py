@@ -31,6 +31,7 @@ from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.recognise import recognise
 from atari_zoo.converters.registry import Source, sniffed
+from atari_zoo.converters.state_dicts import network_from_state_dict
 
 
 def to_onnx(
@@ -48,10 +49,7 @@ def to_onnx(
     """
     if isinstance(source, str | Path):
         return written(read(source), card, float16)
-    if isinstance(source, MnihNetwork):
-        network = source
-    else:
-        network = torch_files.network_from_state_dict(source)
+    network = source if isinstance(source, MnihNetwork) else network_from_state_dict(source)
     network.card = card or network.card
     return network_to_onnx(network, float16)
 
@@ -102,10 +100,10 @@ def written(
     """
     model = source.model
     if isinstance(model, MnihNetwork):
-        model.card = (card or ModelCard()).replace(**source.card)
+        model.card = (card or ModelCard()).over(source.card)
         return network_to_onnx(model, float16)
     inside = read_card(model)  # a file of the zoo keeps the origin that it names
-    write_card(model, card or inside or ModelCard().replace(**source.card))
+    write_card(model, inside if inside and not card else (card or ModelCard()).over(source.card))
     if not float16:
         return model
     network = to_torch(model)

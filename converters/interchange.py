@@ -45,7 +45,7 @@ def read_card(model: onnx.ModelProto) -> ModelCard | None:
         return None
     try:
         return ModelCard.from_json(texts[0])
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConversionError(f"its card cannot be read: {error}") from error
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 
@@ -26,7 +26,8 @@ class Naming:
 
     head: its kind, as the zoo's heads have it. layers: of the head, by their part in it.
     fc: the dense layer after the convolutions; None where the head's streams bring theirs.
-    algorithm: as the zoo has it; empty where the names do not tell.
+    algorithm: as the zoo has it; empty where the names do not tell. action_rule: where it is not
+        the algorithm's.
     support: a tensor with the returns of the atoms.
     noisy: the head's layers are noisy ones, of which the means count when they are evaluated.
     ignored: prefixes of what is not the policy's, or stands there once more.
@@ -46,12 +47,13 @@ class Naming:
     ignored: tuple[str, ...] = ()
     critic_trunk: tuple[str, str] | None = None
     valid: bool = True
-    notes: tuple[str, ...] = field(default=())
+    action_rule: str = ""
+    notes: tuple[str, ...] = ()
 
 
-def _each(prefix: str, first: int = 0) -> Convolutions:
+def _each(prefix: str) -> Convolutions:
     """Convolutions in a sequence with their ReLUs."""
-    return (f"{prefix}{first}", f"{prefix}{first + 2}", f"{prefix}{first + 4}")
+    return (f"{prefix}0", f"{prefix}2", f"{prefix}4")
 
 
 def _sb3(title: str, head: str, prefix: str, layers: dict[str, str], algorithm: str = "") -> Naming:
@@ -143,7 +145,8 @@ NAMINGS = (
         {"output": "fc_logits"},
         "fc1",
         preprocessing=CLEANRL,
-        notes=("a policy to sample from: the soft Q-networks are not in the file",),
+        action_rule="sample",
+        notes=("Soft Actor-Critic's policy; its Q-networks are not in the file",),
     ),
     Naming(
         "Kaixhin's Rainbow",

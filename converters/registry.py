@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import Any
 
 import onnx
 
+from atari_zoo.converters.archives import member_names
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.tarballs import is_tarball, listed
@@ -36,8 +36,7 @@ class Probe:
             return frozenset(entry.name for entry in self.path.iterdir())
         try:
             if self.start.startswith(b"PK"):
-                with zipfile.ZipFile(self.path) as archive:
-                    return frozenset(archive.namelist())
+                return frozenset(member_names(self.path))
             if is_tarball(self.start):
                 return frozenset(listed(self.path, MEMBERS))
         except Exception:  # a damaged archive: the reader that takes it says how

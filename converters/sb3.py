@@ -29,6 +29,7 @@ WEIGHTS = 1 << 28  # bytes of policy.pth
 DATA = 1 << 24
 NESTED = 100_000  # lists and objects in it
 SHAPES = ([4, 84, 84], [84, 84, 4])  # of observations; SB3 moves the frames to the front
+TYPES = ("uint8", "float32", "float64")
 FRAME_SKIP = 4  # SB3's AtariWrapper's; the file counts steps
 
 # A2C and PPO have the same networks: the algorithm whose setting is met first
@@ -113,8 +114,8 @@ def _scaled(network: MnihNetwork, settings: dict[str, Any]) -> list[str]:
 def _describe(source: Source, settings: dict[str, Any], path: Path) -> None:
     """Adds what the settings, and the zip's name in RL Zoo's manner, tell of the agent."""
     algorithm = next((name for key, name in SETTINGS.items() if key in settings), "")
-    if "algorithm" not in source.card and algorithm:
-        source.card |= {"algorithm": algorithm, "action_rule": "sample"}
+    if "algorithm" not in source.card:
+        source.card |= {"algorithm": algorithm or "unknown", "action_rule": "sample"}
     steps = _count(settings.get("num_timesteps"))
     if steps:
         source.card["frames"] = steps * FRAME_SKIP
@@ -122,8 +123,9 @@ def _describe(source: Source, settings: dict[str, Any], path: Path) -> None:
     named = re.fullmatch(rf"(?:[a-z0-9]+-)?({ENVIRONMENT_ID})", path.stem)
     if named:
         source.card["game"] = game_of(named[1])
-    shape = _fields(settings, "observation_space").get("_shape")
-    source.input = f"uint8 {tuple(shape)}" if shape else ""
+    space = _fields(settings, "observation_space")
+    if space.get("dtype") in TYPES and space.get("_shape"):
+        source.input = f"{space['dtype']} {tuple(space['_shape'])}"
 
 
 def _fields(settings: dict[str, Any], name: str) -> dict[str, Any]:

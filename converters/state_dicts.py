@@ -60,8 +60,10 @@ def source_of(weights: Weights, told: Told | None = None) -> Source:
     naming = found.naming
     card: dict[str, Any] = {}
     if naming.algorithm:
-        rule = ALGORITHMS[naming.algorithm].action_rule
-        card = {"algorithm": naming.algorithm, "action_rule": rule}
+        card["algorithm"] = naming.algorithm
+        card["action_rule"] = ALGORITHMS[naming.algorithm].action_rule
+    if naming.action_rule:
+        card["action_rule"] = naming.action_rule
     if naming.preprocessing:
         card["preprocessing"] = naming.preprocessing
     return Source(found.network, card, naming.library, flatten="C, H, W", notes=found.notes)

@@ -153,7 +153,7 @@ class _Allowed(Mapping[str, Callable[..., Any]]):
             return CALLED[name]
         top, _, last = name.rpartition(".")
         storage = last.endswith("Storage") and top in ("torch", "torch.cuda", "torch.storage")
-        number = top == "torch" and isinstance(getattr(torch, last, None), torch.dtype)
+        number = top == "torch" and isinstance(vars(torch).get(last), torch.dtype)
         if storage or number or name.startswith(KEPT) or name in KEPT_NAMES:
             return OpaqueClass(name)
         raise KeyError(name)

@@ -52,6 +52,7 @@ def test_its_models_give_their_own_outputs(tmp_path: Path, kind: str, suffix: st
         # through ONNX too, as every model goes
         torch.testing.assert_close(to_torch(path)(seen), expected, atol=1e-5, rtol=1e-5)
     assert source.card.get("algorithm", "") == algorithm
+    assert source.card["action_rule"] == ("sample" if kind in ("ppo", "sac") else "argmax")
     assert source.written_by.startswith("Kaixhin" if kind == "kaixhin" else "CleanRL")
 
 

@@ -99,13 +99,13 @@ def _entry(row: Any) -> Entry:
         game.name,
         name.run,
         name.tag,
-        name.collection or COLLECTION,
         game.actions,
         _one_of(
             row.get("action_rule", ALGORITHMS[name.algorithm].action_rule),
             ACTION_RULES,
             "action rule",
         ),
+        collection=name.collection or COLLECTION,
         preprocessing=PREPROCESSINGS[
             _one_of(
                 row.get("preprocessing", ALGORITHMS[name.algorithm].preprocessing),
