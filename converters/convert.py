@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -61,10 +62,8 @@ def to_torch(source: str | Path | onnx.ModelProto) -> MnihNetwork | ForeignNetwo
     Raises ConversionError if it is neither.
     """
     if isinstance(source, str | Path):
-        try:
+        with _naming(Path(source)):
             return to_torch(to_onnx(source))
-        except ConversionError as error:
-            raise _located(Path(source), error) from error
     card = read_card(source) or ModelCard()
     try:
         network = recognise(source).network
@@ -83,10 +82,8 @@ def read(path: str | Path) -> Source:
     """
     path = Path(path)
     form = sniffed(path)
-    try:
+    with _naming(path):
         source = form.read(path)
-    except ConversionError as error:
-        raise _located(path, error) from error
     source.card = _origin(path, form.name) | source.card
     return source
 
@@ -132,9 +129,15 @@ def _as_q_values(head: Head) -> Head:
     return values
 
 
-def _located(path: Path, error: ConversionError) -> ConversionError:
-    text = str(error)
-    return error if text.startswith(str(path)) else ConversionError(f"{path}: {text}")
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Refusals in the block name the file."""
+    try:
+        yield
+    except ConversionError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise ConversionError(f"{path}: {error}") from error
 
 
 def _sha256(path: Path) -> str:

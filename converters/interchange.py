@@ -16,6 +16,8 @@ CARD_KEY = "atari_zoo.card"
 
 
 def _is_onnx(probe: Probe) -> bool:
+    if probe.path.suffix.lower() == ".pb" and probe.start.startswith(b"\x08\x01\x12"):
+        return False  # TensorFlow's SavedModel, whose first field is a version too
     # protobuf writes fields in order, and an ONNX file's first is its version, a small number
     starts = len(probe.start) > 2 and probe.start[0] == 8 and 0 < probe.start[1] < 32
     return starts or probe.path.suffix.lower() == ".onnx"

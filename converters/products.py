@@ -46,7 +46,7 @@ def _dense(node: Node, value: Value, weight: np.ndarray, bias: np.ndarray | None
         raise ConversionError("a product over the batch")
     bias = np.zeros(len(weight), np.float32) if bias is None else bias.ravel()
     bias = np.broadcast_to(bias, (len(weight),))
-    if value.layer.op == "conv" and set(features) == set(value.layer.data["unit"]):
+    if value.layer.op == "conv" and features == value.layer.data["unit"]:
         return _mixed(node, value, weight, bias)
     if sum(bool(axis) for axis in value.axes) not in (2, 3):
         raise ConversionError(f"weights {weight.shape} for an input of {value.shape[1:]}")
@@ -64,11 +64,8 @@ def _mixed(node: Node, value: Value, weight: np.ndarray, bias: np.ndarray) -> Va
 
     So a convolution is written as patches (a one-hot kernel) times a matrix.
     """
-    layer, unit, features = value.layer, Atom("C", len(weight)), value.axes[-1]
-    kernel, stored = layer.data["weight"], layer.data["unit"]
-    table = weight.reshape(-1, *(atom.size for atom in features))
-    weight = table.transpose(0, *(1 + features.index(atom) for atom in stored))
-    weight = weight.reshape(len(weight), -1)
+    layer, kernel = value.layer, value.layer.data["weight"]
+    unit = Atom("C", len(weight))
     changed = {
         "weight": (weight @ kernel.reshape(len(kernel), -1)).reshape(-1, *kernel.shape[1:]),
         "bias": weight @ layer.data["bias"] + bias,

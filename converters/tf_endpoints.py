@@ -1,20 +1,17 @@
-"""Where in a TensorFlow graph an agent begins and ends.
+"""Where a TensorFlow graph of an unknown agent ends.
 
-The original zoo's names are those of atari_zoo/model_maker.py in
-https://github.com/uber-research/atari-model-zoo; Dopamine's come from its agents' sources. In
-other graphs the ends are those of the dense layers that only the screen leads to.
+Its ends are the last nodes on the ways that lead from the screen alone through convolutions and
+products; what training left in the graph is passed over.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.tf_graphdef import PASSED, Graph
 
-ZOO, DOPAMINE = "Atari Model Zoo (Uber AI Labs)", "Dopamine (TensorFlow)"
 CONVOLUTIONS = frozenset(("Conv2D", "ExtractImagePatches"))
 PRODUCTS = frozenset(("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"))
 VARIABLES = frozenset("Variable VariableV2 VarHandleOp ReadVariableOp TemporaryVariable".split())
@@ -32,57 +29,6 @@ UNFROZEN = (
     "variables, not constants: this graph was not frozen; freeze it with "
     "convert_variables_to_constants"
 )
-
-
-@dataclass(frozen=True)
-class Agent:
-    """An agent whose graph's names are known.
-
-    output, value: nodes with a number for each action, and with the state's value.
-    input: the node whose output the original zoo replaced by the screen.
-    note: what the graph leaves open.
-    """
-
-    algorithm: str
-    written_by: str
-    output: str
-    input: str
-    action_rule: str
-    preprocessing: str
-    value: str = ""
-    note: str = ""
-
-
-AGENTS = (
-    Agent("a2c", ZOO, "a2c/policy/BiasAdd", "X_t", "sample", "deepmind", value="a2c/value/BiasAdd"),
-    Agent("apex", ZOO, "deepq/q_func/q_values", "X_t", "argmax", "deepmind"),
-    Agent("ga", ZOO, "ga/out/signal", "X_t", "argmax", "deepmind"),
-    Agent("es", ZOO, "es/layer5/out/out", "X_t", "argmax", "deepmind"),
-    Agent(
-        "impala",
-        ZOO,
-        "agent_1/agent/unroll/batch_apply_1/policy_logits/add",
-        "agent_1/agent/unroll/batch_apply/truediv",
-        "sample",
-        "deepmind",
-        value="agent_1/agent/unroll/batch_apply_1/baseline/add",
-    ),
-    Agent(
-        "rainbow",
-        DOPAMINE,
-        "Online/Sum",
-        "Online/Cast",
-        "argmax",
-        "dopamine",
-        note="Rainbow, or C51: Dopamine's graphs of the two are the same",
-    ),
-    Agent("dqn", DOPAMINE, "Online/fully_connected_1/BiasAdd", "Online/Cast", "argmax", "dopamine"),
-)
-
-
-def known_agent(graph: Graph) -> Agent | None:
-    """The row of the table whose output this graph has."""
-    return next((agent for agent in AGENTS if agent.output in graph.nodes), None)
 
 
 def ends(graph: Graph) -> tuple[str, str]:

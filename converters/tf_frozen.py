@@ -13,7 +13,8 @@ from typing import Any
 from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.registry import Probe, Source, reader
-from atari_zoo.converters.tf_endpoints import Agent, ends, known_agent
+from atari_zoo.converters.tf_agents import Agent, known_agent
+from atari_zoo.converters.tf_endpoints import ends
 from atari_zoo.converters.tf_graphdef import NAME, parse
 from atari_zoo.converters.tf_screen import find_screen
 from atari_zoo.converters.tf_translation import translate

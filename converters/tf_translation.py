@@ -9,6 +9,7 @@ from atari_zoo.converters import (  # noqa: F401  (they register theirs)
     tf_arithmetic,
     tf_layer_operators,
     tf_shape_operators,
+    tf_slices,
 )
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.onnx_graph import OnnxGraph

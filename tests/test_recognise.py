@@ -178,6 +178,32 @@ def test_the_flatten_order_is_followed_not_assumed() -> None:
     torch.testing.assert_close(found(seen), model(seen), atol=1e-5, rtol=1e-5)
 
 
+class Mixed(nn.Module):
+    """A network whose first convolution is a convolution and a product over its channels."""
+
+    def __init__(self, model: MnihNetwork) -> None:
+        super().__init__()
+        torch.manual_seed(7)
+        self.model = model
+        self.table = nn.Linear(32, 24)
+        self.second = nn.Conv2d(24, 64, 4, 2)
+
+    def forward(self, seen: Tensor) -> Tensor:
+        trunk = self.model.trunk
+        maps = self.table(trunk.conv1.conv(seen).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        maps = torch.relu(self.second(torch.relu(maps)))
+        return self.model.head(trunk.fc(trunk.conv3(maps).flatten(1)))
+
+
+def test_a_product_over_a_convolutions_channels_becomes_part_of_it() -> None:
+    model, seen = Mixed(network("q")).eval(), observations().float() / 255
+    graph = scripted(model, seen)
+    found = to_torch(graph)
+    assert isinstance(found, MnihNetwork) and found.trunk.convolutions[0].channels == 24
+    torch.testing.assert_close(found(seen), model(seen), atol=1e-5, rtol=1e-5)
+    assert max(layer.difference for layer in verify(graph)) < 1e-4
+
+
 class Residual(nn.Module):
     """Not the Mnih architecture: an addition goes past a convolution."""
 

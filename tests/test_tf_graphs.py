@@ -22,8 +22,9 @@ from frozen_cases import CASES, SMALL, small
 from atari_zoo.converters import ConversionError, to_onnx, to_torch
 from atari_zoo.converters.interchange import save_onnx
 from atari_zoo.converters.registry import FORMATS, START, Probe
+from atari_zoo.converters.tf_constants import constant
 from atari_zoo.converters.tf_frozen import read_frozen, read_tensorflow_graph
-from atari_zoo.converters.tf_graphdef import constant, parse
+from atari_zoo.converters.tf_graphdef import parse
 
 GraphDef = tf.compat.v1.GraphDef
 Nodes = dict[str, Any]

@@ -1,0 +1,55 @@
+"""A file is told by its content: exactly one format claims each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fuzz_seeds import SEEDS
+
+from atari_zoo.converters import ConversionError, to_onnx
+from atari_zoo.converters.convert import read
+from atari_zoo.converters.interchange import read_card
+from atari_zoo.converters.registry import FORMATS, START, Probe, sniffed
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_one_format_claims_each_file(name: str, tmp_path: Path) -> None:
+    expected = name.partition(",")[0]  # "torch, before 1.6" is the torch format's too
+    for i, seed in enumerate(SEEDS[name]()):
+        place = tmp_path / str(i)
+        place.mkdir()
+        for file, data in seed.files.items():
+            (place / file).write_bytes(data)
+        path = place / seed.entry
+        probe = Probe(path, path.read_bytes()[:START])
+        assert [form.name for form in FORMATS.values() if form.sniff(probe)] == [expected]
+        assert sniffed(path).name == read(path).card["format"] == expected
+
+
+def test_a_saved_model_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01\x12\x00")
+    with pytest.raises(ConversionError, match="freeze it with convert_variables_to_constants"):
+        to_onnx(tmp_path / "saved_model.pb")
+
+
+def test_what_is_said_of_a_model_goes_before_what_its_file_tells(tmp_path: Path) -> None:
+    from frozen_graphs import a2c
+
+    from atari_zoo.converters import ModelCard
+
+    (tmp_path / "graph.pb").write_bytes(a2c(widths=(4, 4, 4), units=8).data)
+    told = read_card(to_onnx(tmp_path / "graph.pb"))
+    said = read_card(to_onnx(tmp_path / "graph.pb", ModelCard("ppo", "Pong")))
+    assert told is not None and said is not None
+    assert (told.algorithm, said.algorithm, said.game) == ("a2c", "ppo", "Pong")
+    assert said.action_rule == told.action_rule == "sample"
+    assert said.sha256 == told.sha256 != ""
+
+
+def test_an_error_is_not_its_own_cause(tmp_path: Path) -> None:
+    (tmp_path / "agent.pt").write_bytes(b"\x80\x02}q\x00.")
+    with pytest.raises(ConversionError) as caught:
+        to_onnx(tmp_path / "agent.pt")
+    assert str(caught.value).startswith(str(tmp_path))
+    assert caught.value.__cause__ is not caught.value
