@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from atari_zoo.models import load as load
     from atari_zoo.recordings import Recording as Recording
     from atari_zoo.rollouts import rollout as rollout
+    from atari_zoo.run_checkpoints import checkpoints as checkpoints
 
 # found when first asked for: `atari-zoo list` then answers without waiting for torch
 _WHERE = {
     "UnknownModel": "catalog",
     "LogError": "logs",
     "training_log": "logs",
+    "checkpoints": "run_checkpoints",
     "list_models": "catalog",
     "UnknownGame": "games",
     "game": "games",
