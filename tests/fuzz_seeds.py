@@ -200,7 +200,8 @@ def _in_zip(files: Files, random: Random) -> Files:
     elif kind == 1:
         members.append((member, mutated(content, random)))
     elif kind == 2:
-        members[place] = (member, bytes(random.choice((1 << 20, 300 << 20))))
+        bomb = 300 << 20 if random.random() < 0.05 else 1 << 20  # a large one is slow to pack
+        members[place] = (member, bytes(bomb))
         packing = zipfile.ZIP_DEFLATED
     elif kind == 3 and content[:1] == b"\x80":
         members[place] = (member, _with_opcodes(content, random))
@@ -219,7 +220,7 @@ def _in_zip(files: Files, random: Random) -> Files:
 def _in_gzip(files: Files, random: Random) -> Files:
     ((name, data),) = files.items()
     content = gzip.decompress(data)
-    if random.random() < 0.02:
+    if random.random() < 0.005:
         return {name: gzip.compress(content[:64] + bytes(300 << 20), 1)}
     return {name: gzip.compress(mutated(content, random), 1)}
 
