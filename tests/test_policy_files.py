@@ -15,7 +15,8 @@ import tensorflow as tf
 import torch
 from architectures import observations
 from dopamine_files import save
-from frozen_graphs import a2c, run
+from frozen_builder import run
+from frozen_graphs import a2c
 from safetensors.torch import load_file
 from test_policies import CASES, POLICIES, by_hand, pytestmark, widened  # noqa: F401
 from torch import Tensor
