@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from processes import Cost, child, measured
-from rows import Row, arguments, by_turns, row, show
+from processes import Cost, main, measured
+from rows import Row, by_turns, row
 
 NAME = "graph.pb"
 
@@ -98,16 +98,5 @@ def _row(case: str, ours: list[Cost], theirs: list[Cost]) -> Row:
     )
 
 
-def main() -> None:
-    """Measures and prints; `--make` and `--child` are for its own processes."""
-    if sys.argv[1:2] == ["--make"]:
-        make_graph(Path(sys.argv[2]))
-    elif sys.argv[1:2] == ["--child"]:
-        child(lambda: CHILDREN[sys.argv[2]](Path(sys.argv[3])))
-    else:
-        options = arguments(__doc__).parse_args()
-        show(compare(3 if options.quick else 11), options.json)
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, make_graph, CHILDREN, compare)

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from processes import child, measured
-from rows import Row, arguments, by_turns, row, show
+from processes import main, measured
+from rows import Row, by_turns, row
 
 ACTIONS = 6
 
@@ -124,16 +124,5 @@ def compare(repeats: int) -> list[Row]:
     ]
 
 
-def main() -> None:
-    """Measures and prints; `--make` and `--child` are for its own processes."""
-    if sys.argv[1:2] == ["--make"]:
-        make_files(Path(sys.argv[2]))
-    elif sys.argv[1:2] == ["--child"]:
-        child(lambda: CHILDREN[sys.argv[2]](Path(sys.argv[3])))
-    else:
-        options = arguments(__doc__).parse_args()
-        show(compare(3 if options.quick else 11), options.json)
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, make_files, CHILDREN, compare)

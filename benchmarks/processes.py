@@ -1,6 +1,6 @@
 """Measures a piece of work in a fresh process: what a user waits for, and what it takes of memory.
 
-A benchmark script calls `measured`, which runs the script again with `--child`; there it calls
+A benchmark script calls `measured`, which runs the script again with `--child`; there `main` calls
 `child`, which prints what it saw.
 """
 
@@ -10,9 +10,11 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from rows import Row, arguments, show
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,25 @@ def child(prepare: Callable[[], Callable[[], object]]) -> None:
     cost = Cost(0.0, ended - started, max(peak, imports), peak - before)
     del kept
     print(json.dumps({k: v for k, v in asdict(cost).items() if k != "total"} | {"ended": ended}))
+
+
+def main(
+    description: str | None,
+    make: Callable[[Path], None],
+    contenders: dict[str, Callable[[Path], Callable[[], object]]],
+    compare: Callable[[int], Iterable[Row]],
+) -> None:
+    """A script's whole command line; `--make FOLDER` and `--child WHO FILE` are for its processes.
+
+    make: writes the files. contenders: prepare the work on one. compare: measures so many times.
+    """
+    if sys.argv[1:2] == ["--make"]:
+        make(Path(sys.argv[2]))
+    elif sys.argv[1:2] == ["--child"]:
+        child(lambda: contenders[sys.argv[2]](Path(sys.argv[3])))
+    else:
+        options = arguments(description).parse_args()
+        show(compare(3 if options.quick else 11), options.json)
 
 
 def _resident(field: str) -> float:

@@ -106,7 +106,17 @@ def _check_count(file: Path | BufferedIOBase) -> None:
         raise ConversionError(f"a zip archive of {count} or more members; {MEMBERS} are enough")
 
 
+def is_zip(start: bytes) -> bool:
+    """Whether a file that starts so may be an archive with something in it."""
+    return start.startswith(b"PK\x03\x04")
+
+
 def first_member(start: bytes) -> str:
-    """The name of an archive's first member, from its first bytes: all that a cut file tells."""
+    """The name of an archive's first member, from its first bytes: all that a cut file tells.
+
+    Empty if they are no archive's.
+    """
+    if not is_zip(start):
+        return ""
     length = int.from_bytes(start[26:28], "little")
     return start[30 : 30 + length].decode("utf-8", "replace")

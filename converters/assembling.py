@@ -24,7 +24,14 @@ from atari_zoo.converters.heads import (
     QHead,
     QuantileHead,
 )
-from atari_zoo.converters.networks import SAME, VALID, MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.converters.networks import (
+    PLACES,
+    SAME,
+    VALID,
+    MnihNetwork,
+    Trunk,
+    mnih_convolutions,
+)
 from atari_zoo.converters.places import finite_tensor
 
 
@@ -218,14 +225,13 @@ def _trunk(convolutions: Sequence[Affine], features: int, fc: Affine | None) -> 
     if [layer.weight.shape[1] for layer in convolutions] != [frames, *widths[:2]] or 0 in widths:
         found = ", ".join(f"'{x.name}' {tuple(x.weight.shape)}" for x in convolutions)
         raise ConversionError(f"convolutions that do not follow each other: {found}")
-    for paddings in (VALID, SAME):
-        shapes = mnih_convolutions(widths, paddings)
-        # 49 and 121 places: the sizes that 84x84 pixels leave
-        if features == widths[2] * (49 if paddings is VALID else 121):
+    for paddings, places in zip((VALID, SAME), PLACES, strict=True):
+        if features == widths[2] * places:
+            shapes = mnih_convolutions(widths, paddings)
             return Trunk(shapes, None if fc is None else len(fc.weight))
     raise ConversionError(
         f"a dense layer of {features} inputs fits neither padding: "
-        f"{widths[2] * 49} (VALID) or {widths[2] * 121} (SAME) were expected"
+        f"{widths[2] * PLACES[0]} (VALID) or {widths[2] * PLACES[1]} (SAME) were expected"
     )
 
 

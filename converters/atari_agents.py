@@ -14,6 +14,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from atari_zoo.converters.archives import is_zip
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.registry import Probe, Source, reader
@@ -54,7 +55,7 @@ def _is_gzipped_torch(probe: Probe) -> bool:
         start = zlib.decompressobj(wbits=31).decompress(probe.start, 64)
     except zlib.error:
         return False
-    return (start.startswith(b"PK\x03\x04") and b"/data.pkl" in start) or is_legacy(start)
+    return (is_zip(start) and b"/data.pkl" in start) or is_legacy(start)
 
 
 @reader(

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from atari_zoo.converters.cleanrl_settings import settings_card
 from atari_zoo.converters.environment_ids import ENVIRONMENT_ID, game_of
 from atari_zoo.converters.registry import Source, reader
 from atari_zoo.converters.state_dicts import source_of
 from atari_zoo.converters.torch_files import holds_torch, opened, weights_in
 
 SUFFIX = ".cleanrl_model"
-FRAME_SKIP = 4  # of its wrappers; the arguments count steps
 # runs/BreakoutNoFrameskip-v4__dqn_atari__1__1680000000/dqn_atari.cleanrl_model
 RUN = re.compile(rf"({ENVIRONMENT_ID})__\w+__(?P<seed>\d+)__\d+")
 # cleanrl/BreakoutNoFrameskip-v4-dqn_atari-seed1/dqn_atari.cleanrl_model
@@ -47,13 +47,7 @@ def _of_folder(name: str) -> dict[str, Any]:
 
 
 def _of_arguments(arguments: Mapping[Any, Any]) -> dict[str, Any]:
-    card: dict[str, Any] = {}
-    game, seed = arguments.get("env_id"), arguments.get("seed")
-    steps = arguments.get("total_timesteps")
-    if isinstance(game, str) and game_of(game):
-        card["game"] = game_of(game)
+    card, seed = settings_card(arguments), arguments.get("seed")
     if type(seed) is int and 0 <= seed < 1 << 32:
         card["run"] = str(seed)
-    if type(steps) is int and 0 < steps < 1 << 50:
-        card["frames"] = steps * FRAME_SKIP
     return card

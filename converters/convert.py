@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
@@ -24,7 +23,7 @@ from atari_zoo.converters import (  # noqa: F401  (each registers its formats)
 )
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
 from atari_zoo.converters.cards import ModelCard
-from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.converters.exporting import network_to_onnx
 from atari_zoo.converters.foreign import ForeignNetwork
 from atari_zoo.converters.heads import Head, PolicyHead, QHead
@@ -62,7 +61,7 @@ def to_torch(source: str | Path | onnx.ModelProto) -> MnihNetwork | ForeignNetwo
     Raises ConversionError if it is neither.
     """
     if isinstance(source, str | Path):
-        with _naming(Path(source)):
+        with naming(source):
             return to_torch(to_onnx(source))
     card = read_card(source) or ModelCard()
     try:
@@ -82,7 +81,7 @@ def read(path: str | Path) -> Source:
     """
     path = Path(path)
     form = sniffed(path)
-    with _naming(path):
+    with naming(path):
         source = form.read(path)
     source.card = _origin(path, form.name) | source.card
     return source
@@ -127,17 +126,6 @@ def _as_q_values(head: Head) -> Head:
     values = QHead(head.features, head.actions)
     values.load_state_dict(head.state_dict())
     return values
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Refusals in the block name the file."""
-    try:
-        yield
-    except ConversionError as error:
-        if str(error).startswith(str(path)):
-            raise
-        raise ConversionError(f"{path}: {error}") from error
 
 
 def _sha256(path: Path) -> str:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import permutations
 
 from atari_zoo.converters.assembling import Affine
-from atari_zoo.converters.dopamine_networks import PLACES
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.linen import Layers
+from atari_zoo.converters.networks import PLACES
 from atari_zoo.converters.tf_checkpoint import Checkpoint
 
 Shapes = Mapping[str, tuple[int, ...]]

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from atari_zoo.converters.assembling import (
-    Affine,
     assembled,
     categorical_dueling_head,
     categorical_head,
@@ -24,12 +23,11 @@ from atari_zoo.converters.assembling import (
 )
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.linen import Layers
-from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.networks import PLACES, MnihNetwork
 
 Sizes = Sequence[tuple[int, int]]  # each dense layer's inputs and outputs
 
 ACTIONS = range(2, 19)  # of Atari's games
-PLACES = (49, 121)  # of the last convolution, VALID or SAME, on 84x84 pixels
 ATOMS, REACH = 51, 10.0  # c51.gin, rainbow.gin and full_rainbow.gin: 51 returns from -10 to 10
 QUANTILES = 200  # quantile.gin
 
@@ -117,7 +115,7 @@ def _fits_implicit(sizes: Sizes, flat: Sequence[int]) -> bool:
 def _implicit(found: Layers, channels: int) -> Policy:
     embedding, fc, quantiles = found.dense
     head = implicit_quantile_head(
-        _units_to_channels_first(embedding, channels),
+        embedding.transposed(len(embedding.weight) // channels),  # its units are places, channels
         fc.from_height_width_channels(channels),
         quantiles,
     )
@@ -135,9 +133,3 @@ def _per(outputs: int, each: int) -> bool:
 
 def _support() -> Tensor:
     return torch.linspace(-REACH, REACH, ATOMS)
-
-
-def _units_to_channels_first(layer: Affine, channels: int) -> Affine:
-    """A layer whose units were (height, width, channels), with (channels, height, width)."""
-    order = torch.arange(len(layer.weight)).reshape(-1, channels).T.reshape(-1)
-    return layer._replace(weight=layer.weight[order], bias=layer.bias[order])

@@ -21,7 +21,7 @@ from atari_zoo.converters.assembling import (
     categorical_head,
     q_head,
 )
-from atari_zoo.converters.environment_ids import game_of
+from atari_zoo.converters.cleanrl_settings import settings_card
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.flax_messages import unpacked
 from atari_zoo.converters.heads import Head
@@ -33,8 +33,6 @@ LARGEST = 128 << 20  # bytes of a file: a DQN agent's has 7 million
 ACTIONS = range(1, 19)  # of Atari's games
 ATOMS = range(2, 1001)
 LARGEST_RETURN = 1e6
-FRAMES_A_STEP = 4
-LONGEST = 10**9  # steps of training
 
 
 def _is_flax(probe: Probe) -> bool:
@@ -68,7 +66,7 @@ def read_flax(path: Path) -> Source:
             source = _q_values(layers(weights))
         case _:
             source, args = _q_values(layers(content)), {}
-    source.card |= _settings(args)
+    source.card |= settings_card(args)
     source.written_by = "flax.serialization, as CleanRL's JAX scripts use it"
     source.flatten = "H, W, C"
     return source
@@ -124,17 +122,6 @@ def _pair(found: Layers) -> tuple[Affine, Affine]:
         raise ConversionError(f"two dense layers were expected; it has {found.described}")
     fc, output = found.dense
     return fc, output
-
-
-def _settings(args: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a script's settings belongs in a card."""
-    steps, game = args.get("total_timesteps"), args.get("env_id")
-    card: dict[str, Any] = {}
-    if isinstance(game, str) and game_of(game):
-        card["game"] = game_of(game)
-    if type(steps) is int and 0 < steps <= LONGEST:
-        card["frames"] = steps * FRAMES_A_STEP
-    return card
 
 
 def _content(path: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ Padding = tuple[int, int, int, int]  # left, right, top, bottom, as torch.nn.Zer
 VALID: tuple[Padding, ...] = ((0, 0, 0, 0),) * 3
 # TensorFlow's SAME on an 84x84 input: at the second layer it pads 1 before and 2 after
 SAME: tuple[Padding, ...] = ((2, 2, 2, 2), (1, 2, 1, 2), (1, 1, 1, 1))
+PLACES = (49, 121)  # of a unit of the last convolution, VALID (7x7) or SAME (11x11), on 84x84
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from atari_zoo.converters.archives import Archive, first_member
+from atari_zoo.converters.archives import Archive, first_member, is_zip
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.registry import Probe, Source, reader
 from atari_zoo.converters.state_dicts import source_of
@@ -23,11 +23,12 @@ from atari_zoo.converters.weight_metadata import ACTIONS, CARD, HEAD, described
 
 LARGEST = 1 << 28  # bytes of all the arrays
 ARRAYS = 2_000
+HEADER = 10_000  # bytes; NumPy's own limit for headers that may be trusted
 METADATA = (CARD, HEAD, ACTIONS)
 
 
 def _is_npz(probe: Probe) -> bool:
-    if not probe.start.startswith(b"PK\x03\x04"):
+    if not is_zip(probe.start):
         return False
     names = probe.names or {first_member(probe.start)}
     return all(name.endswith(".npy") for name in names)
@@ -56,7 +57,7 @@ def _array(name: str, content: bytes) -> np.ndarray:
     """A .npy file's array; raises ConversionError unless its shape accounts for its bytes."""
     file = io.BytesIO(content)
     try:
-        shape, fortran, dtype = _header(file)
+        shape, fortran, dtype = npy_header(file)
     except Exception as error:  # the header is a Python literal: it can be wrong in every way
         raise ConversionError(f"{name[:80]!a} is no NumPy array: damaged") from error
     if dtype.hasobject or dtype.kind not in "fiubU":
@@ -68,13 +69,17 @@ def _array(name: str, content: bytes) -> np.ndarray:
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
-def _header(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def npy_header(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran's order, and type of a .npy file; it is left at its numbers.
+
+    Raises any exception where it is damaged: the header is a Python literal.
+    """
     version = np.lib.format.read_magic(file)
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }[version]
-    return read(file)
+    return read(file, max_header_size=HEADER)
 
 
 def _text(name: str, array: np.ndarray) -> str:

@@ -112,12 +112,17 @@ def sniffed(path: Path) -> Format:
     raise ConversionError(f"{path}: not a model file of a known kind ({known})")
 
 
+def is_prefix(path: Path) -> bool:
+    """Whether a checkpoint of TensorFlow's is called by this path, which is no file itself."""
+    return bool(path.name) and path.with_name(f"{path.name}.index").is_file()
+
+
 def _start(path: Path) -> bytes:
     if path.is_dir():
         return b""
     if not path.is_file():
-        if path.name and path.with_name(f"{path.name}.index").is_file():
-            return b""  # a prefix, which TensorFlow's checkpoints are called by
+        if is_prefix(path):
+            return b""
         raise ConversionError(f"{path}: there is no such file")
     with path.open("rb") as file:
         return file.read(START)

@@ -12,12 +12,18 @@ from typing import Any
 
 import onnx
 
-from atari_zoo.converters.convert import to_torch
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.foreign import ForeignNetwork
 from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.recognise import recognise
 from atari_zoo.converters.registry import FORMATS, Source
-from atari_zoo.converters.structures import structure
-from atari_zoo.converters.verification import TOLERANCE, Agreement, verify
+from atari_zoo.converters.structures import structure, unknown_structure
+from atari_zoo.converters.verification import (
+    TOLERANCE,
+    Agreement,
+    compared_layers,
+    compared_output,
+)
 
 
 @dataclass(frozen=True)
@@ -87,14 +93,18 @@ class Report:
             yield "note", note
 
 
-def report(source: Source, model: onnx.ModelProto) -> Report:
+def report(source: Source, model: onnx.ModelProto, network: MnihNetwork | ForeignNetwork) -> Report:
     """What was found in `source`, and how its conversion `model` compares at every layer.
 
+    network: what `to_torch` makes of the model.
     Raises ConversionError where onnxruntime and torch disagree by more than rounding.
     """
-    agreements = verify(model)
+    if isinstance(network, MnihNetwork):
+        found = recognise(model)
+        agreements, facts = compared_layers(model, found), structure(network, found)
+    else:
+        agreements, facts = [compared_output(model, network)], unknown_structure(network)
     _check(agreements)
-    facts = structure(to_torch(model), model)
     form = FORMATS.get(source.card.get("format", ""))
     return Report(
         file=source.card.get("source", ""),

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from atari_zoo.converters.archives import Archive, first_member
+from atari_zoo.converters.archives import Archive, first_member, is_zip
 from atari_zoo.converters.environment_ids import ENVIRONMENT_ID, game_of
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.named_heads import Told
@@ -40,7 +40,7 @@ VERSION = "_stable_baselines3_version"
 
 
 def _is_sb3(probe: Probe) -> bool:
-    if not probe.start.startswith(b"PK\x03\x04"):
+    if not is_zip(probe.start):
         return False
     cut_short = not probe.names and first_member(probe.start) == "data"
     return cut_short or {"data", "policy.pth"} <= probe.names

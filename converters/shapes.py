@@ -8,8 +8,8 @@ from torch import Tensor
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.namings import Naming
+from atari_zoo.converters.networks import PLACES
 
-PLACES = (49, 121)  # of a unit after the last convolution: 7x7 (VALID), 11x11 (SAME)
 NAMED = 3  # tensors that a message shows
 
 

@@ -5,26 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import onnx
 from torch import nn
 
 from atari_zoo.converters.foreign import ForeignNetwork
 from atari_zoo.converters.heads import CategoricalHead, ImplicitQuantileHead, QuantileHead
 from atari_zoo.converters.networks import ConvShape, MnihNetwork, Trunk
-from atari_zoo.converters.recognise import Input, recognise
+from atari_zoo.converters.recognise import Input, Recognised
 
 AXES = {"N": "batch", "F": "frames", "H": "height", "W": "width"}
 
 
-def structure(network: MnihNetwork | ForeignNetwork, model: onnx.ModelProto) -> dict[str, Any]:
-    """What `network`, read from the graph `model`, is made of.
+def structure(network: MnihNetwork, found: Recognised) -> dict[str, Any]:
+    """What a network is made of that was found in a graph.
 
     Returns input, convolutions, flatten, dense and head, as `reports.Report` has them.
     """
-    if isinstance(network, ForeignNetwork):
-        head = {"kind": "another architecture's", "actions": network.actions}
-        return {"input": "", "convolutions": [], "flatten": "", "dense": None, "head": head}
-    found = recognise(model)
     fc = network.layers.get("fc")
     linear = fc.get_submodule("linear") if fc is not None else None
     return {
@@ -34,6 +29,12 @@ def structure(network: MnihNetwork | ForeignNetwork, model: onnx.ModelProto) -> 
         "dense": linear.out_features if linear is not None else None,
         "head": _head(network),
     }
+
+
+def unknown_structure(network: ForeignNetwork) -> dict[str, Any]:
+    """The same of a graph of another architecture, of which the actions alone are known."""
+    head = {"kind": "another architecture's", "actions": network.actions}
+    return {"input": "", "convolutions": [], "flatten": "", "dense": None, "head": head}
 
 
 def _head(network: MnihNetwork) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from atari_zoo.converters.archives import Archive, first_member
+from atari_zoo.converters.archives import Archive, first_member, is_zip
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.registry import Probe, Source, reader
 from atari_zoo.converters.state_dicts import network_from_state_dict as network_from_state_dict
@@ -65,7 +65,7 @@ def holds_torch(probe: Probe) -> bool:
     """Whether a file is one of `torch.save`, by its start or by the names in it."""
     if is_legacy(probe.start):
         return True
-    if not probe.start.startswith(b"PK\x03\x04"):
+    if not is_zip(probe.start):
         return False
     names = probe.names or {first_member(probe.start)}  # no names: damaged
     return any(name.endswith("/data.pkl") for name in names) or names == {""}

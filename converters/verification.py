@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from onnx import helper
 from torch import Tensor
 
-from atari_zoo.converters.cards import ModelCard
+from atari_zoo.converters.convert import to_torch
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.foreign import ForeignNetwork
 from atari_zoo.converters.hooks import recorded
@@ -58,8 +58,20 @@ def verify(
     model = load_onnx(model) if isinstance(model, str | Path) else model
     try:
         found = recognise(model)
-    except ConversionError as error:
-        return [_verify_foreign(model, error, observations, seed)]
+    except ConversionError:
+        network = to_torch(model)  # or the reasons why it is neither
+        assert isinstance(network, ForeignNetwork)
+        return [compared_output(model, network, observations, seed)]
+    return compared_layers(model, found, observations, seed)
+
+
+def compared_layers(
+    model: onnx.ModelProto,
+    found: Recognised,
+    observations: UInt8[np.ndarray, "batch frames height width"] | None = None,
+    seed: int = 0,
+) -> list[Agreement]:
+    """The same, of a model in which a network was `found`."""
     if observations is None:
         observations = _noise(found.network.trunk.shape, seed)
     ours = _through_torch(found.network, observations)
@@ -73,16 +85,16 @@ def _compare(name: str, ours: Tensor, theirs: np.ndarray, found: Recognised) -> 
     return Agreement(name, tuple(ours.shape[1:]), difference, float(np.abs(expected).max()))
 
 
-def _verify_foreign(
-    model: onnx.ModelProto, why: ConversionError, observations: np.ndarray | None, seed: int
+def compared_output(
+    model: onnx.ModelProto,
+    network: ForeignNetwork,
+    observations: UInt8[np.ndarray, "batch frames height width"] | None = None,
+    seed: int = 0,
 ) -> Agreement:
-    try:
-        network = ForeignNetwork(model, ModelCard()).eval()
-    except ConversionError as error:
-        raise ConversionError(f"{why}; and {error}") from error
+    """The same, of a graph of another architecture: its output alone."""
     seen = _noise((4, 84, 84), seed) if observations is None else observations
     with torch.no_grad():
-        ours = network(torch.from_numpy(seen)).numpy()
+        ours = network.eval()(torch.from_numpy(seen)).numpy()
     (name,) = (i.name for i in model.graph.input if i.name not in _weights(model))
     feed = seen if network.bytes else seen.astype(np.float32) / 255
     output = model.graph.output[0].name

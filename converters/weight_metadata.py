@@ -9,11 +9,12 @@ from typing import Any
 
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.interchange import CARD_KEY
 from atari_zoo.converters.named_heads import Told
 from atari_zoo.converters.networks import MnihNetwork
 
 NESTED = 200  # brackets in a card
-CARD, HEAD, ACTIONS = "atari_zoo.card", "atari_zoo.head", "atari_zoo.actions"
+CARD, HEAD, ACTIONS = CARD_KEY, "atari_zoo.head", "atari_zoo.actions"
 
 
 def metadata_of(network: MnihNetwork) -> dict[str, str]:

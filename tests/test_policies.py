@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from architectures import observations
 from safetensors.torch import load_file
-from test_torch_files import Screens
 from torch import Tensor, nn
+from torch_zoo_files import Screens
 from typer.testing import CliRunner
 
 from atari_zoo.cli import app

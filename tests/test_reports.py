@@ -9,14 +9,15 @@ import pytest
 from architectures import HEADS, network
 
 from atari_zoo.converters import ConversionError, save_onnx, to_onnx
-from atari_zoo.converters.convert import read, written
+from atari_zoo.converters.convert import read, to_torch, written
 from atari_zoo.converters.reports import Report, report
 from atari_zoo.converters.verification import Agreement
 
 
 def told(path: Path) -> Report:
     source = read(path)
-    return report(source, written(source))
+    model = written(source)
+    return report(source, model, to_torch(model))
 
 
 @pytest.fixture

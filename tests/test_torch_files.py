@@ -14,11 +14,10 @@ from architectures import layer_values, network, observations
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch_zoo_files import QNetwork, sb3_model
-from torch_zoo_files import Screens as Screens  # test_policies has it from here
 
 from atari_zoo.converters import ConversionError, MnihNetwork, to_onnx, to_torch
 from atari_zoo.converters.heads import DuelingHead
-from atari_zoo.converters.torch_files import network_from_state_dict
+from atari_zoo.converters.state_dicts import network_from_state_dict
 
 Weights = OrderedDict[str, Tensor]
 

@@ -8,7 +8,7 @@ import onnx
 
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.convert import read, to_torch, written
-from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.errors import naming
 from atari_zoo.converters.interchange import save_onnx, write_card
 from atari_zoo.converters.registry import Source
 from atari_zoo.converters.reports import report
@@ -60,8 +60,7 @@ def _newer(place: Path, entry: Entry) -> bool:
 def _card(listed: ModelCard, source: Source, model: onnx.ModelProto) -> ModelCard:
     told = {name: source.card[name] for name in TOLD if source.card.get(name)}
     card = listed.replace(**told, action_meanings=find_game(listed.game).actions)
-    check_actions(to_torch(model).actions, card, listed.name)
-    try:
-        return card.replace(verified=report(source, model).verified)
-    except ConversionError as error:
-        raise ConversionError(f"{listed.name}: {error}") from error
+    network = to_torch(model)
+    check_actions(network.actions, card, listed.name)
+    with naming(listed.name):
+        return card.replace(verified=report(source, model, network).verified)

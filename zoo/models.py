@@ -14,11 +14,12 @@ from atari_zoo.conversions import check_actions, converted
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN, Algorithm
 from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, ModelCard, Preprocessing
 from atari_zoo.converters.convert import read, to_onnx, to_torch, written
-from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.errors import naming
 from atari_zoo.converters.exporting import network_to_onnx
 from atari_zoo.converters.foreign import ForeignNetwork
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.registry import is_prefix
 from atari_zoo.converters.reports import Report, report
 from atari_zoo.converters.verification import verify
 from atari_zoo.download_bars import download_bars
@@ -101,10 +102,8 @@ def convert(
     card = card.replace(**changes)
     network = to_torch(model)
     check_actions(network.actions, card, str(source))
-    try:
-        told = report(found, model)
-    except ConversionError as error:
-        raise ConversionError(f"{source}: {error}") from error
+    with naming(source):
+        told = report(found, model, network)
     card = card.replace(verified=told.verified)
     if not float16:
         write_card(model, card)
@@ -143,7 +142,7 @@ def _path(name: str | Path) -> Path:
         with download_bars() as update:
             return converted(entry, lambda done, size: update(entry.card.name, done, size))
     except UnknownModel:
-        if path.is_dir() or path.with_name(f"{path.name}.index").is_file():
+        if path.is_dir() or is_prefix(path):
             return path
         raise
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.errors import ConversionError, naming
+from atari_zoo.converters.numpy_files import HEADER, npy_header
 from atari_zoo.zip_members import zip_members
 from atari_zoo.zip_streams import ZipStream
 
-HEADER = 10_000  # bytes; NumPy's own limit for headers that may be trusted
 CHUNK = 8 << 20  # bytes that are inflated at once where rows are passed over
 LONGEST = 1 << 40  # of an axis
 
@@ -75,10 +75,8 @@ class NpzArray:
         rows = np.empty((stop - start, *self.shape[1:]), self.dtype)
         if rows.size:
             content = rows.reshape(-1).view(np.uint8).data
-            try:
+            with naming(self._member.path):
                 self._member.read_into(self._offset + start * self._row, content)
-            except ConversionError as error:
-                raise ConversionError(f"{self._member.path}: {error}") from error
         return rows
 
 
@@ -89,12 +87,10 @@ def npz_arrays(path: Path, names: Collection[str]) -> dict[str, NpzArray]:
     of objects, of texts or in Fortran's order.
     """
     members = zip_members(path)
-    try:
+    with naming(path):
         return {
             name: NpzArray(members[f"{name}.npy"]) for name in names if f"{name}.npy" in members
         }
-    except ConversionError as error:
-        raise ConversionError(f"{path}: {error}") from error
 
 
 def _header(member: ZipStream) -> tuple[tuple[int, ...], np.dtype[Any], int]:
@@ -103,9 +99,7 @@ def _header(member: ZipStream) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     member.read_into(0, memoryview(start))
     file = io.BytesIO(start)
     try:
-        version = np.lib.format.read_magic(file)
-        reader = _READERS[version]
-        shape, fortran, dtype = reader(file, max_header_size=HEADER)
+        shape, fortran, dtype = npy_header(file)
     except Exception as error:  # the header is a Python literal, which fails in many ways
         raise ConversionError(f"'{member.name}' is no .npy file, or a damaged one") from error
     if dtype.hasobject or dtype.kind not in "biuf":
@@ -115,9 +109,3 @@ def _header(member: ZipStream) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     if not all(type(size) is int and 0 <= size <= LONGEST for size in shape) or not shape:
         raise ConversionError(f"'{member.name}' has the shape {shape}")
     return shape, dtype, file.tell()
-
-
-_READERS: dict[tuple[int, int], Any] = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}

@@ -16,18 +16,12 @@ from typing import Any
 import numpy as np
 import pandas
 
+from atari_zoo.converters.archives import first_member
 from atari_zoo.converters.environment_ids import game_of
 from atari_zoo.log_formats import LARGEST, LogError, log_reader
 from atari_zoo.log_tables import common_table, running_mean
 
 FRAME_SKIP = 4  # of AtariWrapper, and of the environments that repeat actions themselves
-
-
-def first_member(start: bytes) -> bytes:
-    """The name of the first file in a zip archive that starts so; b"" if it is none."""
-    if not start.startswith(b"PK\x03\x04") or len(start) < 30:
-        return b""
-    return start[30 : 30 + int.from_bytes(start[26:28], "little")]
 
 
 @log_reader(
@@ -92,7 +86,7 @@ def _episodes(name: str, content: bytes) -> tuple[dict[str, Any], pandas.DataFra
 @log_reader(
     "evaluations",
     "Stable-Baselines3's evaluations.npz",
-    sniff=lambda start: first_member(start) in (b"timesteps.npy", b"results.npy"),
+    sniff=lambda start: first_member(start) in ("timesteps.npy", "results.npy"),
     inside=["evaluations.npz"],
 )
 def read_evaluations(files: Sequence[Path]) -> pandas.DataFrame:

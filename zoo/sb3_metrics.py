@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pandas
 
+from atari_zoo.converters.archives import first_member
 from atari_zoo.log_formats import FILES, LARGEST, LogError, log_reader
-from atari_zoo.sb3_logs import evaluations_table, first_member, monitor_table
+from atari_zoo.sb3_logs import evaluations_table, monitor_table
 
 MONITOR, EVALUATIONS = "monitor.csv", "evaluations.npz"
 
@@ -21,7 +22,7 @@ MONITOR, EVALUATIONS = "monitor.csv", "evaluations.npz"
 @log_reader(
     "metrics",
     "RL Zoo's train_eval_metrics.zip",
-    sniff=lambda start: first_member(start).endswith((b"monitor.csv", b"evaluations.npz")),
+    sniff=lambda start: first_member(start).endswith((MONITOR, EVALUATIONS)),
     inside=["train_eval_metrics.zip"],
 )
 def read_metrics(files: Sequence[Path]) -> pandas.DataFrame:

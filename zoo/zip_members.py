@@ -9,7 +9,7 @@ import struct
 import zipfile
 from pathlib import Path
 
-from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.zip_streams import ZipStream
 
 MEMBERS = 1_000
@@ -32,10 +32,8 @@ def zip_members(path: Path) -> dict[str, ZipStream]:
     names = {info.filename for info in found}
     if len(names) != len(found) or len(found) > MEMBERS:
         raise ConversionError(f"{path}: a zip archive with twins among its {len(found)} members")
-    try:
+    with naming(path):
         return {info.filename: _stream(path, info) for info in found}
-    except ConversionError as error:
-        raise ConversionError(f"{path}: {error}") from error
 
 
 def _stream(path: Path, info: zipfile.ZipInfo) -> ZipStream:
