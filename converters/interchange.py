@@ -18,9 +18,15 @@ CARD_KEY = "atari_zoo.card"
 def _is_onnx(probe: Probe) -> bool:
     if probe.path.suffix.lower() == ".pb" and probe.start.startswith(b"\x08\x01\x12"):
         return False  # TensorFlow's SavedModel, whose first field is a version too
-    # protobuf writes fields in order, and an ONNX file's first is its version, a small number
+    # protobuf writes fields in order, and an ONNX file's first is its version, a small number;
+    # safetensors begin with a length, whose low bytes can look the same
     starts = len(probe.start) > 2 and probe.start[0] == 8 and 0 < probe.start[1] < 32
+    starts = starts and probe.start[2] in _SECOND_TAGS
     return starts or probe.path.suffix.lower() == ".onnx"
+
+
+# tags of ModelProto's other fields: producer, domain, version, texts, graph, opsets, metadata
+_SECOND_TAGS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72"
 
 
 @reader(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from fuzz_seeds import SEEDS
+from safetensors.torch import load_file, save_file
 
 from atari_zoo.converters import ConversionError, to_onnx
 from atari_zoo.converters.convert import read
@@ -25,6 +27,19 @@ def test_one_format_claims_each_file(name: str, tmp_path: Path) -> None:
         probe = Probe(path, path.read_bytes()[:START])
         assert [form.name for form in FORMATS.values() if form.sniff(probe)] == [expected]
         assert sniffed(path).name == read(path).card["format"] == expected
+
+
+@pytest.mark.parametrize("length", [0x0108, 0x0F08, 0x1208, 0x010F08])
+def test_a_safetensors_header_of_any_length_is_no_onnx_file(length: int, tmp_path: Path) -> None:
+    """Its length comes first, and may begin with the bytes of ONNX's version."""
+    path = tmp_path / "agent.safetensors"
+    save_file({"weight": torch.zeros(4)}, path)
+    content = path.read_bytes()
+    header = content[8 : 8 + int.from_bytes(content[:8], "little")]
+    padded = header.ljust(length)  # trailing spaces are part of the format
+    path.write_bytes(length.to_bytes(8, "little") + padded + content[8 + len(header) :])
+    assert load_file(path).keys() == {"weight"}
+    assert sniffed(path).name == "safetensors"
 
 
 def test_a_saved_model_is_refused_with_what_to_do(tmp_path: Path) -> None:
