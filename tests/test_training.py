@@ -16,7 +16,8 @@ from atari_zoo.converters import to_torch
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.rollouts import rollout
 from atari_zoo.training import starters
-from atari_zoo.training.on_policy import A2C, A2CConfig, Unroll, a2c_losses, discounted_returns
+from atari_zoo.training.a2c import A2C, A2CConfig, a2c_losses, discounted_returns
+from atari_zoo.training.actors import Unroll
 from atari_zoo.training.runs import RunFolder
 
 # 80 frames an update; a checkpoint each 10 updates, a log row each 5
@@ -69,6 +70,7 @@ def unroll() -> Unroll:
         torch.randint(0, 6, (3, 3), generator=generator),
         torch.randn(3, 3, generator=generator),
         torch.tensor([[False, True, False], [False, False, False], [False, False, True]]),
+        torch.zeros(3, 3, 6),
         observations[-1],
     )
 
@@ -179,7 +181,7 @@ def test_environments_must_be_shared_evenly(tmp_path):
 
 
 def test_a_half_written_log_row_is_dropped(tmp_path):
-    folder = RunFolder(tmp_path, TINY)
+    folder = RunFolder(tmp_path, "a2c", TINY)
     for frames in (400, 800, 1200):
         folder.log(frames=frames, score=1.0)
     folder.save(800, {}, {})
@@ -191,7 +193,7 @@ def test_a_half_written_log_row_is_dropped(tmp_path):
 
 @pytest.mark.parametrize("left", [0, 1000, -10])
 def test_a_truncated_checkpoint_is_named(tmp_path, left):
-    folder = RunFolder(tmp_path, TINY)
+    folder = RunFolder(tmp_path, "a2c", TINY)
     folder.save(800, {}, {"network": {"weight": torch.zeros(1000)}})
     whole = (tmp_path / "latest.pt").read_bytes()
     (tmp_path / "latest.pt").write_bytes(whole[:left])

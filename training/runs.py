@@ -3,6 +3,7 @@
 run/config.json          the hyper-parameters
 run/log.jsonl            one JSON object a line: frames, seconds, score, entropy, losses
 run/latest.pt            everything needed to go on
+run/previous.pt          the same, one checkpoint before
 run/checkpoints/N.safetensors    the network's weights after N emulator frames
 """
 
@@ -14,6 +15,7 @@ import json
 import pickle
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,14 +32,14 @@ from atari_zoo.converters.files import written_whole
 class RunFolder:
     """Reads and writes the folder of one run; every write is whole or absent.
 
-    Raises ValueError if `path` holds a run with another configuration.
+    Raises ValueError if `path` holds a run of another algorithm or configuration.
     """
 
-    def __init__(self, path: str | Path, config: Any) -> None:
+    def __init__(self, path: str | Path, algorithm: str, config: Any) -> None:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        self._agree_on(dataclasses.asdict(config))
+        self._agree_on({"algorithm": algorithm} | dataclasses.asdict(config))
 
     def _agree_on(self, config: dict[str, Any]) -> None:
         file = self.path / "config.json"
@@ -71,26 +73,48 @@ class RunFolder:
             save_file({name: tensor.cpu().contiguous() for name, tensor in weights.items()}, beside)
         content = io.BytesIO()
         torch.save(state | {"frames": frames}, content)
-        _write(self.path / "latest.pt", content.getvalue())
+        if self._latest.exists():
+            self._latest.replace(self._previous)
+        _write(self._latest, content.getvalue())
 
     def resume(self) -> dict[str, Any] | None:
         """The last saved state, or None in a new run; the log is cut back to it.
 
-        Raises ValueError if the state cannot be read.
+        Where the last cannot be read, the one before is taken, with a warning. Raises
+        ValueError if that cannot be read either.
         """
-        file = self.path / "latest.pt"
-        if not file.exists():
+        saved = [file for file in (self._latest, self._previous) if file.exists()]
+        if not saved:
             return None
         try:
-            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError) as error:
-            raise ValueError(
-                f"{file}: a checkpoint that cannot be read, or cut short; put back a good copy, "
-                "or delete it to begin the run again (checkpoints/ keeps the weights)"
-            ) from error
+            state = _state(saved[0])
+        except ValueError as error:
+            if len(saved) == 1:
+                raise
+            state = _state(saved[1])
+            warnings.warn(f"{error}; going on from {saved[1].name} before it", stacklevel=2)
         kept = [json.dumps(row) for row in self.rows() if row["frames"] <= state["frames"]]
         _write(self.path / "log.jsonl", "".join(line + "\n" for line in kept).encode())
         return state
+
+    @property
+    def _latest(self) -> Path:
+        return self.path / "latest.pt"
+
+    @property
+    def _previous(self) -> Path:
+        return self.path / "previous.pt"
+
+
+def _state(file: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError) as error:
+        raise ValueError(
+            f"{file}: a checkpoint that cannot be read, or cut short; put back a good copy, "
+            "or delete it to begin the run again (checkpoints/ keeps the weights)"
+        ) from error
+    return state
 
 
 @contextmanager

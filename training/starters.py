@@ -20,12 +20,12 @@ from atari_zoo.converters.interchange import save_onnx
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.games import game as find_game
 from atari_zoo.rollouts import rollout
-from atari_zoo.training.on_policy import actor_critic
+from atari_zoo.training.registry import trainer
 
 EPISODES = 30
 
 
-def ship(run: Path, into: Path, algorithm: str = "a2c", number: str = "1") -> ModelCard:
+def ship(run: Path, into: Path, number: str = "1") -> ModelCard:
     """Writes ALGORITHM-Game-NUMBER.onnx (float16) and .log.jsonl, and the catalogue's row.
 
     The score is of the weights as stored. Raises FileNotFoundError if the run has no checkpoint.
@@ -35,7 +35,8 @@ def ship(run: Path, into: Path, algorithm: str = "a2c", number: str = "1") -> Mo
     if not checkpoints:
         raise FileNotFoundError(f"{run}: no checkpoint to ship")
     game = find_game(config["rom"])
-    network = actor_critic(len(game.actions))
+    algorithm = config["algorithm"]
+    network = trainer(algorithm).new_network(len(game.actions))
     network.load_state_dict(load_file(checkpoints[-1]))
     network.card = ModelCard(
         algorithm,

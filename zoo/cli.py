@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from math import isnan
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from atari_zoo import fetching_cli, logs_cli, publishing_cli
+from atari_zoo import fetching_cli, logs_cli, publishing_cli, training_cli
+from atari_zoo.progress import progress_bar
 
 app = typer.Typer(
     name="atari-zoo",
@@ -269,98 +267,11 @@ def tour(
         typer.launch(str(output.resolve()))
 
 
-@app.command(
-    epilog=examples(
-        "atari-zoo train a2c Pong --frames 14000000 --output runs/a2c-Pong-1",
-        "atari-zoo train a2c Seaquest --envs 32 --workers 4",
-    )
-)
-def train(
-    algorithm: Annotated[str, typer.Argument(help="a2c")],
-    game: Annotated[str, typer.Argument(help="A game, in any spelling.")],
-    frames: Annotated[int, typer.Option(help="Emulator frames in all.")] = 40_000_000,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="The run's folder; resumed if it is there."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, games and actions.")] = 1,
-    envs: Annotated[int, typer.Option(help="Copies of the game.")] = 16,
-    workers: Annotated[int, typer.Option(help="Threads that share them, on a CPU.")] = 1,
-    learning_rate: Annotated[float, typer.Option(help="Falls to 0 over the frames.")] = 7e-4,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-) -> None:
-    """Trains an agent; a run that was stopped goes on where it was saved."""
-    if algorithm != "a2c":
-        raise ValueError(f"no trainer for '{algorithm}'; there is a2c")
-    from atari_zoo.games import game as find_game
-    from atari_zoo.models import device_named
-    from atari_zoo.training.on_policy import A2C, A2CConfig
-
-    if device != "auto":
-        device_named(device)
-    of = find_game(game)
-    config = A2CConfig(
-        of.rom, frames, seed=seed, envs=envs, workers=workers, learning_rate=learning_rate
-    )
-    folder = output or Path("runs") / f"{algorithm}-{of.name}-{seed}"
-    with progress_bar("training", "frames") as update:
-        A2C(
-            folder,
-            config,
-            accelerator=device,
-            progress=lambda done, score: update(
-                done, frames, "" if isnan(score) else f"score {score:.1f}"
-            ),
-        ).train()
-    print(f"{folder}")
-
-
-for verb, words in fetching_cli.EXAMPLES.items():
-    app.command(epilog=examples(*words))(getattr(fetching_cli, verb))
+for verbs in (fetching_cli, training_cli):
+    for verb, words in verbs.EXAMPLES.items():
+        app.command(epilog=examples(*words))(getattr(verbs, verb))
 app.command(epilog=examples(*logs_cli.EXAMPLES))(logs_cli.logs)
 app.command(epilog=examples(*publishing_cli.EXAMPLES))(publishing_cli.push)
-
-
-@contextmanager
-def progress_bar(title: str, unit: str) -> Iterator[Callable[..., None]]:
-    """A bar with rate and time left, on a terminal only; yields update(done, total, text)."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda done, total, text="": None
-        return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[text]}"),
-        TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(title, total=None, text=unit)
-        begun: list[int] = []
-
-        def update(done: int, total: int, text: str = "") -> None:
-            if not begun:  # a resumed run does not begin at 0
-                begun.append(done)
-            elapsed = progress.tasks[0].elapsed or 1
-            rate = (done - begun[0]) / elapsed
-            words = f"{unit}, {rate:,.{0 if rate >= 10 else 1}f}/s  {text}"
-            progress.update(task, completed=done, total=total, text=words)
-
-        yield update
 
 
 def _readable(value: Any) -> str:

@@ -1,0 +1,175 @@
+"""What the training of every algorithm shares: frames, time, scores, checkpoints, stopping."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from lightning.fabric import Fabric
+
+from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.training.runs import RunFolder, stop_requests
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """What every algorithm's hyper-parameters have in common."""
+
+    rom: str = "pong"
+    frames: int = 40_000_000  # emulator frames to train for, in all
+    seed: int = 1
+    envs: int = 16  # copies of the game
+    clip_rewards: bool = True  # to -1, 0, 1, while learning
+    save_every: int = 400_000  # emulator frames between checkpoints
+    log_every: int = 40_000
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+
+
+class Update(NamedTuple):
+    """What one update did: emulator frames played, and values for the log."""
+
+    frames: int
+    values: dict[str, float]
+
+
+class Trainer(ABC):
+    """Trains in the folder `path`: goes on from its last checkpoint, or begins where there is none.
+
+    accelerator: "auto", "cpu" or "cuda", as Lightning Fabric understands it.
+    progress: called now and then with the frames done and the mean score of late episodes.
+    hours: training time after which to stop, earlier sessions counted; None for no limit.
+
+    An algorithm defines `build`, `begin`, `update`, and what it keeps in `state` and `restore`.
+    Whatever is random in it must follow from `state` and the seed given to `begin`, so that a
+    resumed run is the run that nobody stopped.
+    """
+
+    algorithm: ClassVar[str]
+    Config: ClassVar[type[TrainingConfig]]
+    config: TrainingConfig
+
+    @staticmethod
+    @abstractmethod
+    def new_network(actions: int) -> MnihNetwork:
+        """The network before training, random."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        config: TrainingConfig,
+        accelerator: str = "auto",
+        progress: Callable[[int, float], None] = lambda frames, score: None,
+        hours: float | None = None,
+    ) -> None:
+        self.config, self.progress, self.hours = config, progress, hours
+        self.folder = RunFolder(path, self.algorithm, config)
+        self.fabric = Fabric(accelerator=accelerator, devices=1)
+        self.fabric.seed_everything(config.seed, verbose=False)
+        self.frames, self.seconds = 0, 0.0
+        self.recent: deque[float] = deque(maxlen=100)  # scores of the last episodes
+        self.network = self.build()
+        state = self.folder.resume()
+        if state is None:
+            self.save()  # the model before any training
+            return
+        self.frames, self.seconds = state["frames"], state["seconds"]
+        self.recent.extend(state["recent"])
+        self.restore(state)
+
+    @abstractmethod
+    def build(self) -> MnihNetwork:
+        """Makes the environments, the optimizer, and the network, on `self.fabric.device`."""
+
+    @abstractmethod
+    def begin(self, seed: int) -> None:
+        """Begins new episodes; called at the start and after every checkpoint.
+
+        The vectorised emulator cannot save its state; a resumed run can then do exactly what
+        an uninterrupted one does.
+        """
+
+    @abstractmethod
+    def update(self) -> Update:
+        """Plays and learns once; ended episodes' scores go to `self.recent`."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs: tensors, numbers, and containers of them."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes `state` back; tensors are on the CPU."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Gives back threads and emulators."""
+
+    def train(self) -> MnihNetwork:
+        """Trains to `frames` or `hours`, whichever is first.
+
+        Ctrl-C (or SIGTERM) finishes the update at hand, saves, and raises KeyboardInterrupt; a
+        second one stops at once. Raises FloatingPointError, and saves nothing more, once a loss
+        is no longer finite.
+        """
+        self._begin()
+        self.progress(self.frames, self.score)
+        with stop_requests() as stopping:
+            try:
+                while not self._done() and not stopping.is_set():
+                    started = time.monotonic()
+                    update = self.update()
+                    self.frames += update.frames
+                    self.seconds += time.monotonic() - started
+                    if self._passed(update.frames, self.config.log_every):
+                        self._log(update.values)
+                    if self._passed(update.frames, self.config.save_every):
+                        self.save()
+                        self._begin()
+                self.save()
+            finally:
+                self.close()
+        if stopping.is_set():
+            raise KeyboardInterrupt
+        return self.network
+
+    def save(self) -> None:
+        """Writes a checkpoint."""
+        common = {"seconds": self.seconds, "recent": list(self.recent)}
+        self.folder.save(self.frames, self.network.state_dict(), self.state() | common)
+
+    @property
+    def score(self) -> float:
+        """Mean of the last episodes; NaN before the first has ended."""
+        return float(np.mean(self.recent)) if self.recent else float("nan")
+
+    def _done(self) -> bool:
+        late = self.hours is not None and self.seconds >= self.hours * 3600
+        return late or self.frames >= self.config.frames
+
+    def _passed(self, played: int, every: int) -> bool:
+        return self.frames // every > (self.frames - played) // every
+
+    def _begin(self) -> None:
+        self.begin((self.config.seed * 1_000_003 + self.frames) % 2**30)
+
+    def _log(self, values: dict[str, float]) -> None:
+        if not all(map(np.isfinite, values.values())):
+            raise FloatingPointError(
+                f"{self.folder.path}: the loss is {values} after {self.frames} frames; "
+                "the last good checkpoint is kept: try a smaller learning rate"
+            )
+        self.folder.log(
+            frames=self.frames,
+            seconds=round(self.seconds, 1),
+            score=self.score if self.recent else None,
+            episodes=len(self.recent),
+            **values,
+        )
+        self.progress(self.frames, self.score)
