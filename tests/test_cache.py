@@ -23,7 +23,7 @@ from atari_zoo import cache, fetching_cli, transfers
 from atari_zoo.catalog import entries, find, list_models
 from atari_zoo.downloads import DownloadError, Offline
 from atari_zoo.entries import Entry
-from atari_zoo.fetching import fetch_all, fetched, wanted_files
+from atari_zoo.fetching import Wanted, fetch, fetch_all, fetched, wanted_files
 from atari_zoo.index import Index
 
 NAMES = (
@@ -175,6 +175,10 @@ def test_offline_says_what_is_missing_and_how_to_get_it(
         fetched(missing)
     assert str(missing.path) in str(caught.value)
     assert f"`atari-zoo fetch {missing.card.name}`" in str(caught.value)
+    with_log = published("uber:a2c/Pong/1@final")
+    with pytest.raises(Offline) as caught:
+        fetch(Wanted(with_log, with_log.extras["log"]))
+    assert f"`atari-zoo fetch {with_log.card.name} --with log`" in str(caught.value)
     assert server.requests == []
     names = [card.name for card in list_models(offline=True)]
     assert names == ["a2c/Pong/1", here.card.name]

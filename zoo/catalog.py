@@ -9,13 +9,13 @@ from importlib import resources
 from pathlib import Path
 
 from atari_zoo.cache import cached_models
-from atari_zoo.collections import published
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.entries import Entry, Listed
 from atari_zoo.games import game as find_game
 from atari_zoo.groups import Group
 from atari_zoo.names import STARTER, Name, check_collection, explained
 from atari_zoo.names import UnknownModel as UnknownModel
+from atari_zoo.published import published
 from atari_zoo.user_catalog import user_catalog
 
 

@@ -80,9 +80,10 @@ def fetch(wanted: Wanted, progress: Progress | None = None, folder: Path | None 
     try:
         fetch_file(sources, destination, file.sha256 or (known.sha256 if known else ""), progress)
     except Offline:
+        command = f"atari-zoo fetch {name}{_option(wanted)}"
         raise Offline(
             f"{name}: {destination} is not there, and ATARI_ZOO_OFFLINE is set; unset it and run "
-            f"`atari-zoo fetch {name}`, or copy that file from a machine that has it"
+            f"`{command}`, or copy that file from a machine that has it"
         ) from None
     except DownloadError as error:
         raise DownloadError(f"{name}: {error}{_advice(wanted, str(error))}") from error
@@ -144,6 +145,12 @@ def _work(
             done.put((item, None))
         except Exception as error:  # told to the caller, who goes on with the other files
             done.put((item, error))
+
+
+def _option(wanted: Wanted) -> str:
+    """What `fetch` must be told besides the model's name to fetch this file of it."""
+    kinds = (kind for kind, file in wanted.entry.extras.items() if file == wanted.file)
+    return next((f" --with {kind}" for kind in kinds), "")
 
 
 def _advice(wanted: Wanted, problem: str) -> str:

@@ -20,13 +20,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from atari_zoo.collections import groups
 from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, ModelCard
 from atari_zoo.entries import Entry, Listed, RemoteFile, model_place
 from atari_zoo.games import game as find_game
 from atari_zoo.groups import Group
 from atari_zoo.names import Name
+from atari_zoo.published import groups
 
 COLLECTION = "user"  # of rows whose names have none
 FIELDS = "name urls files sha256 format preprocessing action_rule licence source frames".split()
