@@ -8,6 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from atari_zoo.converters.cards import PREPROCESSINGS
+
+# as many samples from the replay as Dopamine takes, in a quarter of the updates, at twice the
+# learning rate: larger batches cost no samples (Stooke and Abbeel, 2018,
+# https://arxiv.org/abs/1803.02811)
+LARGE_BATCH = {
+    "batch": 128,
+    "update_every": 16,
+    "target_every": 500,
+    "learning_rate": 1.25e-4,
+}
+
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "a2c": {
         "workstation": {"envs": 32, "frames": 20_000_000},
@@ -22,9 +34,63 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "workstation": {"envs": 32, "batch": 8, "frames": 20_000_000},
         "paper": {"frames": 1_000_000_000, "save_every": 4_000_000},
     },
-    "dqn": {"workstation": {}, "paper": {}},
-    "rainbow": {"workstation": {}, "paper": {}},
-    "apex": {"workstation": {}, "paper": {}},
-    "es": {"workstation": {}, "paper": {}},
-    "ga": {"workstation": {}, "paper": {}},
+    "dqn": {
+        "workstation": {"envs": 32, "frames": 20_000_000, "buffer": 500_000} | LARGE_BATCH,
+        "paper": {
+            "envs": 4,  # an update each 4 steps is one after each step of them all
+            "frames": 200_000_000,
+            "save_every": 1_000_000,
+            "preprocessing": PREPROCESSINGS["dopamine"],
+        },
+    },
+    "rainbow": {
+        "workstation": {"envs": 32, "frames": 20_000_000, "buffer": 500_000} | LARGE_BATCH,
+        "paper": {
+            "envs": 4,  # an update each 4 steps is one after each step of them all
+            "frames": 200_000_000,
+            "save_every": 1_000_000,
+            "preprocessing": PREPROCESSINGS["dopamine"],
+        },
+    },
+    "apex": {
+        "workstation": {"envs": 64, "frames": 40_000_000, "buffer": 500_000},
+        # the paper's actors play 12,500 steps in the time of the learner's 19 updates
+        "paper": {
+            "envs": 384,
+            "update_every": 650,
+            "frames": 1_000_000_000,
+            "save_every": 4_000_000,
+        },
+    },
+    "es": {
+        "workstation": {"trials": 5, "max_steps": 1000, "frames": 20_000_000},
+        "paper": {
+            "population": 5000,
+            "envs": 256,
+            "max_steps": 27_000,
+            "noise": 250_000_000,
+            "frames": 1_000_000_000,
+            "save_every": 4_000_000,
+        },
+    },
+    "ga": {
+        "workstation": {
+            "population": 100,
+            "parents": 10,
+            "candidates": 4,
+            "trials": 5,
+            "max_steps": 1000,
+            "frames": 20_000_000,
+        },
+        "paper": {
+            "population": 1000,
+            "candidates": 10,
+            "trials": 30,
+            "envs": 256,
+            "max_steps": 27_000,
+            "noise": 250_000_000,
+            "frames": 1_000_000_000,
+            "save_every": 4_000_000,
+        },
+    },
 }

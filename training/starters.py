@@ -1,6 +1,7 @@
 """Puts a finished run into the package as a starter agent: weights, log, card, measured score.
 
 python -m atari_zoo.training.starters runs/a2c-Pong-1 --into zoo/data/agents
+python -m atari_zoo.training.starters runs/dqn-Seaquest-1 --frames 2000000 --tag 2M
 """
 
 from __future__ import annotations
@@ -10,51 +11,40 @@ import json
 import shutil
 from pathlib import Path
 
-from safetensors.torch import load_file
-
-from atari_zoo.converters.algorithms import ALGORITHMS
-from atari_zoo.converters.cards import ModelCard, Preprocessing
+from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.exporting import network_to_onnx
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.interchange import save_onnx
 from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.games import game as find_game
 from atari_zoo.rollouts import rollout
-from atari_zoo.training.registry import trainer
+from atari_zoo.training.trained_agents import trained_agent
 
 EPISODES = 30
 
 
-def ship(run: Path, into: Path, number: str = "1") -> ModelCard:
-    """Writes ALGORITHM-Game-NUMBER.onnx (float16) and .log.jsonl, and the catalogue's row.
+def ship(
+    run: Path, into: Path, number: str = "1", frames: int | None = None, tag: str = ""
+) -> ModelCard:
+    """Writes ALGORITHM-Game-NUMBER[@TAG].onnx (float16), the run's log, and the catalogue's row.
 
-    The score is of the weights as stored. Raises FileNotFoundError if the run has no checkpoint.
+    frames: the checkpoint nearest to so many is shipped; the last if not given.
+    The scores are of the weights as stored, and of random play by the same protocol. Raises
+    FileNotFoundError if the run has no checkpoint.
     """
-    config = json.loads((run / "config.json").read_text())
     checkpoints = sorted((run / "checkpoints").glob("*.safetensors"))
     if not checkpoints:
         raise FileNotFoundError(f"{run}: no checkpoint to ship")
-    game = find_game(config["rom"])
-    algorithm = config["algorithm"]
-    network = trainer(algorithm).new_network(len(game.actions))
-    network.load_state_dict(load_file(checkpoints[-1]))
-    network.card = ModelCard(
-        algorithm,
-        game.name,
-        number,
-        action_meanings=game.actions,
-        action_rule=ALGORITHMS[algorithm].action_rule,
-        preprocessing=Preprocessing(**config["preprocessing"]),
-        source="trained by the Atari Zoo",
-        licence="Apache-2.0",
-        frames=int(checkpoints[-1].stem),
+    wanted = int(checkpoints[-1].stem) if frames is None else frames
+    network = trained_agent(
+        run, min(checkpoints, key=lambda at: abs(int(at.stem) - wanted)), number
     )
     into.mkdir(parents=True, exist_ok=True)
-    stem = f"{algorithm}-{game.name}-{number}"
-    network.card = network.card.replace(scores=_scores(_rounded(network)))
-    save_onnx(network_to_onnx(network, float16=True), into / f"{stem}.onnx")
+    stem = f"{network.card.algorithm}-{network.card.game}-{number}"
+    file = f"{stem}@{tag}.onnx" if tag else f"{stem}.onnx"
+    network.card = network.card.replace(tag=tag, scores=_scores(_rounded(network)))
+    save_onnx(network_to_onnx(network, float16=True), into / file)
     shutil.copyfile(run / "log.jsonl", into / f"{stem}.log.jsonl")
-    _catalogue(into, f"{stem}.onnx", network.card)
+    _catalogue(into, file, network.card)
     return network.card
 
 
@@ -62,13 +52,21 @@ def _rounded(network: MnihNetwork) -> MnihNetwork:
     """The network as it is after storage."""
     for weight in network.parameters():
         weight.data = weight.data.half().float()
-    return network.eval()
+    return network
 
 
 def _scores(network: MnihNetwork) -> dict[str, object]:
     summary = rollout(network, episodes=EPISODES, envs=EPISODES, seed=0).summary()
     kept = ("episodes", "mean", "std", "returns")
-    return {key: summary[key] for key in kept} | {"seed": 0, "envs": EPISODES}
+    random = rollout(
+        network, episodes=EPISODES, envs=EPISODES, seed=0, action="epsilon-greedy", epsilon=1.0
+    )
+    return {key: summary[key] for key in kept} | {
+        "seed": 0,
+        "envs": EPISODES,
+        "random_mean": float(random.returns.mean()),
+        "random_std": float(random.returns.std(ddof=1)) if len(random.returns) > 1 else 0.0,
+    }
 
 
 def _catalogue(into: Path, file: str, card: ModelCard) -> None:
@@ -86,10 +84,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--into", type=Path, default=Path("zoo/data/agents"))
-    parser.add_argument("--number", default="1")
+    parser.add_argument("--number", default="1", help="of the run, in the agent's name")
+    parser.add_argument("--frames", type=int, help="of the checkpoint; the last if not given")
+    parser.add_argument("--tag", default="", help="in the agent's name; none for the final one")
     arguments = parser.parse_args()
-    card = ship(arguments.run, arguments.into, number=arguments.number)
-    print(card.name, card.scores["mean"])
+    card = ship(arguments.run, arguments.into, arguments.number, arguments.frames, arguments.tag)
+    print(card.name, card.scores["mean"], "random play:", card.scores["random_mean"])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,44 @@
+"""DQN (Mnih et al., 2015, https://doi.org/10.1038/nature14236).
+
+The hyper-parameters are those of Dopamine's DQN as it is now, with Adam in RMSProp's place
+(https://github.com/google/dopamine, dopamine/jax/agents/dqn/configs/dqn.gin).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from atari_zoo.converters.heads import QHead
+from atari_zoo.converters.networks import MnihNetwork, Trunk
+from atari_zoo.training.replay import Transitions
+from atari_zoo.training.value_config import ValueConfig
+from atari_zoo.training.value_training import Judgement, ValueTrainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class DQNConfig(ValueConfig):
+    """Hyper-parameters of DQN; the defaults are Dopamine's."""
+
+
+class DQN(ValueTrainer):
+    """Learns Q-values by one-step temporal differences, from uniform samples."""
+
+    algorithm = "dqn"
+    Config = DQNConfig
+    config: DQNConfig
+
+    @staticmethod
+    def new_network(actions: int) -> MnihNetwork:
+        return MnihNetwork(Trunk(), QHead(512, actions))
+
+    def judge(self, batch: Transitions) -> Judgement:
+        with torch.no_grad():
+            ahead = self.target(batch.following).amax(1)
+            targets = batch.returns + batch.discounts * ahead
+        values = self.network(batch.observations).gather(1, batch.actions[:, None]).squeeze(1)
+        # the error's derivative is clipped to -1..1, as the paper has it
+        losses = nn.functional.huber_loss(values, targets, reduction="none")
+        return Judgement(losses, (targets - values).abs(), values)
