@@ -19,29 +19,76 @@ class Preprocessing:
 
     name: str = "vector"
     frame_skip: int = 4  # emulator frames an action is repeated for
+    grey: str = "luma"  # "luma": bytes; "float": .299 R + .587 G + .114 B, not rounded
     max_pool: str = "grey"  # the maximum of the last two frames is taken in "grey" or in "rgb"
-    resize: str = "area"  # 84x84 by OpenCV's INTER_AREA
-    rounding: str = "nearest"  # to uint8
+    resize: str = "area"  # to 84x84: OpenCV's "area", TensorFlow's "bilinear", Pillow's "triangle"
+    rounding: str = "nearest"  # to bytes: "nearest" or "truncate"; "none": to numbers in 0..1
     stack: int = 4  # frames in an observation, newest last
     stack_start: str = "zeros"  # what stands before the first frame: "zeros", or its "copies"
-    noops: int = 30  # an episode begins with fewer than this many single-frame no-ops
+    reset: str = "vector"  # whose rules an episode begins by: a name in `atari_zoo.resets`
+    noops: int = 30  # single-frame no-ops at its start: fewer than this, or 1 to this many
     fire_reset: bool = True  # FIRE is pressed at an episode's start, in games that have it
-    fire_after_life_loss: bool = False  # and again after each lost life
+    life_loss_ends: bool = False  # for the agent an episode ends with a life; the game goes on
+    fire_after_life_loss: bool = False  # FIRE is pressed in an action's place after a lost life
     sticky: float = 0.0  # probability that the emulator repeats the action before
     max_frames: int = 108_000  # emulator frames in an episode: half an hour of play
 
 
+# frames in a game of gym's NoFrameskip-v4 of old, and of gym_tensorflow
+LONG = 400_000
 PREPROCESSINGS: dict[str, Preprocessing] = {
     preprocessing.name: preprocessing
     for preprocessing in (
         # ale-py's AtariVectorEnv as it comes, but with the rewards as the game gives them
         Preprocessing(name="vector"),
-        # DeepMind's wrappers as baselines, SB3 and pytorch-a2c-ppo-acktr-gail have them
-        Preprocessing(name="deepmind", max_pool="rgb", fire_after_life_loss=True),
+        # DeepMind's wrappers as baselines, SB3 (AtariWrapper and VecFrameStack) and
+        # pytorch-a2c-ppo-acktr-gail have them
+        Preprocessing(name="deepmind", max_pool="rgb", reset="deepmind", life_loss_ends=True),
+        # what the original zoo played its A2C, Ape-X, ES and GA agents with: atari_wrappers.py of
+        # uber-research/atari-model-zoo, with resize_bilinear(align_corners=True)
+        Preprocessing(
+            name="tf",
+            grey="float",
+            max_pool="rgb",
+            resize="bilinear",
+            rounding="none",
+            stack_start="copies",
+            reset="deepmind",
+            max_frames=LONG,
+        ),
+        # and its IMPALA agents: the same with Pillow
+        Preprocessing(
+            name="np",
+            grey="float",
+            max_pool="rgb",
+            resize="triangle",
+            rounding="truncate",
+            stack_start="copies",
+            reset="deepmind",
+            max_frames=LONG,
+        ),
         # Dopamine's AtariPreprocessing and its agents' zero-filled state
         Preprocessing(name="dopamine", noops=0, fire_reset=False, sticky=0.25),
+        # the same as the original zoo played its DQN and Rainbow agents with it
+        Preprocessing(name="dopamine-zoo", noops=0, fire_reset=False, stack_start="copies"),
+        # what ES and GA were trained with: uber-research/deep-neuroevolution
+        # (gpu_implementation/gym_tensorflow/atari)
+        Preprocessing(
+            name="gym-tensorflow",
+            grey="float",
+            resize="bilinear",
+            rounding="none",
+            reset="gym-tensorflow",
+            max_frames=LONG,
+        ),
         # Gymnasium's AtariPreprocessing and FrameStackObservation over ALE/Game-v5
-        Preprocessing(name="modern", fire_reset=False, sticky=0.25, stack_start="copies"),
+        Preprocessing(
+            name="modern",
+            stack_start="copies",
+            reset="deepmind",
+            fire_reset=False,
+            sticky=0.25,
+        ),
     )
 }
 

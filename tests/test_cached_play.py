@@ -195,8 +195,8 @@ def test_a_recording_of_it_shows_the_same(file, original):
     np.testing.assert_array_equal(recording.scores[:, 0], original["score"])
     assert recording.returns.tolist() == original["ep_rewards"].tolist()
     assert recording.lengths.sum() == recording.steps == 150
-    with pytest.raises(ValueError, match="cannot keep 'ram'"):
-        open_cached_play(file).to_recording(["ram"])
+    with pytest.raises(ValueError, match="cannot keep 'actions'"):
+        open_cached_play(file).to_recording(["actions"])
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,11 @@ from ale_py.vector_env import AtariVectorEnv
 
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 from atari_zoo.environments import Environments
+from atari_zoo.preprocessing import render
 
 SEED = 5
+# what cards of "deepmind" said before they had the wrappers' own resets
+CLASSIC = Preprocessing(name="deepmind", max_pool="rgb", fire_after_life_loss=True)
 SHORT = {"max_frames": 300}  # 75 steps: episodes end by the time limit too
 BARE = Preprocessing(noops=0, fire_reset=False)
 
@@ -49,18 +52,19 @@ def ale_vector(rom: str, count: int, preprocessing: Preprocessing, **options) ->
 
 # few copies in all this file: each takes 0.4 s to make and reset. Breakout's games end of
 # themselves in about 170 random steps, the others by the time limit
+@pytest.mark.parametrize("raw", [False, True], ids=["vectorised", "pool"])
 @pytest.mark.parametrize(
     "rom, name, changes",
     [
         ("breakout", "vector", {}),
-        ("air_raid", "vector", SHORT),
+        ("air_raid", "vector", SHORT | {"sticky": 0.25, "frame_skip": 3}),
         ("pong", "dopamine", SHORT),
     ],
 )
-def test_grey_frames_are_stacked_as_ale_stacks_them(rom, name, changes):
+def test_grey_frames_are_stacked_as_ale_stacks_them(rom, name, changes, raw):
     preprocessing = dataclasses.replace(PREPROCESSINGS[name], **changes)
     theirs = ale_vector(rom, 2, preprocessing, stack_num=4)
-    with closing(Environments(rom, 2, preprocessing, threads=1)) as ours, closing(theirs):
+    with closing(Environments(rom, 2, preprocessing, raw=raw)) as ours, closing(theirs):
         np.testing.assert_array_equal(ours.reset(SEED).numpy(), theirs.reset(seed=SEED)[0])
         ended = 0
         for actions in random_actions(2, 100 if changes else 210, len(ours.screen.actions)):
@@ -116,13 +120,13 @@ class PlainLoop:
     ],
 )
 def test_colour_frames_are_wrapped_as_deepmind_wraps_them(rom, height, changes):
-    preprocessing = dataclasses.replace(PREPROCESSINGS["deepmind"], **changes)
+    preprocessing = dataclasses.replace(CLASSIC, **changes)
     loops = [PlainLoop(rom, height, preprocessing) for _ in range(2)]
     with closing(Environments(rom, 2, preprocessing, threads=1)) as ours:
         theirs = np.stack([loop.reset(SEED + i) for i, loop in enumerate(loops)])
         np.testing.assert_array_equal(ours.reset(SEED).numpy(), theirs)
         ended = 0
-        for actions in random_actions(2, 140, len(ours.screen.actions)):
+        for actions in random_actions(2, 130, len(ours.screen.actions)):
             step = ours.step(actions)
             results = [loop.step(int(a)) for loop, a in zip(loops, actions, strict=True)]
             observations, rewards, over, executed = map(np.stack, zip(*results, strict=True))
@@ -153,7 +157,7 @@ def test_the_newest_frame_is_the_maximum_of_two_screens(rom, max_pool):
     preprocessing = dataclasses.replace(BARE, max_pool=max_pool)
     with closing(Environments(rom, 1, preprocessing, colour=True, threads=1)) as ours:
         ours.reset(SEED)
-        for (action,) in random_actions(1, 100, len(ours.screen.actions)):
+        for (action,) in random_actions(1, 60, len(ours.screen.actions)):
             greys, colours = [], []
             for _ in range(4):
                 emulator.act(emulator.getMinimalActionSet()[action])
@@ -171,7 +175,7 @@ def test_the_newest_frame_is_the_maximum_of_two_screens(rom, max_pool):
 
 @pytest.mark.parametrize("name", ["vector", "dopamine"])
 def test_colour_screens_belong_to_the_observations(name):
-    """With no-ops, sticky actions and episodes' ends: the twins play what the emulators play.
+    """With no-ops, sticky actions and episodes' ends.
 
     Nothing flickers in Breakout and almost everything moves before black, so the maximum in
     grey is the grey of the maximum; ALE's grey palette is within 1 of OpenCV's.
@@ -179,7 +183,7 @@ def test_colour_screens_belong_to_the_observations(name):
     preprocessing = dataclasses.replace(PREPROCESSINGS[name], max_frames=400)
     with closing(Environments("breakout", 2, preprocessing, colour=True, threads=1)) as games:
         observations, ended = games.reset(SEED), 0
-        for actions in random_actions(2, 130, 4):
+        for actions in random_actions(2, 105, 4):
             for stack, colour in zip(observations.numpy(), games.frames(), strict=True):
                 wrong = np.abs(stack[-1].astype(int) - opencv(colour)) > 2
                 assert wrong.sum() <= 12  # of 7056: where the ball is drawn over a brick
@@ -201,17 +205,18 @@ def test_copy_i_is_seeded_with_seed_plus_i():
     assert not first[:, 0].equal(first[:, 1])
 
 
-@pytest.mark.parametrize("name", ["deepmind", "vector"])
-def test_fire_brings_the_ball_back(name):
+@pytest.mark.parametrize("pressed", [True, False])
+def test_fire_brings_the_ball_back(pressed):
     """An agent that never serves plays all of Breakout's lives if FIRE is pressed for it."""
     noop = np.zeros(2, np.int32)
-    with closing(Environments("breakout", 2, PREPROCESSINGS[name], threads=1)) as games:
+    preprocessing = CLASSIC if pressed else PREPROCESSINGS["vector"]
+    with closing(Environments("breakout", 2, preprocessing, threads=1)) as games:
         games.reset(SEED)
         steps = [games.step(noop) for _ in range(200)]
     lives = np.stack([s.lives for s in steps])
     actions = np.stack([s.actions for s in steps])
     lost = np.diff(lives, axis=0) < 0
-    if name == "vector":
+    if not pressed:
         assert lives.min() == 4  # one life, then it waits for ever
         assert not actions.any()
     else:
@@ -223,7 +228,7 @@ def test_fire_brings_the_ball_back(name):
 
 
 def test_games_without_fire_are_not_made_to_press_it():
-    with closing(Environments("ms_pacman", 2, PREPROCESSINGS["deepmind"], threads=1)) as games:
+    with closing(Environments("ms_pacman", 2, CLASSIC, threads=1)) as games:
         assert "FIRE" not in games.screen.actions
         games.reset(SEED)
         for actions in random_actions(2, 150, 9):
@@ -261,8 +266,88 @@ def test_later_steps_leave_what_was_given_alone(max_pool):
             np.testing.assert_array_equal(one, other)
 
 
+def test_the_wrappers_of_deepmind_serve_after_each_life():
+    """Without FIRE in an action's place: the agent's episode ends with the life."""
+    noop = np.zeros(2, np.int32)
+    with closing(Environments("breakout", 2, PREPROCESSINGS["deepmind"], threads=1)) as games:
+        games.reset(SEED)
+        lives, ended, games_over = np.array([5, 5]), 0, 0
+        for _ in range(350):
+            step = games.step(noop)
+            lost = (step.lives < lives) & ~step.terminated
+            np.testing.assert_array_equal(step.life_ended, lost)
+            restarted = (step.observations[:, :-1] == 0).all(dim=(1, 2, 3)).numpy()
+            np.testing.assert_array_equal(restarted, lost | step.terminated)
+            assert not step.actions.any()
+            lives = step.lives
+            ended, games_over = ended + lost.sum(), games_over + step.terminated.sum()
+    assert games_over >= 2 and ended >= 4 * games_over
+
+
+@pytest.mark.parametrize("name", sorted(PREPROCESSINGS))
+def test_raw_screens_render_to_what_was_seen(name):
+    """Every preprocessing plays its own way, and its screens give the observations again."""
+    preprocessing = dataclasses.replace(PREPROCESSINGS[name], max_frames=80)
+    with closing(Environments("breakout", 1, preprocessing, raw=True)) as games:
+        seen, raws = [games.reset(SEED)], [games.raw()]
+        for actions in random_actions(1, 30, 4):
+            seen.append(games.step(actions).observations)
+            raws.append(games.raw())
+        palette, greys = games.palette, games.greys
+    screens = np.stack([raw.screens for raw in raws])
+    newest = torch.stack(seen)[:, :, -1]
+    assert render(screens, palette, preprocessing, greys).equal(newest)
+    assert newest.dtype == (torch.float32 if preprocessing.rounding == "none" else torch.uint8)
+    assert newest.max() > 1 / 4 and (newest.dtype == torch.uint8 or newest.max() <= 1)
+    assert len({raw.ram.tobytes() for raw in raws}) > 20
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["vectorised", "pool"])
+def test_what_is_made_in_inference_mode_serves_outside_it(raw):
+    with closing(Environments("pong", 1, Preprocessing(max_frames=80), raw=raw)) as games:
+        with torch.inference_mode():
+            games.reset(SEED)
+            games.step(np.array([0]))
+        for _ in range(30):
+            games.step(np.array([1]))
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["vectorised", "pool"])
+def test_a_reset_without_a_seed_goes_on_drawing(raw):
+    """To other games than a seeded one, as an episode's end does."""
+    preprocessing = Preprocessing(max_frames=80)
+    with closing(Environments("pong", 2, preprocessing, raw=raw)) as games:
+        firsts = [games.reset(SEED)]
+        for _ in range(20):
+            step = games.step(np.zeros(2, np.int32))
+        assert step.truncated.all()
+        games.reset(SEED)
+        assert games.reset().equal(step.observations)
+        assert not step.observations.equal(firsts[0])
+        firsts.append(games.reset(SEED))
+    assert firsts[0].equal(firsts[1])
+
+
 def test_colour_must_be_asked_for():
     with closing(Environments("pong", 1, Preprocessing(), threads=1)) as games:
         games.reset(SEED)
         with pytest.raises(ValueError, match="colour=True"):
             games.frames()
+
+
+@pytest.mark.parametrize("name", ["raw", "palette", "greys"])
+def test_raw_must_be_asked_for(name):
+    with closing(Environments("pong", 1, Preprocessing(), colour=True)) as games:
+        games.reset(SEED)
+        with pytest.raises(ValueError, match="raw=True"):
+            getattr(games, name)()
+
+
+def test_modes_and_difficulties():
+    firsts = []
+    for told in ({}, {"mode": 12}, {"difficulty": 1}):
+        with closing(Environments("breakout", 1, BARE, **told)) as games:
+            firsts.append(games.reset(SEED))
+    assert not firsts[0].equal(firsts[1]) and not firsts[0].equal(firsts[2])
+    with pytest.raises(ValueError, match="breakout has no mode 1; there are 0, 4"):
+        Environments("breakout", 1, BARE, mode=1)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 import torch
 from ale_py.vector_env import AtariVectorEnv
 
 import atari_zoo as zoo
+from atari_zoo.choosers import Chooser
+from atari_zoo.converters import ConversionError
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.rollouts import Chooser
+from atari_zoo.noises import with_parameter_noise
 
 SHORT = Preprocessing(max_frames=320)  # 80 steps
 
@@ -81,7 +87,8 @@ def test_steps_count_every_episode_that_ended(random_agent):
 def test_sampling_follows_the_softmax():
     logits = torch.tensor([[2.0, 0.0, -1.0, 1.0, -30.0], [0.0, 0.0, 0.0, 0.0, 0.0]])
     count = 20_000
-    actions = Chooser("sample", 0.0, 1, torch.device("cpu"))(logits.repeat(count, 1))
+    chooser = Chooser("sample", 0.0, 1, torch.device("cpu"))
+    actions = chooser.choose(logits.repeat(count, 1), chooser.draw(2 * count, 5))
     drawn = actions.reshape(count, 2)
     for column, expected in enumerate(logits.double().softmax(1).numpy()):
         frequencies = np.bincount(drawn[:, column], minlength=5) / count
@@ -94,7 +101,8 @@ def test_epsilon_greedy(epsilon):
     count, actions = 20_000, 6
     outputs = torch.zeros(count, actions)
     outputs[:, 4] = 1
-    chosen = Chooser("epsilon-greedy", epsilon, 1, torch.device("cpu"))(outputs)
+    chooser = Chooser("epsilon-greedy", epsilon, 1, torch.device("cpu"))
+    chosen = chooser.choose(outputs, chooser.draw(count, actions))
     frequencies = np.bincount(chosen, minlength=actions) / count
     expected = np.full(actions, epsilon / actions)
     expected[4] += 1 - epsilon
@@ -103,8 +111,20 @@ def test_epsilon_greedy(epsilon):
 
 def test_argmax_needs_no_chance():
     outputs = torch.tensor([[0.0, 3.0, 2.0], [5.0, 4.0, 1.0]])
-    choose = Chooser("argmax", 1.0, 1, torch.device("cpu"))
-    assert choose(outputs).tolist() == [1, 0]
+    chooser = Chooser("argmax", 1.0, 1, torch.device("cpu"))
+    assert chooser.choose(outputs, chooser.draw(2, 3)).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("rule", ["argmax", "sample", "epsilon-greedy"])
+def test_action_noise_comes_on_top_of_any_rule(rule):
+    count, actions = 20_000, 4
+    outputs = torch.full((count, actions), -30.0)
+    outputs[:, 2] = 0
+    chooser = Chooser(rule, 0.2, 1, torch.device("cpu"), noise=0.5)
+    chosen = chooser.choose(outputs, chooser.draw(count, actions))
+    random = 1 - 0.5 * (0.8 if rule == "epsilon-greedy" else 1)
+    expected = random * (1 - 1 / actions)
+    assert abs((chosen != 2).mean() - expected) < 5 * np.sqrt(0.25 / count)
 
 
 def test_the_rule_and_epsilon_reach_the_games(random_agent):
@@ -121,9 +141,10 @@ def test_what_was_kept_is_of_the_steps_own_moment(random_agent):
     network = random_agent("Breakout")
     seen = []
     hook = network.register_forward_hook(lambda _, inputs, output: seen.append((inputs, output)))
-    recording = zoo.rollout(network, steps=30, envs=2, keep=["outputs", "screens"])
+    recording = zoo.rollout(network, steps=30, envs=2, keep=["outputs", "screens"], groups=1)
     hook.remove()
-    for step, ((observations,), outputs) in enumerate(seen):
+    assert len(seen) == 31  # it had thought of the next one when it was told to stop
+    for step, ((observations,), outputs) in enumerate(seen[:30]):
         np.testing.assert_array_equal(recording.screens[step], observations[:, -1])
         np.testing.assert_array_equal(recording.outputs[step], outputs)
 
@@ -147,6 +168,10 @@ def test_progress_is_told_every_step(random_agent):
         ({"steps": 1, "game": "Breakout"}, "6 actions, but Breakout has 4 .*another game's"),
         ({"steps": 1, "game": "Pnog"}, "no game 'Pnog'; did you mean Pong"),
         ({"steps": 1, "epsilon": 1.5}, "epsilon is 1.5; it must be from 0 to 1"),
+        ({"steps": 1, "layers": ["conv9"]}, "no layer 'conv9'; this network has conv1, conv2"),
+        ({"steps": 1, "dtype": "int8"}, "no dtype 'int8'; there are float32, bfloat16"),
+        ({"steps": 1, "backend": "jax"}, "no backend 'jax'; there are torch, onnxruntime"),
+        ({"steps": 1, "mode": 99}, "pong has no mode 99; there are 0, 1"),
     ],
 )
 def test_mistakes_are_explained(random_agent, arguments, message):
@@ -159,3 +184,156 @@ def test_a_network_of_no_game_asks_for_one(random_agent):
     network.card = network.card.replace(game="")
     with pytest.raises(ValueError, match="say which with game="):
         zoo.rollout(network, steps=1)
+
+
+@pytest.mark.parametrize("rule", ["argmax", "sample", "epsilon-greedy"])
+def test_how_environments_are_grouped_changes_nothing(random_agent, rule):
+    network = random_agent("Breakout")
+    options = {"steps": 40, "envs": 5, "action": rule, "epsilon": 0.3, "keep": ["screens"]}
+    whole, halves, single = (zoo.rollout(network, groups=g, **options) for g in (1, 2, 5))
+    for other in (halves, single):
+        np.testing.assert_array_equal(whole.actions, other.actions)
+        np.testing.assert_array_equal(whole.rewards, other.rewards)
+        np.testing.assert_array_equal(whole.screens, other.screens)
+
+
+EVERYTHING = {
+    "keep": ["frames", "ram", "outputs", "probabilities", "executed"],
+    "layers": ["conv3", "fc"],
+}
+SAME = ("actions", "executed", "rewards", "terminated", "truncated", "starts", "lives", "scores")
+
+
+def test_recording_everything_changes_nothing(random_agent, tmp_path):
+    network = random_agent("Breakout")
+    options = {"steps": 100, "envs": 3, "seed": 5, "preprocessing": SHORT}
+    fast = zoo.rollout(network, keep=["screens", "outputs"], **options)
+    whole = zoo.rollout(network, **EVERYTHING, **options)
+    disk = zoo.rollout(network, path=tmp_path / "play.zarr", **EVERYTHING, **options)
+    for name in SAME:
+        np.testing.assert_array_equal(getattr(fast, name), getattr(whole, name), err_msg=name)
+        np.testing.assert_array_equal(getattr(fast, name), getattr(disk, name), err_msg=name)
+    for env in range(3):
+        assert torch.equal(fast.observations(env), whole.observations(env))
+        assert torch.equal(fast.observations(env), disk.observations(env))
+    for name in ("outputs", "ram", "raw_frames", "probabilities"):
+        np.testing.assert_array_equal(getattr(whole, name), np.asarray(getattr(disk, name)[:]))
+    assert whole.returns.tolist() == disk.returns.tolist() == fast.returns.tolist()
+    seen = fast.observations(1)
+    acts = zoo.activations(network, seen, ["fc"])["fc"]
+    np.testing.assert_allclose(disk.activations["fc"][:, 1], acts.numpy(), rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        whole.probabilities, torch.from_numpy(whole.outputs).softmax(-1), atol=1e-6
+    )
+
+
+PROGRAM = """
+import sys, torch
+import atari_zoo as zoo
+from atari_zoo.converters import ConversionError
+from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.noises import with_parameter_noise
+torch.set_num_threads(1)
+zoo.rollout(
+    zoo.load(sys.argv[1]), steps=400, envs=2, seed=5, preprocessing=Preprocessing(max_frames=320),
+    keep=["ram", "outputs"], path=sys.argv[2], resume=True, noise=zoo.Noise(0.1, "frame"),
+)
+"""
+
+
+def test_a_killed_recording_is_resumed_as_if_nothing_had_been(tmp_path):
+    whole, killed = tmp_path / "whole.zarr", tmp_path / "killed.zarr"
+    command = [sys.executable, "-c", PROGRAM, "a2c/Pong/1"]
+    subprocess.run([*command, whole], check=True)
+    process = subprocess.Popen([*command, killed])
+    while process.poll() is None and not _safe(killed):
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert 0 < _safe(killed) < 400
+    subprocess.run([*command, killed], check=True)
+    one, two = zoo.open_recording(whole), zoo.open_recording(killed)
+    for name in (*SAME, "ram", "outputs"):
+        np.testing.assert_array_equal(
+            np.asarray(getattr(one, name)[:]), np.asarray(getattr(two, name)[:]), err_msg=name
+        )
+
+
+def _safe(path) -> int:
+    try:
+        return len(zoo.open_recording(path).starts)
+    except (OSError, ConversionError):
+        return 0
+
+
+def test_other_play_is_not_gone_on_with(random_agent, tmp_path):
+    network, path = random_agent("Pong"), tmp_path / "play.zarr"
+    zoo.rollout(network, steps=4, envs=1, path=path)
+    with pytest.raises(FileExistsError, match=r"play\.zarr"):
+        zoo.rollout(network, steps=4, envs=1, path=path)
+    with pytest.raises(ValueError, match="a recording with another seed; choose another path"):
+        zoo.rollout(network, steps=4, envs=1, seed=1, path=path, resume=True)
+    longer = zoo.rollout(network, steps=6, envs=1, path=path, resume=True)
+    assert longer.actions.shape == (6, 1)
+
+
+def test_half_precision_and_onnxruntime_see_the_same(random_agent):
+    network = random_agent("Breakout")
+    options = {"steps": 10, "envs": 4, "keep": ["screens", "outputs"], "layers": ["fc"]}
+    plain = zoo.rollout(network, **options)
+    portable = zoo.rollout(network, backend="onnxruntime", **options)
+    np.testing.assert_allclose(plain.outputs, portable.outputs, atol=1e-5)
+    np.testing.assert_allclose(plain.activations["fc"], portable.activations["fc"], atol=1e-2)
+    half = zoo.rollout(network, dtype="bfloat16", **options)
+    first = np.abs(half.outputs[0] - plain.outputs[0]).max()  # 8 bits of each product
+    assert 0 < first < 0.02 * np.abs(plain.outputs[0]).max() + 0.02
+    assert zoo.rollout(network, backend="auto", steps=3).actions.shape == (3, 8)
+
+
+def test_a_games_mode_is_played(random_agent):
+    network = random_agent("Breakout")
+    usual, breakthru = (
+        zoo.rollout(network, steps=30, envs=2, keep=["ram"], mode=mode) for mode in (None, 12)
+    )
+    assert not np.array_equal(usual.ram[0], breakthru.ram[0])
+
+
+def test_sticky_actions_replace_the_preprocessings(random_agent):
+    network = random_agent("Breakout")
+    stuck = zoo.rollout(network, steps=40, envs=2, sticky=0.9, keep=["screens"])
+    free = zoo.rollout(network, steps=40, envs=2, keep=["screens"])
+    assert stuck.preprocessing.sticky == 0.9
+    assert not np.array_equal(stuck.screens, free.screens)
+
+
+@pytest.mark.parametrize("place", ["stack", "frame"])
+def test_observation_noise_has_the_spread_and_the_memory_that_it_says(random_agent, place):
+    network = random_agent("Breakout")
+    seen = []
+    hook = network.register_forward_hook(lambda _, inputs, output: seen.append(inputs[0]))
+    noise = zoo.Noise(observation=0.2, place=place)
+    recording = zoo.rollout(network, steps=6, envs=2, groups=1, noise=noise, keep=["screens"])
+    hook.remove()
+    clean = torch.stack([recording.observations(env) for env in (0, 1)], dim=1) / 255
+    added = torch.stack(seen[:6]) - clean  # (steps, envs, stack, 84, 84)
+    assert abs(added.std() - 0.2) < 0.002 and abs(added.mean()) < 0.002
+    older, newer = added[1:, :, :3].flatten(), added[:-1, :, 1:].flatten()
+    alike = torch.corrcoef(torch.stack([older, newer]))[0, 1]
+    assert alike > 0.999 if place == "frame" else abs(alike) < 0.02
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+def test_parameter_noise(random_agent, kernels):
+    network = random_agent("Pong")
+    before = {name: weight.clone() for name, weight in network.state_dict().items()}
+    noisy = with_parameter_noise(network, zoo.Noise(parameters=0.1, kernels=kernels), 1)
+    for name, weight in noisy.named_parameters():
+        added = (weight - before[name]).flatten()
+        if kernels and weight.ndim != 4:
+            assert not added.any(), name
+        else:
+            spread = 5 * 0.1 / np.sqrt(2 * max(len(added) - 1, 1))
+            assert len(added) < 4 or abs(added.std() - 0.1) < spread, name
+            assert added.any()
+    for name, weight in network.state_dict().items():
+        assert torch.equal(weight, before[name])

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from atari_zoo.logs import LogError as LogError
     from atari_zoo.logs import training_log as training_log
     from atari_zoo.models import load as load
+    from atari_zoo.noises import Noise as Noise
+    from atari_zoo.recording_files import open_recording as open_recording
     from atari_zoo.recordings import Recording as Recording
     from atari_zoo.rollouts import rollout as rollout
     from atari_zoo.run_checkpoints import checkpoints as checkpoints
@@ -34,7 +36,9 @@ _WHERE = {
     "game": "games",
     "activations": "layers",
     "load": "models",
+    "Noise": "noises",
     "Recording": "recordings",
+    "open_recording": "recording_files",
     "rollout": "rollouts",
 }
 __all__ = list(_WHERE)

@@ -21,8 +21,12 @@ from atari_zoo.cached_episodes import episode_lengths, episode_starts, rewards_o
 from atari_zoo.cached_files import cached_arrays, card_of
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.lazy_arrays import OneEnvironment
 from atari_zoo.npz_arrays import NpzArray
+from atari_zoo.recording_episodes import summary
 from atari_zoo.recordings import Recording
+
+OPTIONAL = ("frames", "ram", "representation")
 
 
 def open_cached_play(path: str | Path, card: ModelCard | None = None) -> CachedPlay:
@@ -118,40 +122,37 @@ class CachedPlay:
 
     def summary(self) -> dict[str, Any]:
         """The episodes in numbers, as `Recording.summary` has them; the speed is not known."""
-        count = len(self.returns)
-        return {
-            "model": self.card.name,
-            "game": self.card.game,
-            "episodes": count,
-            "mean": float(self.returns.mean()) if count else None,
-            "std": float(self.returns.std(ddof=1)) if count > 1 else 0.0,
-            "returns": self.returns.tolist(),
-            "steps_per_second": None,
-        }
+        return summary(self.card.name, self.card.game, self.returns, self.steps, 0.0)
 
-    def to_recording(self, keep: Sequence[str] = ("screens",)) -> Recording:
+    def to_recording(self, keep: Sequence[str] | None = ("screens",)) -> Recording:
         """As a Recording of one environment; `actions` and `lives` are empty: none were kept.
 
-        keep: "screens" (rounded to bytes), "frames" (100 kB a step), or both.
+        keep: "screens" (rounded to bytes), "frames" (read from the file when indexed), "ram",
+            "representation" (as activations of "fc"); None for what is there.
         """
-        unknown = [name for name in keep if name not in ("screens", "frames")]
+        there = ["screens", *(name for name in OPTIONAL if name in self.names)]
+        keep = there if keep is None else keep
+        unknown = [name for name in keep if name not in ("screens", *OPTIONAL)]
         if unknown:
-            raise ValueError(f"cannot keep '{unknown[0]}'; there are screens and frames")
+            choice = ", ".join(("screens", *OPTIONAL))
+            raise ValueError(f"cannot keep '{unknown[0]}'; there are {choice}")
         zeros = not self.observations(0, 1)[:, :-1].any()
         stack_start = "zeros" if zeros else "copies"  # the original's are copies
+        fc = {"fc": self.representation[:, None]} if "representation" in keep else {}
         return Recording(
             self.card,
             self.card.game,
             replace(self.card.preprocessing, stack_start=stack_start),
             seed=0,
             screens=self.screens()[:, None] if "screens" in keep else None,
-            frames=self.frames[:][:, None] if "frames" in keep else None,
+            frames=OneEnvironment(self.frames) if "frames" in keep else None,
+            ram=OneEnvironment(self.ram) if "ram" in keep else None,
+            activations=fc,
             starts=self.episode_starts[:, None],
             rewards=self.rewards[:, None],
             returns=self.returns,
             lengths=self.lengths,
             steps=self.steps,
-            seconds=float("nan"),
         )
 
     def _array(self, name: str) -> NpzArray:

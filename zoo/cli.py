@@ -11,7 +11,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from atari_zoo import fetching_cli, logs_cli, publishing_cli, training_cli
+from atari_zoo import (
+    fetching_cli,
+    freezing_cli,
+    logs_cli,
+    playing_cli,
+    publishing_cli,
+    training_cli,
+)
 from atari_zoo.progress import progress_bar
 
 app = typer.Typer(
@@ -192,58 +199,6 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command(
-    epilog=examples(
-        "atari-zoo play a2c/Pong/1",
-        "atari-zoo play agent.onnx --episodes 10 --seed 0 --envs 8 --json",
-        "atari-zoo play agent.onnx --action argmax",
-    )
-)
-def play(
-    model: Model,
-    episodes: Annotated[int, typer.Option(help="Whole episodes to play.")] = 10,
-    seed: Annotated[int, typer.Option(help="The same seed plays the same games.")] = 0,
-    envs: Annotated[int, typer.Option(help="Copies of the game at once.")] = 8,
-    game: Game = None,
-    action: Annotated[
-        str | None, typer.Option(help="argmax, sample or epsilon-greedy; the card's if not given.")
-    ] = None,
-    preprocessing: Annotated[
-        str | None, typer.Option(help="vector, deepmind, dopamine or modern; else the card's.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    as_json: Json = False,
-) -> None:
-    """Plays whole episodes, and says how well."""
-    import atari_zoo as zoo
-    from atari_zoo.models import preprocessing_named
-
-    network = zoo.load(model, device)
-    variant = preprocessing_named(preprocessing) if preprocessing else None
-    with progress_bar("playing", "episodes") as update:
-        played = zoo.rollout(
-            network,
-            episodes=episodes,
-            envs=envs,
-            seed=seed,
-            game=game,
-            action=action,
-            preprocessing=variant,
-            progress=update,
-        )
-    result = played.summary() | {"model": model}
-    if as_json:
-        print(json.dumps(result))
-        return
-    of = zoo.game(played.game)
-    print(
-        f"{model} in {played.game}: {result['mean']:.1f} ± {result['std']:.1f} "
-        f"over {result['episodes']} episodes, {result['steps_per_second']:.0f} steps/s"
-    )
-    if of.human is not None:
-        print(f"random play scores {of.random:g}, a person {of.human:g}")
-
-
 @app.command(epilog=examples("atari-zoo tour", "atari-zoo tour agent.onnx -o agent.html --no-open"))
 def tour(
     model: Annotated[
@@ -267,7 +222,7 @@ def tour(
         typer.launch(str(output.resolve()))
 
 
-for verbs in (fetching_cli, training_cli):
+for verbs in (playing_cli, training_cli, freezing_cli, fetching_cli):
     for verb, words in verbs.EXAMPLES.items():
         app.command(epilog=examples(*words))(getattr(verbs, verb))
 app.command(epilog=examples(*logs_cli.EXAMPLES))(logs_cli.logs)

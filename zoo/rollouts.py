@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from typing import Any
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-
-from atari_zoo.converters.cards import ACTION_RULES, ModelCard, Preprocessing
-from atari_zoo.environments import Environments, Step
+from atari_zoo.choosers import Chances, Chooser
+from atari_zoo.converters.cards import ACTION_RULES, Preprocessing
+from atari_zoo.environments import Environments
+from atari_zoo.games import Game
 from atari_zoo.games import game as find_game
 from atari_zoo.models import Network
+from atari_zoo.noises import Noise, ObservationNoise, with_parameter_noise
+from atari_zoo.players import Player
+from atari_zoo.playing import Playing, repeated, split
+from atari_zoo.playing import steps as played_steps
+from atari_zoo.recording_sinks import sink
 from atari_zoo.recordings import Recording
+from atari_zoo.tallies import Tally
 
-KEEP = ("screens", "frames", "outputs")
+SILENCE = Noise()
+KEEP = ("screens", "frames", "ram", "outputs", "probabilities", "executed")
 
 
 def rollout(
@@ -32,7 +37,17 @@ def rollout(
     action: str | None = None,
     epsilon: float | None = None,
     preprocessing: Preprocessing | None = None,
+    sticky: float | None = None,
+    mode: int | None = None,
+    difficulty: int | None = None,
+    noise: Noise = SILENCE,
     keep: Sequence[str] = (),
+    layers: Sequence[str] = (),
+    path: str | Path | None = None,
+    resume: bool = False,
+    dtype: str = "float32",
+    backend: str = "torch",
+    groups: int = 2,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Recording:
     """Plays `steps` steps in each environment, or `episodes` whole episodes in all.
@@ -42,12 +57,22 @@ def rollout(
         short episodes are not counted more often than long ones.
     seed: environment i is seeded with seed + i; the same seed and envs give the same play.
     game, action ("argmax", "sample", "epsilon-greedy"), epsilon, preprocessing: the card's
-        if not given.
-    keep: what to record beside actions, rewards and scores: "screens" (which observations are
-        rebuilt from), "frames" (colour, 100 kB a step), "outputs" (of the network).
+        if not given. sticky: instead of the preprocessing's.
+    mode, difficulty: of the game, as ALE numbers them.
+    noise: on observations, parameters, actions.
+    keep: what to record beside actions, rewards and scores: "frames" (the emulator's exact
+        screens, which observations of any preprocessing are rendered from), "ram", "screens"
+        (84x84, as the agent saw them), "outputs", "probabilities" (of the actions), "executed"
+        (the actions that the emulator was given).
+    layers: whose activations to record, in float16.
+    path: of a folder to record into while playing; the recording returned then reads from it.
+    resume: goes on with what is there, as if it had never stopped; or begins, if nothing is.
+    dtype, backend: see `Player`. groups: the environments are played in so many halves or parts,
+        so that the network thinks of one while the others' emulators work.
     progress: called with what is done and what there is to do, in steps or episodes.
 
-    Raises ValueError if the network and the game do not fit, or an argument is out of range.
+    Raises ValueError if the network and the game do not fit, or an argument is out of range;
+    FileExistsError if there is something at `path` and it is not to be resumed.
 
     >>> rollout(net, episodes=10).returns.mean()
     20.1
@@ -57,134 +82,70 @@ def rollout(
         raise ValueError("the model's card names no game: say which with game='Pong'")
     of = find_game(game or card.game)
     rule = action or card.action_rule
-    _check(network, of.name, of.actions, steps, episodes, envs, rule, keep)
+    _check(steps, episodes, envs, groups, rule, keep)
+    _check_actions(network, of)
     preprocessing = preprocessing or card.preprocessing
+    if sticky is not None:
+        preprocessing = replace(preprocessing, name=f"{preprocessing.name}, changed", sticky=sticky)
     envs = min(envs, episodes) if episodes else envs
+    network = with_parameter_noise(network, noise, seed)
     device = next(network.parameters()).device
-    choose = Chooser(rule, card.epsilon if epsilon is None else epsilon, seed, device)
-    with closing(Environments(of.rom, envs, preprocessing, device, "frames" in keep)) as games:
-        played = _Play(games, seed, episodes, keep)
-        started = time.monotonic()
-        with torch.inference_mode():
-            while not played.finished(steps):
-                outputs = network(played.observations)
-                played.step(choose(outputs), outputs)
-                progress(*played.progress(steps))
-        seconds = time.monotonic() - started
-    return played.recording(card, of.name, preprocessing, seed, seconds)
-
-
-class Chooser:
-    """Turns outputs into actions; its randomness depends on the seed alone."""
-
-    def __init__(self, rule: str, epsilon: float, seed: int, device: torch.device) -> None:
-        if not 0 <= epsilon <= 1:
-            raise ValueError(f"epsilon is {epsilon}; it must be from 0 to 1")
-        self.rule, self.epsilon = rule, epsilon
-        self.generator = torch.Generator(device).manual_seed(seed)
-
-    def __call__(self, outputs: Float[Tensor, "envs actions"]) -> Int[np.ndarray, "envs"]:
-        chosen = outputs
-        if self.rule == "sample":  # the Gumbel trick: argmax of logits + noise is a sample
-            noise = torch.empty_like(outputs).exponential_(generator=self.generator)
-            chosen = outputs - noise.log()
-        actions = chosen.argmax(dim=1).cpu().numpy()
-        if self.rule == "epsilon-greedy":
-            actions = self._explore(actions, outputs)
-        return actions
-
-    def _explore(self, actions: np.ndarray, outputs: Tensor) -> np.ndarray:
-        count, choices = outputs.shape
-        where = torch.rand(count, generator=self.generator, device=outputs.device)
-        random = torch.randint(choices, (count,), generator=self.generator, device=outputs.device)
-        return np.where((where < self.epsilon).cpu().numpy(), random.cpu().numpy(), actions)
-
-
-class _Play:
-    """The state of a rollout: what was kept so far, and which episodes have ended."""
-
-    def __init__(
-        self, games: Environments, seed: int, episodes: int | None, keep: Sequence[str]
-    ) -> None:
-        self.games, self.keep, self.episodes = games, keep, episodes
-        self.observations = games.reset(seed)
-        self.kept: dict[str, list[np.ndarray]] = {name: [] for name in KEEP}
-        self.steps: list[Step] = []
-        self.starts = [np.ones(games.count, bool)]
-        self.score, self.length = np.zeros(games.count), np.zeros(games.count, int)
-        self.ended: list[list[tuple[float, int]]] = [[] for _ in range(games.count)]
-        quota = -(-(episodes or 0) // games.count)
-        self.quota = np.full(games.count, quota)
-        if episodes:  # the first environments play one more where they cannot share evenly
-            self.quota[games.count - (quota * games.count - episodes) :] -= 1
-
-    def finished(self, steps: int | None) -> bool:
-        done, total = self.progress(steps)
-        return done >= total
-
-    def progress(self, steps: int | None) -> tuple[int, int]:
-        if self.episodes is None:
-            return len(self.steps), steps or 0
-        done = sum(min(len(e), int(q)) for e, q in zip(self.ended, self.quota, strict=True))
-        return done, self.episodes
-
-    def step(self, actions: np.ndarray, outputs: Tensor) -> None:
-        if "screens" in self.keep:
-            self.kept["screens"].append(self.observations[:, -1].cpu().numpy())
-        if "frames" in self.keep:
-            self.kept["frames"].append(self.games.frames())
-        if "outputs" in self.keep:
-            self.kept["outputs"].append(outputs.cpu().numpy())
-        step = self.games.step(actions)
-        self.observations = step.observations
-        over = step.terminated | step.truncated
-        self.score += step.rewards
-        self.length += 1
-        for env in np.flatnonzero(over):
-            self.ended[env].append((float(self.score[env]), int(self.length[env])))
-            self.score[env], self.length[env] = 0, 0
-        self.steps.append(step._replace(observations=torch.empty(0)))
-        self.starts.append(over)
-
-    def recording(
-        self, card: ModelCard, game: str, preprocessing: Preprocessing, seed: int, seconds: float
-    ) -> Recording:
-        counted = [
-            episode
-            for episodes, quota in zip(self.ended, self.quota, strict=True)
-            for episode in (episodes[:quota] if self.episodes else episodes)
-        ]
-        kept: dict[str, Any] = {name: np.stack(rows) for name, rows in self.kept.items() if rows}
-        return Recording(
-            card,
-            game,
-            preprocessing,
-            seed,
-            starts=np.stack(self.starts[:-1]),
-            actions=np.stack([s.actions for s in self.steps]),
-            rewards=np.stack([s.rewards for s in self.steps]),
-            lives=np.stack([s.lives for s in self.steps]),
-            returns=np.array([score for score, _ in counted]),
-            lengths=np.array([length for _, length in counted], int),
-            steps=len(self.steps) * self.games.count,
-            seconds=seconds,
-            **kept,
+    epsilon = card.epsilon if epsilon is None else epsilon
+    chooser = Chooser(rule, epsilon, seed, device, noise.actions)
+    tally = Tally(envs, steps, episodes)
+    exact = bool({"frames", "ram"} & set(keep))
+    arrays = [*keep, *(f"activations/{layer}" for layer in layers)]
+    with ExitStack() as stack:
+        player = Player(network, layers, dtype, backend, envs)
+        stack.enter_context(closing(player))
+        kept = stack.enter_context(
+            sink(path, resume, card, of.name, preprocessing, seed, arrays, tally)
         )
+        playings = []
+        for group in split(envs, groups):
+            copies = Environments(
+                of.rom,
+                group.stop - group.start,
+                preprocessing,
+                device,
+                raw=exact,
+                mode=mode,
+                difficulty=difficulty,
+            )
+            stack.enter_context(closing(copies))
+            blur = ObservationNoise(noise, seed + group.start, device)
+            playings.append(Playing(player, copies, chooser, blur, keep, group, seed))
+        games = [playing.games for playing in playings]
+
+        def draw() -> Chances:
+            return chooser.draw(envs, network.actions)
+
+        for number, actions in enumerate(kept.before):
+            tally.add_step(repeated(playings, number, actions, draw()))
+        started = time.monotonic()
+        if not tally.finished:
+            with closing(played_steps(playings, draw, tally.played)) as played:
+                for step in played:
+                    kept.append(step, games)
+                    tally.add_step(step)
+                    progress(*tally.progress)
+                    if tally.finished:
+                        break
+        return kept.recording(time.monotonic() - started)
 
 
 def _check(
-    network: Network,
-    game: str,
-    meanings: tuple[str, ...],
     steps: int | None,
     episodes: int | None,
     envs: int,
+    groups: int,
     rule: str,
     keep: Sequence[str],
 ) -> None:
     if (steps is None) == (episodes is None):
         raise ValueError("say how long to play: either steps= or episodes=")
-    for name, value in (("steps", steps), ("episodes", episodes), ("envs", envs)):
+    counts = {"steps": steps, "episodes": episodes, "envs": envs, "groups": groups}
+    for name, value in counts.items():
         if value is not None and value < 1:
             raise ValueError(f"{name} is {value}; it must be at least 1")
     if rule not in ACTION_RULES:
@@ -192,8 +153,11 @@ def _check(
     unknown = [name for name in keep if name not in KEEP]
     if unknown:
         raise ValueError(f"cannot keep '{unknown[0]}'; there are {', '.join(KEEP)}")
-    if network.actions != len(meanings):
+
+
+def _check_actions(network: Network, of: Game) -> None:
+    if network.actions != len(of.actions):
         raise ValueError(
-            f"the network has {network.actions} actions, but {game} has {len(meanings)} "
-            f"({' '.join(meanings)}): is it another game's network?"
+            f"the network has {network.actions} actions, but {of.name} has {len(of.actions)} "
+            f"({' '.join(of.actions)}): is it another game's network?"
         )

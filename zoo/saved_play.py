@@ -17,6 +17,7 @@ from torch import Tensor
 from atari_zoo.cached_files import ARRAYS
 from atari_zoo.converters.files import written_whole
 from atari_zoo.layers import activations
+from atari_zoo.lazy_arrays import Rows
 from atari_zoo.models import Network
 from atari_zoo.recordings import Recording
 
@@ -32,9 +33,10 @@ def save_cached_play(
 ) -> None:
     """Writes a recording of one environment as the original's `model1_final_rollout.npz`.
 
-    recording: with screens, and with frames if those are to be written.
-    network: the one that played; its `layer` is written as `representation`. Without it, and
-        without `ram`, which recordings do not keep, the file lacks those arrays.
+    recording: with screens or raw frames. Its colour frames, RAM and activations of `layer` are
+        written if it has them.
+    network: the one that played; its `layer` is written where the recording has not kept that.
+    ram: where the recording has not kept it.
 
     The reward of the last step is lost if its episode did not end: scores stand before steps.
     Raises ValueError if the recording has several environments, no screens or no such layer,
@@ -44,21 +46,26 @@ def save_cached_play(
         raise ValueError(
             f"the recording has {recording.starts.shape[1]} environments; play with envs=1"
         )
-    if recording.screens is None:
+    if recording.screens is None and recording.raw_frames is None:
         raise ValueError("no screens in this recording: record with keep=['screens', 'frames']")
     steps = len(recording.starts)
     pieces: dict[str, Iterator[np.ndarray]] = {"observations": map(_as_stored, _stacks(recording))}
     if recording.frames is not None:
-        pieces["frames"] = _rows(recording.frames[:, 0])
+        pieces["frames"] = _rows(recording.frames)
     if ram is not None:
-        pieces["ram"] = _rows(ram)
-    if network is not None:
+        pieces["ram"] = _rows(ram[:, None])
+    elif recording.ram is not None:
+        pieces["ram"] = _rows(recording.ram)
+    if layer in recording.activations:
+        kept = recording.activations[layer]
+        pieces["representation"] = (rows.reshape(len(rows), -1) for rows in _rows(kept))
+    elif network is not None:
         pieces["representation"] = (
             activations(network, seen, [layer])[layer].flatten(1).numpy()
             for seen in _stacks(recording)
         )
-    pieces["score"] = _rows(recording.scores[:, 0])
-    pieces["ep_rewards"] = _rows(recording.returns)
+    pieces["score"] = _rows(recording.scores)
+    pieces["ep_rewards"] = iter([recording.returns])
     with written_whole(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as file:
         for name, arrays in pieces.items():
             _write(file, name, len(recording.returns) if name == "ep_rewards" else steps, arrays)
@@ -79,25 +86,16 @@ def _write(file: zipfile.ZipFile, name: str, rows: int, pieces: Iterator[np.ndar
 
 
 def _stacks(recording: Recording) -> Iterator[Tensor]:
-    """The observations, (steps, 4, 84, 84) uint8, a few at a time."""
-    assert recording.screens is not None
-    before = recording.preprocessing.stack - 1
-    for at in range(0, len(recording.screens), ROWS):
-        since = max(0, at - before)
-        part = Recording(
-            recording.card,
-            recording.game,
-            recording.preprocessing,
-            recording.seed,
-            screens=recording.screens[since : at + ROWS],
-            starts=recording.starts[since : at + ROWS],
-        )
-        yield part.observations()[at - since :]
+    """The observations, (steps, 4, 84, 84), a few at a time."""
+    for at in range(0, len(recording.starts), ROWS):
+        yield recording.observations(steps=slice(at, at + ROWS))
 
 
 def _as_stored(stacks: Tensor) -> Float[np.ndarray, "steps 84 84 4"]:
-    return stacks.permute(0, 2, 3, 1).numpy() * np.float32(1 / 255)  # as ScaledFloatFrame does
+    rows = stacks.permute(0, 2, 3, 1).numpy()
+    # as ScaledFloatFrame does
+    return rows * np.float32(1 / 255) if rows.dtype == np.uint8 else rows
 
 
-def _rows(array: np.ndarray) -> Iterator[np.ndarray]:
-    return (array[at : at + ROWS] for at in range(0, len(array), ROWS))
+def _rows(array: Rows) -> Iterator[np.ndarray]:
+    return (array[at : at + ROWS, 0] for at in range(0, len(array), ROWS))

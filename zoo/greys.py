@@ -1,0 +1,61 @@
+"""Colour to grey: OpenCV's bytes, and the original zoo's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float32, Integer, UInt8
+
+
+def grey(rgb: UInt8[np.ndarray, "*batch 3"]) -> UInt8[np.ndarray, "*batch"]:
+    """Luminance as `cv2.cvtColor(RGB2GRAY)` has it: weights in 1/32768, rounded half up."""
+    sums = rgb.astype(np.int32) @ np.array([9798, 19235, 3735], np.int32)
+    return (sums + 16384 >> 15).astype(np.uint8)
+
+
+def float_grey(rgb: UInt8[np.ndarray, "*batch 3"]) -> Float32[np.ndarray, "*batch"]:
+    """Luminance in 0..255, not rounded: as numpy's `dot` of a frame and the weights in float32,
+    which adds up in float64."""
+    products = rgb.astype(np.float32) * np.array([0.299, 0.587, 0.114], np.float32)
+    return products.sum(-1, dtype=np.float64).astype(np.float32)
+
+
+GREYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"luma": grey, "float": float_grey}
+
+
+class PairGreys:
+    """The grey of a pixel that had one colour in a frame and another in the next.
+
+    kind, max_pool: as `grey` and `max_pool` of a Preprocessing.
+    table: at 256 i + j for the colours i and j, in 0..255; 0 where one is not known yet.
+
+    Raises ValueError for an unknown grey or max_pool.
+    """
+
+    def __init__(self, kind: str, max_pool: str) -> None:
+        if kind not in GREYS:
+            raise ValueError(f"no grey '{kind}'; there are {', '.join(GREYS)}")
+        if max_pool not in ("grey", "rgb"):
+            raise ValueError(f"no max_pool '{max_pool}'; there are grey, rgb")
+        self.kind, self.max_pool = kind, max_pool
+        self._square = np.zeros((256, 256), np.float32)
+        self.table: Float32[np.ndarray, "65536"] = self._square.reshape(-1)
+
+    def learn(
+        self,
+        indices: Integer[np.ndarray, "new"],
+        colours: UInt8[np.ndarray, "256 3"],
+        greys: UInt8[np.ndarray, "256"],
+    ) -> None:
+        """Takes up colours that are newly known.
+
+        greys: the emulator's own, of which "luma" takes the maximum if max_pool is "grey".
+        """
+        single = greys if self.kind == "luma" else float_grey(colours)
+        for i in indices:
+            if self.max_pool == "rgb":
+                self._square[i] = GREYS[self.kind](np.maximum(colours[i], colours))
+            else:
+                self._square[i] = np.maximum(single[i], single)
+            self._square[:, i] = self._square[i]

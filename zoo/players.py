@@ -1,0 +1,114 @@
+"""A network ready to play: in some precision, by some runtime, fast."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from atari_zoo.converters.exporting import network_to_onnx
+from atari_zoo.converters.hooks import recorded
+from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.models import Network
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+BACKENDS = ("torch", "onnxruntime", "auto")
+TRIALS = 10  # forward passes that tell which backend is faster
+
+
+class Player:
+    """Computes outputs, and the values of `layers`, of batches of observations.
+
+    dtype: "float32", "bfloat16" or "float16", of weights and arithmetic; outputs are float32.
+    backend: "torch", "onnxruntime" (CPU, float32), or "auto": the faster of both on `batch`
+        observations, as a short trial finds; play is then not sure to repeat to the last bit.
+
+    Raises ValueError if a layer, a dtype or a backend is unknown, or these do not go together.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        layers: Sequence[str] = (),
+        dtype: str = "float32",
+        backend: str = "torch",
+        batch: int = 8,
+    ) -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f"no dtype '{dtype}'; there are {', '.join(DTYPES)}")
+        if backend not in BACKENDS:
+            raise ValueError(f"no backend '{backend}'; there are {', '.join(BACKENDS)}")
+        self.device = next(network.parameters()).device
+        self.layers, self.dtype = list(layers), DTYPES[dtype]
+        self._open = ExitStack()
+        self.network = network
+        if dtype != "float32":
+            self.network = copy.deepcopy(network).to(self.dtype)
+        self._values = self._open.enter_context(recorded(self.network, self.layers))
+        self._session: Any = None
+        portable = self.device.type == "cpu" and dtype == "float32"
+        if backend == "onnxruntime" and not portable:
+            raise ValueError("onnxruntime plays on the CPU and in float32: use backend='torch'")
+        if backend != "torch" and portable and isinstance(network, MnihNetwork):
+            self._session = _session(network)
+            if backend == "auto" and not self._session_is_faster(batch):
+                self._session = None
+
+    @property
+    def backend(self) -> str:
+        """What computes."""
+        return "torch" if self._session is None else "onnxruntime"
+
+    def __call__(
+        self, observations: Shaped[Tensor, "batch stack 84 84"]
+    ) -> tuple[Float[Tensor, "batch actions"], dict[str, Tensor]]:
+        """The outputs, and the layers' values."""
+        if self._session is not None:
+            pixels = observations.float() / 255 if _bytes(observations) else observations
+            names = ["output", *self.layers]
+            found = self._session.run(names, {self._session.get_inputs()[0].name: pixels.numpy()})
+            outputs, *values = map(torch.from_numpy, found)
+            return outputs, dict(zip(self.layers, values, strict=True))
+        if self.dtype != torch.float32:
+            pixels = observations.to(self.dtype)  # a byte is exact in each of them
+            observations = pixels / 255 if _bytes(observations) else pixels
+        outputs = self.network(observations)
+        return outputs.float(), {name: self._values[name] for name in self.layers}
+
+    def close(self) -> None:
+        """Takes its hooks off the network."""
+        self._open.close()
+
+    def _session_is_faster(self, batch: int) -> bool:
+        observations = torch.zeros(batch, 4, 84, 84, dtype=torch.uint8)
+        session, times = self._session, {}
+        for name, used in (("torch", None), ("onnxruntime", session)) * 2:  # the first warms up
+            self._session = used
+            started = time.perf_counter()
+            for _ in range(TRIALS):
+                self(observations)
+            times[name] = time.perf_counter() - started
+        self._session = session
+        return times["onnxruntime"] < times["torch"]
+
+
+def _bytes(observations: Tensor) -> bool:
+    return observations.dtype == torch.uint8
+
+
+def _session(network: MnihNetwork) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    # its threads must not spin on the cores that the emulator needs
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(
+        network_to_onnx(network).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )

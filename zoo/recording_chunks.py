@@ -1,0 +1,93 @@
+"""The arrays of a recording as Zarr stores them: their chunks and codecs, and how they are read."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+
+from atari_zoo.change_codec import Changes
+from atari_zoo.converters.errors import ConversionError
+from atari_zoo.lazy_arrays import Index, LazyArray
+from atari_zoo.recording_head import Head
+from atari_zoo.recording_layout import LONG, fits, layout
+
+CONFIG: Any = {"write_empty_chunks": True}  # so that a chunk that is missing was lost
+
+
+def new_array(group: zarr.Group, name: str, rows: np.ndarray, of: Head) -> zarr.Array[Any]:
+    """Makes the array called `name`, still without steps, for such `rows` as these."""
+    how = layout(name)
+    steps = of.chunk if how.changes else of.chunk * LONG
+    if how.changes:
+        codecs: Any = {"serializer": Changes(**how.changes), "compressors": [Crc32cCodec()]}
+    else:
+        codecs = {"serializer": BytesCodec(), "compressors": [ZstdCodec(level=9), Crc32cCodec()]}
+    return group.create_array(
+        name,
+        shape=(0, *rows.shape[1:]),
+        chunks=(steps, 1 if how.apart else of.envs, *rows.shape[2:]),
+        dtype=rows.dtype,
+        filters=(),
+        fill_value=0,
+        dimension_names=("step", "env", *(None for _ in rows.shape[2:])),
+        config=CONFIG,
+        overwrite=True,
+        **codecs,
+    )
+
+
+def array_of(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """The array of that name. Raises ConversionError if it is none."""
+    try:
+        found = group[name]
+    except KeyError:
+        found = None
+    if not isinstance(found, zarr.Array):
+        raise ConversionError(f"{group.store}: '{name}' is missing")
+    return found.with_config(CONFIG)
+
+
+class ZarrRows(LazyArray):
+    """An array of a recording on disk, or behind an address; nothing is read before it is used.
+
+    What reads it raises ConversionError if the array is missing or another than it should be.
+    """
+
+    def __init__(self, group: zarr.Group, name: str, of: Head) -> None:
+        self._group, self._name, self._head = group, name, of
+
+    @cached_property
+    def _array(self) -> zarr.Array[Any]:
+        array, of = array_of(self._group, self._name), self._head
+        whole = array.shape[0] >= of.steps and array.shape[1:2] == (of.envs,)
+        if not whole or not fits(self._name, array.shape[2:]):
+            raise ConversionError(
+                f"{self._group.store}: '{self._name}' is {array.shape}: damaged; it should have "
+                f"{of.steps} steps of {of.envs} environments"
+            )
+        return array
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return (self._head.steps, *self._array.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._array.dtype
+
+    def rows(self, steps: Index, envs: Index) -> np.ndarray:
+        picked = steps
+        if isinstance(steps, slice):
+            wanted = range(*steps.indices(self.shape[0]))
+            backwards = wanted.step < 0
+            ordered = wanted[::-1] if backwards else wanted
+            picked = slice(ordered.start, max(ordered.stop, ordered.start), ordered.step)
+            rows = np.asarray(self._array.oindex[picked, envs])
+            return rows[::-1] if backwards else rows
+        if not isinstance(steps, int):
+            picked = np.arange(self.shape[0])[steps]  # as NumPy counts, from the end too
+        return np.asarray(self._array.oindex[picked, envs])
