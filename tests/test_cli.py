@@ -47,7 +47,7 @@ def test_help_and_list_do_not_wait_for_torch(words: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "verb",
-    "list info convert verify play tour train fetch cache mirror logs push".split(),
+    "list info convert verify play record tour train freeze fetch cache mirror logs push".split(),
 )
 def test_every_verb_explains_itself_with_examples(verb: str) -> None:
     done = zoo(verb, "--help")

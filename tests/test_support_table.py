@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from atari_zoo.converters.generated_tables import with_table
 from atari_zoo.converters.registry import FORMATS
-from atari_zoo.converters.support_table import support_table, with_table
+from atari_zoo.converters.support_table import SOURCE, support_table
 
 PAGE = Path(__file__).parent.parent / "docs" / "formats.md"
 
 
 def test_the_page_is_current() -> None:
     page = PAGE.read_text()
-    assert with_table(page) == page, (
+    assert with_table(page, support_table(), SOURCE) == page, (
         "run: python -m atari_zoo.converters.support_table docs/formats.md"
     )
 
@@ -28,4 +29,4 @@ def test_every_format_has_its_row() -> None:
 
 def test_a_page_without_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="lacks the markers"):
-        with_table("# A page")
+        with_table("# A page", "", SOURCE)

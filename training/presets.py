@@ -1,7 +1,7 @@
 """Hyper-parameters by name.
 
 "paper" is the Atari Zoo paper's own (supplement S3), which wants a cluster; "workstation" learns
-in hours on a few cores or one accelerator; "quick" in minutes, on Pong.
+in hours on a few cores or one accelerator.
 """
 
 from __future__ import annotations

@@ -32,7 +32,6 @@ class LazyArray(ABC):
 
     def __getitem__(self, index: Index) -> np.ndarray:
         steps, envs, *rest = _expanded(index, self.ndim)
-        envs = range(self.shape[1])[envs] if isinstance(envs, int | np.integer) else envs
         if isinstance(steps, int | np.integer):
             steps = range(self.shape[0])[steps]  # raises IndexError
         rows = self.rows(steps, envs)

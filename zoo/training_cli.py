@@ -1,4 +1,4 @@
-"""`atari-zoo train`, and `freeze` beside it."""
+"""`atari-zoo train`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from atari_zoo import freezing_cli
 from atari_zoo.progress import progress_bar
 
 EXAMPLES = {
@@ -19,8 +18,7 @@ EXAMPLES = {
         "atari-zoo train impala Breakout --preset paper",
         "atari-zoo train a2c Seaquest --envs 32 --set workers=4 --set learning_rate=1e-3",
     )
-} | freezing_cli.EXAMPLES
-freeze = freezing_cli.freeze
+}
 
 
 def train(
