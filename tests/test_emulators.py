@@ -134,19 +134,15 @@ def test_what_cannot_be_played():
         Emulators("pong", 1, Preprocessing(life_loss_ends=True))
 
 
-def workers_of(pool: Emulators) -> list[int]:
-    return [worker.pid for _, worker in pool._workers]
-
-
 def test_closed_pools_leave_no_process():
     pool = Emulators("pong", 2, BARE, workers=2)
-    workers = workers_of(pool)
+    workers = pool.workers.processes
     pool.reset(SEED)
     pool.send(np.array([0, 0]))  # and does not wait for what comes of it
     pool.close()
     assert not any(map(alive, workers))
     forgotten = Emulators("pong", 2, BARE, workers=2)
-    workers = workers_of(forgotten)
+    workers = forgotten.workers.processes
     del forgotten
     assert not any(map(alive, workers))
 
@@ -154,7 +150,7 @@ def test_closed_pools_leave_no_process():
 def test_a_worker_that_dies_is_one_clear_error():
     pool = Emulators("pong", 2, BARE, workers=2)
     pool.reset(SEED)
-    workers = workers_of(pool)
+    workers = pool.workers.processes
     os.kill(workers[1], signal.SIGKILL)
     wait_for_end(workers[1:])
     with pytest.raises(RuntimeError, match=r"its process ended \(exit status -9\)"):
@@ -177,7 +173,7 @@ SCRIPT = """
     from atari_zoo.emulators import Emulators
     pool = Emulators("pong", 2, Preprocessing(), workers=2)
     pool.reset(0)
-    print(*(worker.pid for _, worker in pool._workers), flush=True)
+    print(*pool.workers.processes, flush=True)
     pool.send(np.array([0, 1]))
     {ending}
 """

@@ -8,15 +8,8 @@ each other.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import subprocess
-import sys
-import weakref
-from collections.abc import Sequence
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Int32, Shaped, UInt8
@@ -26,8 +19,7 @@ from atari_zoo.renderers import Renderer
 from atari_zoo.resets import reset_rule
 from atari_zoo.screens import rom_path, screen
 from atari_zoo.shared_arrays import layout, memory_file, shared_arrays
-
-PATIENCE = 5.0  # seconds that a worker is given to end by itself
+from atari_zoo.workers import Workers
 
 
 class Emulated(NamedTuple):
@@ -76,9 +68,7 @@ class Emulators:
         memory = memory_file(fields.itemsize)
         self._arrays = shared_arrays(memory, fields)
         self._results = {name: self._arrays[name] for name in Emulated._fields}
-        self._workers: list[tuple[Connection, subprocess.Popen[bytes]]] = []
         self._seeded = False
-        self._end = weakref.finalize(self, _end, self._workers)
         told = {
             "rom": str(rom_path(rom)),
             "preprocessing": dataclasses.asdict(preprocessing),
@@ -87,13 +77,11 @@ class Emulators:
             "count": count,
             "size": size,
             "frames": blank.dtype.name,
-            "memory": memory,
         }
-        # its matrices are small: numpy's threads would only wait for each other
-        alone = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        environment = os.environ | alone
-        for some in np.array_split(np.arange(count), min(workers or _cores(), count)):
-            self._start(told | {"first": int(some[0]), "last": int(some[-1]) + 1}, environment)
+        shares = np.array_split(np.arange(count), min(workers or _cores(), count))
+        self.workers = Workers(
+            [told | {"first": int(some[0]), "last": int(some[-1]) + 1} for some in shares], memory
+        )
         os.close(memory)
 
     @property
@@ -123,7 +111,7 @@ class Emulators:
         if seed is not None:
             self._arrays["seeds"][:] = seed + np.arange(self.count)
         self._seeded = True
-        self._order(b"begin" if seed is None else b"seed")
+        self.workers.order(b"begin" if seed is None else b"seed")
         return self.recv()
 
     def send(self, actions: Int[np.ndarray, "envs"]) -> None:
@@ -139,20 +127,14 @@ class Emulators:
             wrong = actions[(actions < 0) | (actions >= choices)][0]
             raise ValueError(f"action {wrong}; the game has {choices}, from 0")
         self._arrays["actions"][:] = actions
-        self._order(b"step")
+        self.workers.order(b"step")
 
     def recv(self) -> Emulated:
         """Waits for the step that `send` began.
 
         Raises RuntimeError if a worker failed; the pool is closed then.
         """
-        for pipe, worker in self._workers:
-            try:
-                failure = pipe.recv_bytes().decode()
-            except (EOFError, OSError):
-                failure = "its process ended"
-            if failure:
-                self._fail(worker, failure)
+        self.workers.wait()
         return self.newest
 
     def step(self, actions: Int[np.ndarray, "envs"]) -> Emulated:
@@ -162,45 +144,8 @@ class Emulators:
 
     def close(self) -> None:
         """Ends the worker processes."""
-        self._end()
-
-    def _start(self, told: dict[str, Any], environment: dict[str, str]) -> None:
-        here, there = Pipe()
-        told = told | {"pipe": there.fileno()}
-        # not multiprocessing, which would have a user's script guard its main module
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "atari_zoo.emulator_worker", json.dumps(told)],
-            pass_fds=(told["pipe"], told["memory"]),
-            stdin=subprocess.DEVNULL,
-            env=environment,
-        )
-        there.close()
-        self._workers.append((here, worker))
-
-    def _order(self, order: bytes) -> None:
-        for pipe, worker in self._workers:
-            try:
-                pipe.send_bytes(order)
-            except OSError:
-                self._fail(worker, "its process ended")
-
-    def _fail(self, worker: subprocess.Popen[bytes], failure: str) -> None:
-        self.close()
-        raise RuntimeError(
-            f"an emulator failed: {failure} (exit status {worker.returncode}); make new ones"
-        )
+        self.workers.close()
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _end(workers: Sequence[tuple[Connection, subprocess.Popen[bytes]]]) -> None:
-    for pipe, _ in workers:
-        pipe.close()
-    for _, worker in workers:
-        try:
-            worker.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
