@@ -16,8 +16,9 @@ SOURCE = "the registry"
 
 
 def support_table() -> str:
-    """One row for each format, in the order in which they are tried."""
-    rows = [f"| {form.title} | `{form.name}` | {form.reads} |" for form in FORMATS.values()]
+    """One row for each format, by title."""
+    forms = sorted(FORMATS.values(), key=lambda form: form.title.lower())
+    rows = [f"| {form.title} | `{form.name}` | {form.reads} |" for form in forms]
     return "\n".join(["| file | name | what is read |", "|---|---|---|", *rows]) + "\n"
 
 

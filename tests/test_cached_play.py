@@ -265,7 +265,7 @@ def test_it_is_written_byte_for_byte_as_numpy_does(tmp_path, random_agent):
     "envs, keep, layer, message",
     [
         (2, ["screens"], "fc", "has 2 environments; play with envs=1"),
-        (1, ["frames"], "fc", r"record with keep=\['screens', 'frames'\]"),
+        (1, ["ram"], "fc", r"record with keep=\['screens', 'frames'\]"),
         (1, ["screens"], "fc9", "fc9"),
     ],
 )

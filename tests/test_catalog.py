@@ -168,7 +168,7 @@ def test_names_are_understood_in_every_spelling(name: str, full: str | None) -> 
         ("uber:a2c/Pnog/1@400M", "did you mean 'uber:a2c/Pong/1@400M'"),
         ("rainbo/Pong/1", "did you mean 'rainbow/Pong/1'"),
         ("a2c/Pong", "did you mean 'a2c/Pong/1'?"),
-        ("missing.onnx", "no file or model 'missing.onnx'; `atari-zoo list` shows all 10,8"),
+        ("missing.onnx", "no file or model 'missing.onnx'; `atari-zoo list` shows all 10,9"),
         ("ubr:a2c/Pong/1", "no collection 'ubr'; did you mean 'uber'? there are starter, uber, d"),
         ("uber:a2c/Pong/4", "a2c/Pong has the runs 1 to 3 (uber)"),
         ("a2c/Pong/9", "the runs 1 (starter); 1 to 3 (uber); 1 (sb3)"),

@@ -83,22 +83,17 @@ def test_screens_and_ram_are_the_emulators(rom, frame_skip):
 
 def test_workers_share_the_emulators():
     """Of 3 and 2: each emulator plays what it is told, and as its seed has it."""
-    moves = np.array([0, 2, 3, 4, 5])
     sticky = Preprocessing(noops=0, fire_reset=False, sticky=0.25)
+    moves = np.random.default_rng(SEED).integers(6, size=(20, 5))
     with closing(Emulators("pong", 5, sticky, workers=2)) as pool:
-        pool.reset(SEED)
-        for _ in range(12):
-            once = pool.step(moves)
-        ram = once.ram.copy()
-        pool.reset(SEED)
-        for _ in range(12):
-            again = pool.step(moves)
-        np.testing.assert_array_equal(again.ram, ram)
-    for i, move in enumerate(moves):
-        emulator = bare_emulator("pong", SEED + i, sticky=0.25)
-        for _ in range(48):
-            emulator.act(emulator.getMinimalActionSet()[move])
-        np.testing.assert_array_equal(ram[i], emulator.getRAM())
+        for _ in range(2):  # the second time as the first
+            pool.reset(SEED)
+            ram = [pool.step(actions).ram for actions in moves][-1].copy()
+            for i in range(5):
+                emulator = bare_emulator("pong", SEED + i, sticky=0.25)
+                for move in moves[:, i].repeat(4):
+                    emulator.act(emulator.getMinimalActionSet()[move])
+                np.testing.assert_array_equal(ram[i], emulator.getRAM())
 
 
 def test_modes_and_difficulties():

@@ -25,14 +25,17 @@ LICENCES = frozenset(
 # fields of Preprocessing, and what they say
 PREPROCESSING = {
     "frame_skip": "emulator frames an action is repeated for",
+    "grey": "how colours become grey",
     "max_pool": "colours that the maximum of the last two frames is taken in",
     "resize": "how a frame becomes 84x84",
-    "rounding": "to bytes",
+    "rounding": "to bytes, or none",
     "stack": "frames in an observation, newest last",
     "stack_start": "what stands before an episode's first frame",
-    "noops": "an episode begins with fewer than this many no-ops",
+    "reset": "whose rules an episode begins by",
+    "noops": "no-ops at its start: fewer than this, or 1 to this many",
     "fire_reset": "FIRE is pressed at its start, in games that have it",
     "fire_after_life_loss": "and after each lost life",
+    "life_loss_ends": "whether an episode ends with a life for the agent",
     "sticky": "probability that the emulator repeats the action before",
     "max_frames": "emulator frames in an episode",
 }
