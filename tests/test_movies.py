@@ -19,6 +19,7 @@ from atari_zoo.converters.heads import (
     PolicyHead,
 )
 from atari_zoo.converters.networks import MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.recordings import Recording
 from atari_zoo.viz import panels
 from atari_zoo.viz.images import in_grey, sequential
 from atari_zoo.viz.movies import activation_movie, write_mp4
@@ -43,6 +44,20 @@ def movie_of(network, recording, path) -> np.ndarray:
     return decoded(path)
 
 
+def recoloured(recording, frames):
+    """The same play with other colour screens."""
+    kept = ("screens", "starts", "actions", "rewards", "lives", "terminated", "truncated")
+    return Recording(
+        recording.card,
+        recording.game,
+        recording.preprocessing,
+        recording.seed,
+        frames=frames,
+        outputs=recording.outputs,
+        **{name: getattr(recording, name) for name in kept},
+    )
+
+
 @pytest.fixture(scope="module")
 def pong(tmp_path_factory):
     """A network, its recording in two environments, and the movie of the second."""
@@ -51,7 +66,9 @@ def pong(tmp_path_factory):
         Trunk(), ActorCriticHead(512, 6), ModelCard("a2c", "Pong", action_rule="sample")
     ).eval()
     recording = zoo.rollout(network, steps=STEPS, envs=2, seed=1, keep=KEEP)
-    recording.frames[:, 0] = 255 - recording.frames[:, 0]  # unlike the other environment's
+    frames = np.asarray(recording.frames[:])
+    frames[:, 0] = 255 - frames[:, 0]  # unlike the other environment's
+    recording = recoloured(recording, frames)
     path = tmp_path_factory.mktemp("movie") / "pong.mp4"
     ticks: list[tuple[int, int]] = []
     activation_movie(
@@ -204,8 +221,9 @@ def test_every_head_makes_a_movie(tmp_path, kind):
 def test_a_high_screen_and_many_actions_fit(tmp_path):
     network = network_of(PolicyHead(512, 18), game="Seaquest")
     tall = zoo.rollout(network, steps=2, envs=1, keep=KEEP)
-    tall.frames = np.zeros((2, 1, 250, 160, 3), np.uint8)
-    tall.frames[..., -1, :, :] = 255  # the lowest line is the one that would be cut
+    frames = np.zeros((2, 1, 250, 160, 3), np.uint8)
+    frames[..., -1, :, :] = 255  # the lowest line is the one that would be cut
+    tall = recoloured(tall, frames)
     picture = movie_of(network, tall, tmp_path / "a.mp4")[0]
     last = panels.MARGIN + panels.HEAD + 2 * 250
     line = picture[last - 2 : last, panels.MARGIN : panels.MARGIN + 320]

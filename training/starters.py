@@ -57,15 +57,15 @@ def _rounded(network: MnihNetwork) -> MnihNetwork:
 
 def _scores(network: MnihNetwork) -> dict[str, object]:
     summary = rollout(network, episodes=EPISODES, envs=EPISODES, seed=0).summary()
-    kept = ("episodes", "mean", "std", "returns")
     random = rollout(
         network, episodes=EPISODES, envs=EPISODES, seed=0, action="epsilon-greedy", epsilon=1.0
-    )
+    ).summary()
+    kept = ("episodes", "mean", "std", "returns")
     return {key: summary[key] for key in kept} | {
         "seed": 0,
         "envs": EPISODES,
-        "random_mean": float(random.returns.mean()),
-        "random_std": float(random.returns.std(ddof=1)) if len(random.returns) > 1 else 0.0,
+        "random_mean": random["mean"],
+        "random_std": random["std"],
     }
 
 
