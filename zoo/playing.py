@@ -14,6 +14,7 @@ from atari_zoo.choosers import Chances, Chooser
 from atari_zoo.environments import Environments, Step
 from atari_zoo.noises import ObservationNoise
 from atari_zoo.players import Player
+from atari_zoo.recording_layout import LAYERS
 
 
 class Playing:
@@ -84,7 +85,7 @@ class Playing:
             taken["outputs"] = outputs
         if "probabilities" in self.keep:
             taken["probabilities"] = outputs.softmax(dim=1)
-        taken |= {f"activations/{name}": value.half() for name, value in layers.items()}
+        taken |= {f"{LAYERS}{name}": value.half() for name, value in layers.items()}
         arrays = {name: tensor.cpu().numpy() for name, tensor in taken.items()}
         if {"frames", "ram"} & set(self.keep):
             raw = self.games.raw()

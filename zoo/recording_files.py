@@ -19,13 +19,11 @@ from atari_zoo.converters.files import written_whole
 from atari_zoo.lazy_arrays import Rows
 from atari_zoo.recording_chunks import ZarrRows
 from atari_zoo.recording_head import Head, head
-from atari_zoo.recording_layout import ALWAYS, LAYOUTS
+from atari_zoo.recording_layout import ALWAYS, LAYERS, LAYOUTS
 from atari_zoo.recording_stores import group_of, is_url, store_of
 from atari_zoo.recording_writer import RecordingWriter
 from atari_zoo.recordings import Recording
 from atari_zoo.saved_play import save_cached_play
-
-LAYERS = "activations/"
 
 
 def open_recording(path: str | Path) -> Recording:

@@ -52,6 +52,7 @@ LAYOUTS: dict[str, Layout] = {
     "outputs": Layout(("float32",), (-1,), FLOATS),
     "probabilities": Layout(("float32",), (-1,), FLOATS),  # of the actions
 }
+LAYERS = "activations/"  # before the names of layers
 ACTIVATIONS = Layout(("float16",), None, FLOATS, apart=True)
 ALWAYS = ("actions", "rewards", "terminated", "truncated", "starts", "lives", "scores")
 
@@ -61,7 +62,7 @@ def layout(name: str) -> Layout:
 
     Raises ValueError if recordings have no such array.
     """
-    if name.startswith("activations/") and name.count("/") == 1 and not name.endswith("/"):
+    if name.startswith(LAYERS) and name.count("/") == 1 and not name.endswith("/"):
         return ACTIVATIONS
     if name not in LAYOUTS:
         raise ValueError(f"cannot keep '{name}'; there are {', '.join(LAYOUTS)}, activations/LAYER")

@@ -13,8 +13,8 @@ from jaxtyping import Int
 
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.environments import Environments
-from atari_zoo.recording_files import LAYERS, open_recording
-from atari_zoo.recording_layout import ALWAYS
+from atari_zoo.recording_files import open_recording
+from atari_zoo.recording_layout import ALWAYS, LAYERS
 from atari_zoo.recording_writer import RecordingWriter
 from atari_zoo.recordings import Recording
 from atari_zoo.tallies import Tally

@@ -21,7 +21,7 @@ from atari_zoo.recording_buffers import Buffers
 from atari_zoo.recording_chunks import array_of
 from atari_zoo.recording_episodes import scores_before
 from atari_zoo.recording_head import Head, head
-from atari_zoo.recording_layout import ALWAYS, CHUNK, layout
+from atari_zoo.recording_layout import ALWAYS, CHUNK, LAYERS, layout
 from atari_zoo.recording_stores import group_of, store_of
 
 
@@ -132,7 +132,7 @@ class RecordingWriter:
             self.head.palette = palette.copy()
         if greys is not None:
             self.head.greys = greys.copy()
-        layers = {f"activations/{layer}": array for layer, array in (activations or {}).items()}
+        layers = {f"{LAYERS}{layer}": array for layer, array in (activations or {}).items()}
         self.append_block(arrays | layers)
 
     def append_block(self, arrays: Mapping[str, np.ndarray]) -> None:

@@ -18,6 +18,7 @@ from atari_zoo.noises import Noise, ObservationNoise, with_parameter_noise
 from atari_zoo.players import Player
 from atari_zoo.playing import Playing, repeated, split
 from atari_zoo.playing import steps as played_steps
+from atari_zoo.recording_layout import LAYERS
 from atari_zoo.recording_sinks import sink
 from atari_zoo.recordings import Recording
 from atari_zoo.tallies import Tally
@@ -94,7 +95,7 @@ def rollout(
     chooser = Chooser(rule, epsilon, seed, device, noise.actions)
     tally = Tally(envs, steps, episodes)
     exact = bool({"frames", "ram"} & set(keep))
-    arrays = [*keep, *(f"activations/{layer}" for layer in layers)]
+    arrays = [*keep, *(f"{LAYERS}{layer}" for layer in layers)]
     with ExitStack() as stack:
         player = Player(network, layers, dtype, backend, envs)
         stack.enter_context(closing(player))
