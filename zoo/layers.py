@@ -16,11 +16,13 @@ def activations(
     observations: Tensor,
     layers: Sequence[str] | None = None,
     batch: int = 256,
+    before_relu: bool = False,
 ) -> dict[str, Tensor]:
     """The values of `layers` (all if not given) for each observation, on the CPU.
 
     observations: (steps, 4, 84, 84), uint8 or float in 0..1.
-    Returns name -> (steps, ...), after the layer's ReLU where it has one.
+    before_relu: of layers that have a ReLU, what enters it and not what leaves it.
+    Returns name -> (steps, ...).
     Raises ValueError if a layer is not there; the message lists those that are.
 
     >>> activations(net, observations, ["conv3", "fc"])["conv3"].shape
@@ -29,7 +31,7 @@ def activations(
     names = list(network.layers) if layers is None else list(dict.fromkeys(layers))
     device = next(network.parameters()).device
     parts: dict[str, list[Tensor]] = {name: [] for name in names}
-    with torch.inference_mode(), recorded(network, names) as values:
+    with torch.inference_mode(), recorded(network, names, before_relu) as values:
         for some in observations.split(batch):
             network(some.to(device))
             for name in names:
