@@ -26,7 +26,7 @@ LARGEST = 1 << 28  # bytes, unzipped: the published ones take 7 million
 RATIO = 100  # a file that shrank so far holds no weights
 FRAME_SKIP = 4
 MODERN = PREPROCESSINGS["dopamine"]
-CLASSIC = dataclasses.replace(MODERN, name="atari-agents-classic", noops=30, sticky=0.0)
+CLASSIC = PREPROCESSINGS["atari-agents-classic"]
 RESIZED_FIRST = "trained on frames resized before their maximum; it is played the other way round"
 
 

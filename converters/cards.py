@@ -81,6 +81,8 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
             reset="gym-tensorflow",
             max_frames=LONG,
         ),
+        # DQN and C51 of atari-agents with the ALE's older settings
+        Preprocessing(name="atari-agents-classic", fire_reset=False),
         # Gymnasium's AtariPreprocessing and FrameStackObservation over ALE/Game-v5
         Preprocessing(
             name="modern",

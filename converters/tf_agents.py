@@ -33,17 +33,17 @@ class Agent:
 
 
 AGENTS = (
-    Agent("a2c", ZOO, "a2c/policy/BiasAdd", "X_t", "sample", "deepmind", value="a2c/value/BiasAdd"),
-    Agent("apex", ZOO, "deepq/q_func/q_values", "X_t", "argmax", "deepmind"),
-    Agent("ga", ZOO, "ga/out/signal", "X_t", "argmax", "deepmind"),
-    Agent("es", ZOO, "es/layer5/out/out", "X_t", "argmax", "deepmind"),
+    Agent("a2c", ZOO, "a2c/policy/BiasAdd", "X_t", "sample", "tf", value="a2c/value/BiasAdd"),
+    Agent("apex", ZOO, "deepq/q_func/q_values", "X_t", "argmax", "tf"),
+    Agent("ga", ZOO, "ga/out/signal", "X_t", "argmax", "tf"),
+    Agent("es", ZOO, "es/layer5/out/out", "X_t", "argmax", "tf"),
     Agent(
         "impala",
         ZOO,
         "agent_1/agent/unroll/batch_apply_1/policy_logits/add",
         "agent_1/agent/unroll/batch_apply/truediv",
         "sample",
-        "deepmind",
+        "np",
         value="agent_1/agent/unroll/batch_apply_1/baseline/add",
     ),
     Agent(

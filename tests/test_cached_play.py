@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from fuzzing import mutated
+from served import Served
 
 import atari_zoo as zoo
 from atari_zoo.cached_files import card_of
@@ -100,7 +101,7 @@ def test_every_part_is_what_numpy_reads(original, tmp_path, writer):
             stored = original["observations"][part].transpose(0, 3, 1, 2)
             torch.testing.assert_close(seen, torch.from_numpy(stored), atol=0, rtol=0)
             newest = np.rint(stored[:, 3] * 255).astype(np.uint8)
-            np.testing.assert_array_equal(play.screens(part.start, part.stop), newest)
+            np.testing.assert_array_equal(play.screens[part, 0], newest)
     np.testing.assert_array_equal(play.frames[-1], original["frames"][-1])
     np.testing.assert_array_equal(np.asarray(play.ram), original["ram"])
     np.testing.assert_array_equal(play.representation, original["representation"])
@@ -185,12 +186,19 @@ def test_the_middle_axis_of_evolved_agents_is_dropped(original, tmp_path):
     np.testing.assert_array_equal(play.representation, original["representation"])
 
 
-def test_a_recording_of_it_shows_the_same(file, original):
-    recording = open_cached_play(file).to_recording(["screens", "frames"])
-    assert recording.card.name == "uber:a2c/Seaquest/2" and recording.game == "Seaquest"
+@pytest.mark.parametrize("algorithm", ["a2c", "impala"])
+def test_a_recording_of_it_shows_the_same(file, original, algorithm):
+    play = open_cached_play(file, card_of(Path(f"{algorithm}/SeaquestNoFrameskip-v4/{file.name}")))
+    recording = play.to_recording(["screens", "frames"])
+    assert recording.card.name == f"uber:{algorithm}/Seaquest/2" and recording.game == "Seaquest"
     assert recording.preprocessing.stack_start == "copies"
-    seen = np.rint(original["observations"] * 255).astype(np.uint8).transpose(0, 3, 1, 2)
+    seen = original["observations"].transpose(0, 3, 1, 2)
+    if algorithm == "impala":  # those that were rounded are bytes again
+        seen = np.rint(seen * 255).astype(np.uint8)
     np.testing.assert_array_equal(recording.observations().numpy(), seen)
+    some = recording.observations(steps=slice(60, 64)).numpy()
+    np.testing.assert_array_equal(some, seen[60:64])
+    np.testing.assert_array_equal(recording.screens[60:64, 0], seen[60:64, 3])
     np.testing.assert_array_equal(recording.frames[:, 0], original["frames"])
     np.testing.assert_array_equal(recording.scores[:, 0], original["score"])
     assert recording.returns.tolist() == original["ep_rewards"].tolist()
@@ -210,6 +218,58 @@ def test_a_recording_of_it_shows_the_same(file, original):
 )
 def test_the_name_tells_the_model(path, name):
     assert card_of(Path(path)).name == name
+
+
+@pytest.mark.parametrize(
+    "algorithm, style",
+    [("ga", "tf"), ("impala", "np"), ("dqn", "dopamine-zoo"), ("rainbow", "dopamine-zoo")],
+)
+def test_the_algorithm_tells_how_it_saw(algorithm, style):
+    path = Path(f"zoo/{algorithm}/PongNoFrameskip-v4/model1_final_rollout.npz")
+    assert card_of(path).preprocessing.name == style
+
+
+PUBLISHED = {
+    "uber:a2c/Seaquest/2": ("tf", "uber/a2c/Seaquest/2@final/model2_final_rollout.npz"),
+    "uber:impala/pong/1@400M": ("np", "uber/impala/Pong/1@400M/model1_400M_rollout.npz"),
+    "dopamine-lucid:rainbow/Pong/5": (
+        "dopamine-zoo",
+        "dopamine-lucid/rainbow/Pong/5/model5_final_rollout.npz",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_name_opens_what_was_published(name, file, original, tmp_path, monkeypatch):
+    monkeypatch.setenv("ATARI_ZOO_CACHE", str(tmp_path))
+    monkeypatch.delenv("ATARI_ZOO_OFFLINE", raising=False)
+    style, place = PUBLISHED[name]
+    with Served({f"/{place}": file.read_bytes()}) as server:
+        monkeypatch.setenv("ATARI_ZOO_MIRROR", server.url)
+        recording = zoo.open_recording(name)
+        asked = len(server.requests)
+        zoo.open_recording(name)
+        assert len(server.requests) == asked > 0  # the cache has it
+    assert recording.card.name.startswith(name.split(":")[0])
+    assert recording.preprocessing.name == recording.card.preprocessing.name == style
+    np.testing.assert_array_equal(recording.ram[:, 0], original["ram"])
+    np.testing.assert_array_equal(recording.frames[[7, 3], 0], original["frames"][[7, 3]])
+    assert recording.activations["fc"].shape == (150, 1, 512)
+    assert recording.returns.tolist() == original["ep_rewards"].tolist()
+
+
+@pytest.mark.parametrize(
+    "name, error, message",
+    [
+        ("a2c/Seaquest/1", ValueError, r"but of 'uber:a2c/Seaquest/1@final'\); `atari-zoo record a2c"),
+        ("dopamine:iqn/Pong/1", ValueError, "no play of 'dopamine:iqn/Pong/1' was published; `"),
+        ("a2c/Pnog/1", FileNotFoundError, "a2c/Pnog/1: no recording is there.*did you mean"),
+        ("play.zarr", FileNotFoundError, "play.zarr"),
+    ],
+)
+def test_a_name_without_play_says_so(name, error, message):
+    with pytest.raises(error, match=message):
+        zoo.open_recording(name)
 
 
 @pytest.mark.parametrize("start", ["zeros", "copies"])

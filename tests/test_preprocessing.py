@@ -95,6 +95,7 @@ def numpy_grey(rgb: np.ndarray) -> np.ndarray:
 # what the source of each preprocessing does with two frames, in colour and in the emulator's grey
 EXPECTED: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "vector": lambda rgb, grey: area(grey.max(0)),
+    "atari-agents-classic": lambda rgb, grey: area(grey.max(0)),
     "dopamine": lambda rgb, grey: area(grey.max(0)),
     "dopamine-zoo": lambda rgb, grey: area(grey.max(0)),
     "modern": lambda rgb, grey: area(grey.max(0)),
@@ -103,7 +104,8 @@ EXPECTED: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "np": lambda rgb, grey: triangle(numpy_grey(rgb.max(0))).astype(np.uint8),
     "gym-tensorflow": lambda rgb, grey: bilinear(numpy_grey(rgb).max(0)) * np.float32(1 / 255),
 }
-TESTED = sorted(EXPECTED.keys() - {"dopamine", "dopamine-zoo", "modern"})  # those render as vector
+AS_VECTOR = ["atari-agents-classic", "dopamine", "dopamine-zoo", "modern"]
+TESTED = sorted(EXPECTED.keys() - AS_VECTOR)
 
 
 def test_every_preprocessing_is_here():
@@ -123,7 +125,7 @@ def test_real_frames(rom, name):
     assert len(np.unique(ours)) > 3  # and the frames show something
 
 
-@pytest.mark.parametrize("name", ["dopamine", "dopamine-zoo", "modern"])
+@pytest.mark.parametrize("name", AS_VECTOR)
 def test_these_render_as_the_vectorised_emulator(name):
     played = play("breakout")
     screens, (palette, greys) = played.screens[:3], played.palette()

@@ -96,9 +96,8 @@ def test_its_structure_is_told(case: str, tmp_path: Path) -> None:
     card, found = read_card(model), recognise(model)
     of = ALGORITHMS.get(about.algorithm or case.split()[0], UNKNOWN)
     assert card is not None and card.algorithm == of.name and card.action_rule == of.action_rule
-    dopamine = of.name in ("dqn", "rainbow")
-    expected = "dopamine" if dopamine else "vector" if of is UNKNOWN else "deepmind"
-    assert card.preprocessing.name == expected
+    styles = {"dqn": "dopamine", "rainbow": "dopamine", "impala": "np", UNKNOWN.name: "vector"}
+    assert card.preprocessing.name == styles.get(of.name, "tf")
     assert card.format == "tensorflow-graph" and card.source == "model.pb"
     assert tuple(c.padding for c in found.network.trunk.convolutions) == about.paddings
     assert found.flatten == about.flatten

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atari_zoo.converters.algorithms import ALGORITHMS
-from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard
+from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard, Preprocessing
 from atari_zoo.converters.environment_ids import game_of
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.npz_arrays import NpzArray, npz_arrays
 
 STEPS = 1_000_000  # the most that are read
 LONGEST = 4096  # an axis that may have any length
+# `preprocess_style` in model_maker.py; the others are "tf"
+STYLES = {"impala": "np", "dqn": "dopamine-zoo", "rainbow": "dopamine-zoo"}
 NAME = re.compile(r"model(\d+)(?:_(.+))?_rollout\.npz")
 
 
@@ -79,8 +81,13 @@ def card_of(path: Path) -> ModelCard:
         collection="uber",
         algorithm=algorithm.name,
         action_rule=algorithm.action_rule,
-        preprocessing=PREPROCESSINGS[algorithm.preprocessing],
+        preprocessing=played_with(algorithm.name),
     )
+
+
+def played_with(algorithm: str) -> Preprocessing:
+    """What the original zoo played the agents of an algorithm with, when it cached their play."""
+    return PREPROCESSINGS[STYLES.get(algorithm, "tf")]
 
 
 def _check(path: Path, name: str, array: NpzArray) -> None:

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from atari_zoo.cached_episodes import episode_lengths, episode_starts, rewards_of
 from atari_zoo.cached_files import cached_arrays, card_of
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.lazy_arrays import OneEnvironment
+from atari_zoo.lazy_arrays import Derived, LazyArray, OneEnvironment
 from atari_zoo.npz_arrays import NpzArray
 from atari_zoo.recording_episodes import summary
 from atari_zoo.recordings import Recording
@@ -65,10 +65,16 @@ class CachedPlay:
         rows = self._array("observations")[start:stop]
         return torch.from_numpy(np.ascontiguousarray(rows.transpose(0, 3, 1, 2)))
 
-    def screens(self, start: int = 0, stop: int | None = None) -> UInt8[np.ndarray, "steps 84 84"]:
-        """The newest frames of the observations, rounded to bytes."""
-        chunks = self._array("observations").chunks(start, stop)
-        return np.concatenate([np.zeros((0, 84, 84), np.uint8), *map(_newest, chunks)])
+    @property
+    def screens(self) -> LazyArray:
+        """The newest frames of the observations, (steps, 1, 84, 84), read when they are indexed.
+
+        As stored if the preprocessing does not round, else as bytes.
+        """
+        observations = OneEnvironment(self._array("observations"))
+        if self.card.preprocessing.rounding == "none":
+            return Derived(observations, _newest, (84, 84), observations.dtype)
+        return Derived(observations, _newest_bytes, (84, 84))
 
     @property
     def frames(self) -> NpzArray:
@@ -127,8 +133,8 @@ class CachedPlay:
     def to_recording(self, keep: Sequence[str] | None = ("screens",)) -> Recording:
         """As a Recording of one environment; `actions` and `lives` are empty: none were kept.
 
-        keep: "screens" (rounded to bytes), "frames" (read from the file when indexed), "ram",
-            "representation" (as activations of "fc"); None for what is there.
+        keep: "screens", "frames" (both read from the file when indexed), "ram", "representation"
+            (as activations of "fc"); None for what is there.
         """
         there = ["screens", *(name for name in OPTIONAL if name in self.names)]
         keep = there if keep is None else keep
@@ -144,7 +150,7 @@ class CachedPlay:
             self.card.game,
             replace(self.card.preprocessing, stack_start=stack_start),
             seed=0,
-            screens=self.screens()[:, None] if "screens" in keep else None,
+            screens=self.screens if "screens" in keep else None,
             frames=OneEnvironment(self.frames) if "frames" in keep else None,
             ram=OneEnvironment(self.ram) if "ram" in keep else None,
             activations=fc,
@@ -162,5 +168,9 @@ class CachedPlay:
 
 
 def _newest(rows: np.ndarray) -> np.ndarray:
-    screens = rows[..., 3]
+    return rows[..., 3]
+
+
+def _newest_bytes(rows: np.ndarray) -> np.ndarray:
+    screens = _newest(rows)
     return screens if rows.dtype == np.uint8 else np.rint(screens * 255).astype(np.uint8)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 Index = Any  # what NumPy takes within brackets, but for masks of several axes
 
@@ -58,13 +59,18 @@ Rows = np.ndarray | LazyArray
 class Derived(LazyArray):
     """What a function makes of another array's rows, once they are asked for.
 
-    function: of rows to rows, whatever axes there are before them. row: the shape of one.
+    function: of rows to rows, whatever axes there are before them. row, dtype: of what it makes.
     """
 
     def __init__(
-        self, source: Rows, function: Callable[[np.ndarray], np.ndarray], row: tuple[int, ...]
+        self,
+        source: Rows,
+        function: Callable[[np.ndarray], np.ndarray],
+        row: tuple[int, ...],
+        dtype: DTypeLike = np.uint8,
     ) -> None:
         self._source, self._function, self._row = source, function, row
+        self._dtype = np.dtype(dtype)
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -72,7 +78,7 @@ class Derived(LazyArray):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return np.dtype(np.uint8)
+        return self._dtype
 
     def rows(self, steps: Index, envs: Index) -> np.ndarray:
         if isinstance(self._source, LazyArray):

@@ -17,6 +17,7 @@ import numpy as np
 from atari_zoo.cached_play import open_cached_play
 from atari_zoo.converters.files import written_whole
 from atari_zoo.lazy_arrays import Rows
+from atari_zoo.names import UnknownModel
 from atari_zoo.recording_chunks import ZarrRows
 from atari_zoo.recording_head import Head, head
 from atari_zoo.recording_layout import ALWAYS, LAYERS, LAYOUTS
@@ -31,16 +32,20 @@ def open_recording(path: str | Path) -> Recording:
 
     path: a folder that `RecordingWriter` or `Recording.save` wrote, the same in a `.zip`, an `.npz`
         file of the original zoo's play, or an address of the first two that fsspec knows, such as
-        https://host/play.zarr or s3://bucket/play.zarr.
+        https://host/play.zarr or s3://bucket/play.zarr; or the name of a model beside which play
+        was published, such as uber:a2c/Seaquest/3, which is fetched if it is not here.
 
-    Raises OSError if there is none, ConversionError if it is damaged, something else or a later
-    version's. A chunk that is damaged or missing is named when it is read; the others can be.
+    Raises OSError if there is none, ValueError if no play of the model was published,
+    ConversionError if it is damaged, something else or a later version's. A chunk that is damaged
+    or missing is named when it is read; the others can be.
 
     >>> open_recording("pong.zarr").frames[1200, 0].shape
     (210, 160, 3)
     """
     if not is_url(path) and Path(path).suffix == ".npz":
         return open_cached_play(path).to_recording(None)
+    if not is_url(path) and not Path(path).exists() and (play := _published(str(path))):
+        return play
     store = store_of(path)
     group = group_of(store)
     of = head(dict(group.attrs), store.where)
@@ -88,6 +93,18 @@ def save_recording(recording: Recording, path: str | Path) -> None:
         with _beside(path) as folder:
             _write(recording, folder)
             folder.rename(path)
+
+
+def _published(name: str) -> Recording | None:
+    """The play published of a model; None if that is no model's name."""
+    from atari_zoo.published_play import open_published_play
+
+    try:
+        return open_published_play(name).to_recording(None)
+    except UnknownModel as error:
+        if Path(name).suffix:
+            return None
+        raise FileNotFoundError(f"{name}: no recording is there, and {error}") from error
 
 
 def _write(recording: Recording, folder: Path) -> None:

@@ -1,0 +1,55 @@
+"""Play that was published beside the original zoo's models, fetched when it is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from atari_zoo.cached_files import played_with
+from atari_zoo.cached_play import CachedPlay, open_cached_play
+from atari_zoo.catalog import entries, find
+from atari_zoo.converters.cards import ModelCard
+from atari_zoo.download_bars import download_bars
+from atari_zoo.fetching import Wanted, fetch
+
+KIND = "play"  # what the catalogue calls it
+
+
+def open_published_play(name: str) -> CachedPlay:
+    """The play published of the model called `name`; 30 to 100 MB are fetched if it is not here.
+
+    Raises UnknownModel if there is no such model, ValueError if no play of it was published,
+    DownloadError if it cannot be fetched, ConversionError if it is damaged.
+
+    >>> open_published_play("uber:a2c/Seaquest/3").steps
+    2501
+    """
+    return open_cached_play(play_file(name), _card(name))
+
+
+def play_file(name: str) -> Path:
+    """The file of that play in the cache, fetched if it is not there; raises as above."""
+    entry = find(name)
+    if KIND not in entry.extras:
+        raise ValueError(
+            f"no play of '{name}' was published{_others(name)}; "
+            f"`atari-zoo record {name}` makes some"
+        )
+    with download_bars() as update:
+        return fetch(
+            Wanted(entry, entry.extras[KIND]),
+            lambda done, size: update(entry.card.name, done, size),
+        )
+
+
+def _card(name: str) -> ModelCard:
+    """The model's card, seeing as it saw then: not always as it was trained to."""
+    card = find(name).card
+    return card.replace(preprocessing=played_with(card.algorithm))
+
+
+def _others(name: str) -> str:
+    """Where play of that algorithm, game and run was published, if anywhere."""
+    card = find(name).card
+    alike = entries(card.game, card.algorithm, card.run, tag=card.tag)
+    there = [entry.card.name for entry in alike if KIND in entry.extras]
+    return f" (but of '{there[0]}')" if there else ""
