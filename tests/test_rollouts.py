@@ -277,6 +277,45 @@ def test_other_play_is_not_gone_on_with(random_agent, tmp_path):
     assert longer.actions.shape == (6, 1)
 
 
+@pytest.mark.parametrize(
+    "other", [{"noise": zoo.Noise(actions=0.5)}, {"action": "argmax"}, {"dtype": "bfloat16"}]
+)
+def test_play_of_another_kind_is_not_gone_on_with(random_agent, tmp_path, other):
+    network, path = random_agent("Pong"), tmp_path / "play.zarr"
+    zoo.rollout(network, steps=4, envs=1, action="sample", path=path)
+    with pytest.raises(ValueError, match="a recording with another way of playing; choose"):
+        zoo.rollout(
+            network, steps=9, envs=1, path=path, resume=True, **{"action": "sample"} | other
+        )
+    assert zoo.open_recording(path).played == {"action": "sample"}
+
+
+def test_several_networks_play_as_each_would_alone(random_agent, tmp_path):
+    pong, breakout = random_agent("Pong"), random_agent("Breakout")
+    options = {"steps": 30, "envs": 3, "seed": 4, "keep": ["screens", "outputs"]}
+    told = []
+    networks = [pong, breakout, pong]
+    together = zoo.rollout(
+        networks, path=tmp_path / "plays", progress=lambda *counts: told.append(counts), **options
+    )
+    for network, recording in zip(networks, together, strict=True):
+        alone = zoo.rollout(network, **options)
+        assert recording.game == alone.game
+        for name in ("actions", "rewards", "screens", "outputs"):
+            np.testing.assert_array_equal(getattr(recording, name)[:], getattr(alone, name), name)
+    assert told == [(step, 90) for step in range(1, 91)]
+    names = sorted(path.name for path in (tmp_path / "plays").iterdir())
+    assert names == ["a2c-Breakout-1.zarr", "a2c-Pong-1.zarr", "a2c-Pong-1~2.zarr"]
+
+
+def test_networks_that_end_at_different_times(random_agent):
+    networks = [random_agent("Breakout"), random_agent("Seaquest")]
+    together = zoo.rollout(networks, episodes=2, envs=2)
+    assert [len(recording.returns) for recording in together] == [2, 2]
+    assert together[0].lengths.max() != together[1].lengths.max()
+    assert zoo.rollout([], steps=3) == []
+
+
 def test_half_precision_and_onnxruntime_see_the_same(random_agent):
     network = random_agent("Breakout")
     options = {"steps": 10, "envs": 4, "keep": ["screens", "outputs"], "layers": ["fc"]}

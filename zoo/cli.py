@@ -15,6 +15,7 @@ from atari_zoo import (
     fetching_cli,
     freezing_cli,
     logs_cli,
+    patches_cli,
     playing_cli,
     publishing_cli,
     training_cli,
@@ -222,7 +223,7 @@ def tour(
         typer.launch(str(output.resolve()))
 
 
-for verbs in (playing_cli, training_cli, freezing_cli, fetching_cli):
+for verbs in (playing_cli, training_cli, freezing_cli, fetching_cli, patches_cli):
     for verb, words in verbs.EXAMPLES.items():
         app.command(epilog=examples(*words))(getattr(verbs, verb))
 app.command(epilog=examples(*logs_cli.EXAMPLES))(logs_cli.logs)

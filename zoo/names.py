@@ -59,6 +59,15 @@ class Name:
             return ""
 
 
+def file_name(name: str) -> str:
+    """A model's name as files are called after it.
+
+    >>> file_name("uber:a2c/Seaquest/3@400M")
+    'uber-a2c-Seaquest-3@400M'
+    """
+    return re.sub(r"[/:]", "-", name)
+
+
 def collection_of(card: ModelCard) -> str:
     """The collection a card belongs to."""
     return card.collection or STARTER

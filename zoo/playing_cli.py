@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atari_zoo.names import file_name
 from atari_zoo.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def record(
     as_json: Json = False,
 ) -> None:
     """Records play: by default screens, RAM, outputs and the dense layer, as the paper's cache."""
-    network_name = Path(model).stem if Path(model).exists() else model.replace("/", "-")
+    network_name = Path(model).stem if Path(model).exists() else file_name(model)
     output = output or Path(f"{network_name}.zarr")
     archive = output.suffix in (".npz", ".zip")
     if archive and output.exists():

@@ -67,6 +67,7 @@ def open_recording(path: str | Path) -> Recording:
         lengths=None if of.lengths is None else np.array(of.lengths, int),
         steps=of.steps * of.envs,
         seconds=of.seconds,
+        played=of.played,
         **named,
     )
 
@@ -121,6 +122,7 @@ def _write(recording: Recording, folder: Path) -> None:
         seconds=recording.seconds,
         returns=recording.returns.tolist(),
         lengths=recording.lengths.tolist(),
+        played=recording.played,
     )
     with RecordingWriter.of(folder, of, list(arrays)) as writer:
         for at in range(0, steps, of.chunk):

@@ -26,6 +26,7 @@ class Head:
     palette: RGB of the 256 colours that `frames` point to; greys: the emulator's own of the same.
     counted: how many of each environment's first episodes count; all that ended if None.
     returns, lengths: of the episodes that counted, where steps alone do not tell them.
+    played: how: the rule that chose actions, and what was unusual, as `plans.told` has it.
     seconds: that playing took; 0 where unknown.
     """
 
@@ -43,6 +44,7 @@ class Head:
     returns: list[float] | None = None
     lengths: list[int] | None = None
     seconds: float = 0.0
+    played: dict[str, Any] = field(default_factory=dict)
 
     def attributes(self) -> dict[str, Any]:
         """As JSON has them: `episodes` holds what is known of these, bytes are hexadecimal."""
@@ -78,7 +80,9 @@ def head(attributes: Mapping[str, Any], where: str) -> Head:
 
 
 def _head(attributes: Mapping[str, Any]) -> Head:
-    told = {f.name: attributes[f.name] for f in fields(Head)}
+    told = {"played": {}} | {
+        f.name: attributes[f.name] for f in fields(Head) if f.name in attributes
+    }
     # preprocessing through a card, which passes over fields that a newer version added
     card, seen = (
         ModelCard.from_json(json.dumps(of))

@@ -14,6 +14,7 @@ from jaxtyping import Int
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.environments import Environments
 from atari_zoo.recording_files import open_recording
+from atari_zoo.recording_head import Head
 from atari_zoo.recording_layout import ALWAYS, LAYERS
 from atari_zoo.recording_writer import RecordingWriter
 from atari_zoo.recordings import Recording
@@ -41,9 +42,15 @@ class Memory(Sink):
     """Keeps everything in memory."""
 
     def __init__(
-        self, card: ModelCard, game: str, preprocessing: Preprocessing, seed: int, tally: Tally
+        self,
+        card: ModelCard,
+        game: str,
+        preprocessing: Preprocessing,
+        seed: int,
+        played: Mapping[str, Any],
+        tally: Tally,
     ) -> None:
-        self.of, self.tally = (card, game, preprocessing, seed), tally
+        self.of, self.played, self.tally = (card, game, preprocessing, seed), played, tally
         self.before = np.zeros((0, 0), np.int32)
         self._steps: list[Mapping[str, np.ndarray]] = []
         self._colours: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
@@ -67,6 +74,7 @@ class Memory(Sink):
             returns=self.tally.returns,
             lengths=self.tally.lengths,
             seconds=seconds,
+            played=self.played,
             **{n: rows for n, rows in arrays.items() if n not in layers},
         )
 
@@ -105,6 +113,7 @@ def sink(
     game: str,
     preprocessing: Preprocessing,
     seed: int,
+    played: Mapping[str, Any],
     arrays: Sequence[str],
     tally: Tally,
 ) -> Iterator[Sink]:
@@ -114,30 +123,30 @@ def sink(
     but is of another agent or of other play.
     """
     if path is None:
-        yield Memory(card, game, preprocessing, seed, tally)
+        yield Memory(card, game, preprocessing, seed, played, tally)
         return
     envs = len(tally.quota)
     counted = tally.quota.tolist() if tally.episodes else None
     before = np.zeros((0, envs), np.int32)
     if resume and Path(path).exists():
         writer = RecordingWriter.resume(path)
-        new = (card, game, preprocessing, seed, envs, sorted({*ALWAYS, *arrays}))
+        new = (card, game, preprocessing, seed, envs, dict(played), sorted({*ALWAYS, *arrays}))
         _agree(path, writer, new)
         if writer.safe:
             before = open_recording(path).actions[: writer.safe]
     else:
-        writer = RecordingWriter(
-            path, card, game, preprocessing, seed, envs, arrays, counted=counted
-        )
+        of = Head(card, game, preprocessing, seed, envs, counted=counted, played=dict(played))
+        writer = RecordingWriter.of(path, of, [*ALWAYS, *arrays])
     with writer:
         yield Disk(writer, before)
 
 
 def _agree(path: str | Path, writer: RecordingWriter, new: tuple[object, ...]) -> None:
     head = writer.head
-    there = (head.card, head.game, head.preprocessing, head.seed, head.envs, sorted(head.arrays))
-    names = ("model", "game", "preprocessing", "seed", "number of environments", "kept arrays")
-    other = [name for name, a, b in zip(names, there, new, strict=True) if a != b]
+    there = (head.card, head.game, head.preprocessing, head.seed, head.envs, head.played)
+    names = ("model", "game", "preprocessing", "seed", "number of environments", "way of playing")
+    both = zip((*names, "kept arrays"), (*there, sorted(head.arrays)), new, strict=True)
+    other = [name for name, a, b in both if a != b]
     if other:
         raise ValueError(
             f"{path} holds a recording with another {', '.join(other)}; choose another path"

@@ -44,6 +44,7 @@ class Recording:
     outputs, activations: the network's, by layer. probabilities: of the actions.
     returns, lengths: of the episodes that counted, by environment, then in order; `counted` of
         each environment's first ones, or all that ended.
+    played: how: the rule that chose actions, and noise, mode and the like where there were any.
     steps: of all environments together. seconds: what playing took; 0 or NaN where unknown.
 
     Raises ValueError for arrays of other names.
@@ -68,6 +69,7 @@ class Recording:
         counted: Sequence[int] | None = None,
         steps: int | None = None,
         seconds: float = 0.0,
+        played: Mapping[str, Any] | None = None,
         **arrays: Rows | None,
     ) -> None:
         if unknown := sorted(arrays.keys() - NAMES):
@@ -77,7 +79,7 @@ class Recording:
         self.card, self.game, self.preprocessing, self.seed = card, game, preprocessing, seed
         self.raw_frames, self.palette, self.greys = raw_frames, palette, greys
         self.activations = dict(activations or {})
-        self.counted, self.seconds = counted, seconds
+        self.counted, self.seconds, self.played = counted, seconds, dict(played or {})
         self.screens, self.ram = screens, arrays.get("ram")
         self.outputs, self.probabilities = arrays.get("outputs"), arrays.get("probabilities")
         self._arrays = {"starts": starts} | arrays

@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TypedDict, Unpack, overload
 
-from atari_zoo.choosers import Chances, Chooser
-from atari_zoo.converters.cards import ACTION_RULES, Preprocessing
-from atari_zoo.environments import Environments
-from atari_zoo.games import Game
-from atari_zoo.games import game as find_game
+from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.models import Network
-from atari_zoo.noises import Noise, ObservationNoise, with_parameter_noise
-from atari_zoo.players import Player
-from atari_zoo.playing import Playing, repeated, split
-from atari_zoo.playing import steps as played_steps
-from atari_zoo.recording_layout import LAYERS
-from atari_zoo.recording_sinks import sink
+from atari_zoo.names import file_name
+from atari_zoo.noises import Noise
+from atari_zoo.plans import SILENCE, Plan
+from atari_zoo.plays import Play
 from atari_zoo.recordings import Recording
-from atari_zoo.tallies import Tally
 
-SILENCE = Noise()
-KEEP = ("screens", "frames", "ram", "outputs", "probabilities", "executed")
+
+class Options(TypedDict, total=False):
+    """The arguments of `rollout`, for type checkers: what it returns depends on the first."""
+
+    steps: int | None
+    episodes: int | None
+    envs: int
+    seed: int
+    game: str | None
+    action: str | None
+    epsilon: float | None
+    preprocessing: Preprocessing | None
+    sticky: float | None
+    mode: int | None
+    difficulty: int | None
+    noise: Noise
+    keep: Sequence[str]
+    layers: Sequence[str]
+    path: str | Path | None
+    resume: bool
+    dtype: str
+    backend: str
+    groups: int
+    progress: Callable[[int, int], None]
+
+
+@overload
+def rollout(network: Network, **options: Unpack[Options]) -> Recording: ...
+@overload
+def rollout(network: Sequence[Network], **options: Unpack[Options]) -> list[Recording]: ...
 
 
 def rollout(
-    network: Network,
+    network: Network | Sequence[Network],
     *,
     steps: int | None = None,
     episodes: int | None = None,
@@ -50,10 +70,11 @@ def rollout(
     backend: str = "torch",
     groups: int = 2,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Recording:
+) -> Recording | list[Recording]:
     """Plays `steps` steps in each environment, or `episodes` whole episodes in all.
 
-    network: on the device where it is to run.
+    network: on the device where it is to run; or several, of any games, each of which plays in
+        `envs` environments of its own, as it would alone: a list of recordings is returned.
     episodes: shared out beforehand, each environment playing its first few to the end, so that
         short episodes are not counted more often than long ones.
     seed: environment i is seeded with seed + i; the same seed and envs give the same play.
@@ -67,6 +88,7 @@ def rollout(
         (the actions that the emulator was given).
     layers: whose activations to record, in float16.
     path: of a folder to record into while playing; the recording returned then reads from it.
+        Of several networks, the folder that their recordings' folders are made in.
     resume: goes on with what is there, as if it had never stopped; or begins, if nothing is.
     dtype, backend: see `Player`. groups: the environments are played in so many halves or parts,
         so that the network thinks of one while the others' emulators work.
@@ -78,87 +100,54 @@ def rollout(
     >>> rollout(net, episodes=10).returns.mean()
     20.1
     """
-    card = network.card
-    if not (game or card.game):
-        raise ValueError("the model's card names no game: say which with game='Pong'")
-    of = find_game(game or card.game)
-    rule = action or card.action_rule
-    _check(steps, episodes, envs, groups, rule, keep)
-    _check_actions(network, of)
-    preprocessing = preprocessing or card.preprocessing
-    if sticky is not None:
-        preprocessing = replace(preprocessing, name=f"{preprocessing.name}, changed", sticky=sticky)
-    envs = min(envs, episodes) if episodes else envs
-    network = with_parameter_noise(network, noise, seed)
-    device = next(network.parameters()).device
-    epsilon = card.epsilon if epsilon is None else epsilon
-    chooser = Chooser(rule, epsilon, seed, device, noise.actions)
-    tally = Tally(envs, steps, episodes)
-    exact = bool({"frames", "ram"} & set(keep))
-    arrays = [*keep, *(f"{LAYERS}{layer}" for layer in layers)]
+    plan = Plan(
+        steps=steps,
+        episodes=episodes,
+        envs=envs,
+        seed=seed,
+        game=game,
+        action=action,
+        epsilon=epsilon,
+        preprocessing=preprocessing,
+        sticky=sticky,
+        mode=mode,
+        difficulty=difficulty,
+        noise=noise,
+        keep=keep,
+        layers=layers,
+        dtype=dtype,
+        backend=backend,
+        groups=groups,
+    )
+    several = isinstance(network, Sequence)
+    networks = list(network) if isinstance(network, Sequence) else [network]
+    places = _places(networks, path) if several else [None if path is None else Path(path)]
     with ExitStack() as stack:
-        player = Player(network, layers, dtype, backend, envs)
-        stack.enter_context(closing(player))
-        kept = stack.enter_context(
-            sink(path, resume, card, of.name, preprocessing, seed, arrays, tally)
-        )
-        playings = []
-        for group in split(envs, groups):
-            copies = Environments(
-                of.rom,
-                group.stop - group.start,
-                preprocessing,
-                device,
-                raw=exact,
-                mode=mode,
-                difficulty=difficulty,
-            )
-            stack.enter_context(closing(copies))
-            blur = ObservationNoise(noise, seed + group.start, device)
-            playings.append(Playing(player, copies, chooser, blur, keep, group, seed))
-        games = [playing.games for playing in playings]
-
-        def draw() -> Chances:
-            return chooser.draw(envs, network.actions)
-
-        for number, actions in enumerate(kept.before):
-            tally.add_step(repeated(playings, number, actions, draw()))
-        started = time.monotonic()
-        if not tally.finished:
-            with closing(played_steps(playings, draw, tally.played)) as played:
-                for step in played:
-                    kept.append(step, games)
-                    tally.add_step(step)
-                    progress(*tally.progress)
-                    if tally.finished:
-                        break
-        return kept.recording(time.monotonic() - started)
+        plays = [
+            stack.enter_context(Play(one, plan, place, resume))
+            for one, place in zip(networks, places, strict=True)
+        ]
+        going = [play for play in plays if not play.tally.finished]
+        while going:
+            # in turn: while one's network thinks, the emulators of the others work
+            going = [play for play in going if _advanced(play, plays, progress)]
+        recordings = [play.recording() for play in plays]
+    return recordings if several else recordings[0]
 
 
-def _check(
-    steps: int | None,
-    episodes: int | None,
-    envs: int,
-    groups: int,
-    rule: str,
-    keep: Sequence[str],
-) -> None:
-    if (steps is None) == (episodes is None):
-        raise ValueError("say how long to play: either steps= or episodes=")
-    counts = {"steps": steps, "episodes": episodes, "envs": envs, "groups": groups}
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{name} is {value}; it must be at least 1")
-    if rule not in ACTION_RULES:
-        raise ValueError(f"no action rule '{rule}'; there are {', '.join(ACTION_RULES)}")
-    unknown = [name for name in keep if name not in KEEP]
-    if unknown:
-        raise ValueError(f"cannot keep '{unknown[0]}'; there are {', '.join(KEEP)}")
+def _advanced(play: Play, plays: Sequence[Play], progress: Callable[[int, int], None]) -> bool:
+    more = play.advance()
+    done, total = zip(*(one.tally.progress for one in plays), strict=True)
+    progress(sum(done), sum(total))
+    return more
 
 
-def _check_actions(network: Network, of: Game) -> None:
-    if network.actions != len(of.actions):
-        raise ValueError(
-            f"the network has {network.actions} actions, but {of.name} has {len(of.actions)} "
-            f"({' '.join(of.actions)}): is it another game's network?"
-        )
+def _places(networks: Sequence[Network], path: str | Path | None) -> list[Path | None]:
+    """A folder for each network's recording, by its name; numbered where two have the same."""
+    if path is None:
+        return [None] * len(networks)
+    Path(path).mkdir(parents=True, exist_ok=True)
+    names = [file_name(network.card.name) for network in networks]
+    same = [names[:at].count(name) for at, name in enumerate(names)]
+    numbers = [f"~{count + 1}" if count else "" for count in same]
+    return [Path(path) / f"{name}{n}.zarr" for name, n in zip(names, numbers, strict=True)]

@@ -1,0 +1,117 @@
+"""`atari-zoo patches`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from atari_zoo.progress import progress_bar
+
+if TYPE_CHECKING:
+    from atari_zoo.models import Network
+    from atari_zoo.recordings import Recording
+    from atari_zoo.viz.patches import Patch, UnitPatches
+
+EXAMPLES = {
+    "patches": (
+        "atari-zoo patches apex/Seaquest/1 conv3:60",
+        "atari-zoo patches a2c/Pong/1 conv2:7 conv3:5 fc:10 --n 12 --which bottom -o patches.png",
+        "atari-zoo patches agent.onnx conv3:60 --recording play.zarr --json",
+    ),
+}
+Model = Annotated[
+    str, typer.Argument(help="A name, such as a2c/Pong/1, or the path of a model's file.")
+]
+Seed = Annotated[int, typer.Option(help="The same seed plays the same games.")]
+Played = Annotated[
+    Path | None,
+    typer.Option("--recording", help="A recording with screens; else the agent plays one."),
+]
+
+
+def patches(
+    model: Model,
+    units: Annotated[list[str], typer.Argument(help="Units, as in conv3:60 or fc:10.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The PNG file to write.")] = Path(
+        "patches.png"
+    ),
+    steps: Annotated[int, typer.Option(help="Steps to play.")] = 1000,
+    seed: Seed = 0,
+    n: Annotated[int, typer.Option(help="Patches of each unit.")] = 8,
+    which: Annotated[str, typer.Option(help="top, bottom or random.")] = "top",
+    apart: Annotated[
+        int, typer.Option(help="Steps between two patches of an episode, at least.")
+    ] = 15,
+    recording: Played = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object too, for scripts.")
+    ] = False,
+) -> None:
+    """What units answered to most, or least: image patches from play, as a picture."""
+    import atari_zoo as zoo
+    from atari_zoo.analysis.peaks import check_units
+    from atari_zoo.viz.patch_pictures import save_patches
+    from atari_zoo.viz.patches import patches as find_patches
+
+    network = zoo.load(model)
+    wanted: dict[str, list[int]] = {}
+    for layer, unit in map(_unit, units):
+        wanted.setdefault(layer, []).append(unit)
+    for layer, numbers in wanted.items():
+        check_units(network, layer, numbers)  # before minutes of play
+    play = _play(network, recording, steps, seed)
+    found = []
+    for layer, numbers in wanted.items():
+        with progress_bar(f"looking at {layer}", "observations") as update:
+            found += find_patches(network, play, layer, numbers, n, which, apart, seed, update)
+    save_patches(found, output, network.card.name)
+    if as_json:
+        print(json.dumps({"model": model, "output": str(output), "units": list(map(_row, found))}))
+        return
+    for unit in found:
+        if unit.dead:
+            print(f"{unit.layer}:{unit.unit} is dead here: never above 0, or never changing")
+    print(output)
+
+
+def _play(network: Network, recording: Path | None, steps: int, seed: int) -> Recording:
+    import atari_zoo as zoo
+
+    if recording is not None:
+        return zoo.open_recording(recording)
+    with progress_bar("playing", "steps") as update:
+        return zoo.rollout(
+            network, steps=steps, envs=1, seed=seed, keep=["screens", "frames"], progress=update
+        )
+
+
+def _unit(words: str) -> tuple[str, int]:
+    layer, colon, number = words.partition(":")
+    if not (layer and colon and number.isdecimal()):
+        raise ValueError(f"'{words}' names no unit; expected a layer and a number, as in conv3:60")
+    return layer, int(number)
+
+
+def _row(unit: UnitPatches) -> dict[str, Any]:
+    return {
+        "layer": unit.layer,
+        "unit": unit.unit,
+        "which": unit.which,
+        "dead": unit.dead,
+        "patches": list(map(_fields, unit.patches)),
+    }
+
+
+def _fields(patch: Patch) -> dict[str, Any]:
+    """Boxes are top, left, height, width."""
+    names = ("step", "env", "value", "score", "row", "column")
+    native = patch.native_field
+    return {name: getattr(patch, name) for name in names} | {
+        "whole": astuple(patch.field.whole),
+        "seen": astuple(patch.field.seen),
+        "native": None if native is None else astuple(native),
+    }

@@ -1,0 +1,106 @@
+"""One network's play under way: its environments, what is counted, what is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from atari_zoo.choosers import Chances, Chooser
+from atari_zoo.environments import Environments
+from atari_zoo.models import Network
+from atari_zoo.noises import ObservationNoise, with_parameter_noise
+from atari_zoo.plans import Plan, rules, told
+from atari_zoo.players import Player
+from atari_zoo.playing import Playing, repeated, split, steps
+from atari_zoo.recording_layout import LAYERS
+from atari_zoo.recording_sinks import Sink, sink
+from atari_zoo.recordings import Recording
+from atari_zoo.tallies import Tally
+
+
+class Play:
+    """A network that plays as planned, a step each time that `advance` is called.
+
+    path, resume: as `rollout` has them.
+    Between two calls its emulators work on, so that several plays share the time of the network.
+
+    Raises what `rollout` raises.
+    """
+
+    def __init__(
+        self, network: Network, plan: Plan, path: str | Path | None = None, resume: bool = False
+    ) -> None:
+        settled = rules(plan, network)
+        card, envs, device = network.card, settled.envs, next(network.parameters()).device
+        self.tally = Tally(envs, plan.steps, plan.episodes)
+        self._network = with_parameter_noise(network, plan.noise, plan.seed)
+        self._chooser = Chooser(
+            settled.action, settled.epsilon, plan.seed, device, plan.noise.actions
+        )
+        self._envs, self._actions, self._began = envs, network.actions, 0.0
+        arrays = [*plan.keep, *(f"{LAYERS}{layer}" for layer in plan.layers)]
+        with ExitStack() as stack:
+            player = Player(self._network, plan.layers, plan.dtype, plan.backend, envs)
+            stack.enter_context(closing(player))
+            of = (card, settled.game.name, settled.preprocessing, plan.seed)
+            self._kept: Sink = stack.enter_context(
+                sink(path, resume, *of, told(plan, settled), arrays, self.tally)
+            )
+            self._playings = []
+            for group in split(envs, plan.groups):
+                games = Environments(
+                    settled.game.rom,
+                    group.stop - group.start,
+                    settled.preprocessing,
+                    device,
+                    raw=bool({"frames", "ram"} & set(plan.keep)),
+                    mode=plan.mode,
+                    difficulty=plan.difficulty,
+                )
+                stack.enter_context(closing(games))
+                noise = ObservationNoise(plan.noise, plan.seed + group.start, device)
+                self._playings.append(
+                    Playing(player, games, self._chooser, noise, plan.keep, group, plan.seed)
+                )
+            for number, actions in enumerate(self._kept.before):
+                before = repeated(self._playings, number, actions, self._draw())
+                self.tally.add_step(before)
+            self._steps = stack.enter_context(closing(self._played()))
+            self._open = stack.pop_all()
+
+    def __enter__(self) -> Play:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def advance(self) -> bool:
+        """Plays one step more, unless all is played; returns whether there are more to come."""
+        if self.tally.finished:
+            return False
+        self._began = self._began or time.monotonic()
+        step = next(self._steps)
+        self._kept.append(step, [playing.games for playing in self._playings])
+        self.tally.add_step(step)
+        return not self.tally.finished
+
+    def recording(self) -> Recording:
+        """What was played."""
+        spent = time.monotonic() - self._began if self._began else 0.0
+        return self._kept.recording(spent)
+
+    def _draw(self) -> Chances:
+        return self._chooser.draw(self._envs, self._actions)
+
+    def _played(self) -> Generator[dict[str, np.ndarray], None, None]:
+        yield from steps(self._playings, self._draw, self.tally.played)
