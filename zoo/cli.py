@@ -12,12 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from atari_zoo import (
+    attribution_cli,
     fetching_cli,
     freezing_cli,
     logs_cli,
+    maximizing_cli,
     patches_cli,
     playing_cli,
     publishing_cli,
+    sweeping_cli,
     training_cli,
 )
 from atari_zoo.progress import progress_bar
@@ -223,7 +226,16 @@ def tour(
         typer.launch(str(output.resolve()))
 
 
-for verbs in (playing_cli, training_cli, freezing_cli, fetching_cli, patches_cli):
+for verbs in (
+    playing_cli,
+    training_cli,
+    freezing_cli,
+    fetching_cli,
+    patches_cli,
+    sweeping_cli,
+    attribution_cli,
+    maximizing_cli,
+):
     for verb, words in verbs.EXAMPLES.items():
         app.command(epilog=examples(*words))(getattr(verbs, verb))
 app.command(epilog=examples(*logs_cli.EXAMPLES))(logs_cli.logs)

@@ -1,4 +1,4 @@
-"""`atari-zoo patches`."""
+"""`atari-zoo patches` and `atari-zoo atlas`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ EXAMPLES = {
         "atari-zoo patches apex/Seaquest/1 conv3:60",
         "atari-zoo patches a2c/Pong/1 conv2:7 conv3:5 fc:10 --n 12 --which bottom -o patches.png",
         "atari-zoo patches agent.onnx conv3:60 --recording play.zarr --json",
+    ),
+    "atlas": (
+        "atari-zoo atlas apex/Seaquest/1 -o atlas.html",
+        "atari-zoo atlas a2c/Pong/1 --layers conv3,fc --steps 512 --device cuda",
+        "atari-zoo atlas agent.onnx --recording play.zarr --no-synthesis",
     ),
 }
 Model = Annotated[
@@ -54,6 +59,7 @@ def patches(
     """What units answered to most, or least: image patches from play, as a picture."""
     import atari_zoo as zoo
     from atari_zoo.analysis.peaks import check_units
+    from atari_zoo.converters.receptive_fields import receptive_field
     from atari_zoo.viz.patch_pictures import save_patches
     from atari_zoo.viz.patches import patches as find_patches
 
@@ -61,8 +67,9 @@ def patches(
     wanted: dict[str, list[int]] = {}
     for layer, unit in map(_unit, units):
         wanted.setdefault(layer, []).append(unit)
-    for layer, numbers in wanted.items():
-        check_units(network, layer, numbers)  # before minutes of play
+    for layer, numbers in wanted.items():  # refuses before minutes of play
+        receptive_field(network, layer)
+        check_units(network, layer, numbers)
     play = _play(network, recording, steps, seed)
     found = []
     for layer, numbers in wanted.items():
@@ -72,10 +79,48 @@ def patches(
     if as_json:
         print(json.dumps({"model": model, "output": str(output), "units": list(map(_row, found))}))
         return
-    for unit in found:
-        if unit.dead:
-            print(f"{unit.layer}:{unit.unit} is dead here: never above 0, or never changing")
+    for of in found:
+        if of.dead:
+            print(f"{of.layer}:{of.unit} is dead here: never above 0, or never changing")
     print(output)
+
+
+def atlas(
+    model: Model,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page to write.")] = Path(
+        "atlas.html"
+    ),
+    steps: Annotated[int, typer.Option(help="Of the optimization of each image.")] = 128,
+    play: Annotated[int, typer.Option(help="Steps to play.")] = 1000,
+    layers: Annotated[
+        str, typer.Option(help="Layers to show, as in conv3,fc; all if not given.")
+    ] = "",
+    synthesis: Annotated[
+        bool, typer.Option("--synthesis/--no-synthesis", help="Make an image for each unit.")
+    ] = True,
+    seed: Seed = 0,
+    recording: Played = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Every unit of an agent on one page: what drives it, and what it answered to in play."""
+    import atari_zoo as zoo
+    from atari_zoo.converters.receptive_fields import receptive_field
+    from atari_zoo.viz.atlas import atlas as write_atlas
+    from atari_zoo.viz.atlas import atlas_layers
+    from atari_zoo.viz.atlas_images import atlas_images
+
+    network = zoo.load(model, device)
+    names = layers.replace(",", " ").split() or atlas_layers(network)
+    for name in names:
+        receptive_field(network, name)  # refuses before minutes of play
+    played = _play(network, recording, play, seed)
+    images = None
+    if synthesis:
+        with progress_bar("making images", "thousandths of layers") as update:
+            images = atlas_images(network, names, steps, seed, update)
+    with progress_bar("looking at play", "observations") as update:
+        write_atlas(network, played, output, images, names, progress=update)
+    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
 
 
 def _play(network: Network, recording: Path | None, steps: int, seed: int) -> Recording:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ast import literal_eval
 from math import isnan
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from atari_zoo.progress import progress_bar
+from atari_zoo.settings import settings
 
 EXAMPLES = {
     "train": (
@@ -54,7 +54,7 @@ def train(
     if device != "auto":
         device_named(device)
     of = find_game(game)
-    given = dict(_pair(text) for text in changes or ())
+    given = settings(changes or ())
     config = registry.config(
         algorithm, preset, **given, rom=of.rom, frames=frames, seed=seed, envs=envs
     )
@@ -70,13 +70,3 @@ def train(
             hours=hours,
         ).train()
     print(f"{folder}")
-
-
-def _pair(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"--set takes NAME=VALUE, such as learning_rate=1e-3; it was '{text}'")
-    try:
-        return name, literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
