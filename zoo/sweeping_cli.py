@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated
 
 import typer
@@ -49,6 +50,7 @@ def sweep(
     from atari_zoo.sweeps import sweep as run
 
     given = read(settings or (), "steps=500")
+    sys.path.insert(0, "")  # jobs of the user's own, in the folder that the command is given in
     with progress_bar("sweeping", "tasks") as update:
         done = run(
             job,
