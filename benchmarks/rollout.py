@@ -1,67 +1,112 @@
-"""Agent steps a second of `zoo.rollout`, beside the vectorised emulator's own ceiling: the same
-number of environments and threads, random actions, no network.
+"""Agent steps a second of `zoo.rollout`, beside the emulator's ceiling and whatever else one would
+play an agent with; what recording costs; and how often bfloat16 acts as float32 does.
 
     python benchmarks/rollout.py --quick
+    python benchmarks/rollout.py --envs 64 --device cuda
 """
 
 from __future__ import annotations
 
-import time
-from contextlib import closing
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 
-import numpy as np
 import torch
-from ale_py.vector_env import AtariVectorEnv
-from rows import Row, arguments, by_turns, row, show
+from rollout_peers import PEERS
+from rows import Row, arguments, in_turns, row, show
 
 import atari_zoo as zoo
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard
 from atari_zoo.converters.heads import ActorCriticHead
 from atari_zoo.converters.networks import MnihNetwork, Trunk
 from atari_zoo.games import Game, game
+from atari_zoo.players import Player
 
-GAMES = ("Pong", "Seaquest", "Breakout")
-VARIANTS = ("vector", "deepmind")
-PEER = "AtariVectorEnv alone"
+GAMES = ("Seaquest", "Pong", "Breakout")
+EVERYTHING = {"keep": ["frames", "ram", "outputs", "probabilities"], "layers": ["fc"]}
+_CEILING, _ALONE = "AtariVectorEnv alone", "the network alone"
+OURS = {
+    "float32": {},
+    "float32, torch": {"backend": "torch"},
+    "bfloat16": {"dtype": "bfloat16"},
+}
 
 
-def agent(of: Game, variant: str, device: str) -> MnihNetwork:
+def agent(of: Game, device: str) -> MnihNetwork:
     """An actor-critic of random weights: its speed is that of a trained one."""
     torch.manual_seed(0)
-    card = ModelCard("a2c", of.name, action_rule="sample", preprocessing=PREPROCESSINGS[variant])
+    card = ModelCard("a2c", of.name, action_rule="sample", preprocessing=PREPROCESSINGS["vector"])
     return MnihNetwork(Trunk(), ActorCriticHead(512, len(of.actions)), card).to(device).eval()
 
 
-def ours(network: MnihNetwork, steps: int, envs: int) -> float:
+def ours(network: MnihNetwork, envs: int, options: dict[str, object], steps: int) -> float:
     """Agent steps a second, of all environments together."""
-    recording = zoo.rollout(network, steps=steps, envs=envs, seed=0)
+    recording = zoo.rollout(network, steps=steps, envs=envs, seed=0, **options)
     return recording.steps / recording.seconds
 
 
-def ceiling(emulator: AtariVectorEnv, steps: int) -> float:
-    """The same of the emulator alone."""
-    choices, envs = emulator.single_action_space.n, emulator.num_envs
-    actions = np.random.default_rng(0).integers(choices, size=(steps, envs))
-    started = time.monotonic()
-    for some in actions:
-        emulator.step(some)
-    return steps * envs / (time.monotonic() - started)
+def recorded(network: MnihNetwork, envs: int, steps: int) -> float:
+    """The same with everything recorded onto the disk."""
+    folder = tempfile.mkdtemp()
+    try:
+        return ours(network, envs, EVERYTHING | {"path": Path(folder) / "play.zarr"}, steps)
+    finally:
+        shutil.rmtree(folder)
 
 
-def compare(of: Game, variant: str, steps: int, envs: int, repeats: int, device: str) -> Row:
-    """The row of one game and preprocessing; neither making nor resetting games is timed."""
-    network = agent(of, variant, device)
-    ours(network, 20, 1)  # torch warms up
-    # as it comes: grey, 84x84, four frames stacked, and with as many threads as ours has
-    emulator = AtariVectorEnv(of.rom, envs, stack_num=4, autoreset_mode="SameStep")
-    with closing(emulator):
-        emulator.reset(seed=0)
-        measured = by_turns(
-            lambda: ours(network, steps, envs), lambda: ceiling(emulator, steps), repeats
-        )
-    return row(
-        "rollout", f"{of.name}, {variant}, {envs} envs, {device}", PEER, *measured, "steps/s"
+def compare(of: Game, envs: int, device: str, steps: int, repeats: int) -> Iterator[Row]:
+    """All contenders on one game, by turns."""
+    network = agent(of, device)
+    case = f"{of.name}, {envs} envs, {device}"
+    contenders: dict[str, Callable[[int], float]] = {
+        name: partial(ours, network, envs, options) for name, options in OURS.items()
+    }
+    exact = {"keep": ["frames"]}
+    contenders |= {
+        "exact screens": partial(ours, network, envs, exact),
+        "recording everything": partial(recorded, network, envs),
+    }
+    with ExitStack() as stack:
+        for name, peer in PEERS.items():
+            contenders[name] = stack.enter_context(peer(of, network, envs))
+        for contender in contenders.values():
+            contender(20)  # torch warms up
+        rates = in_turns({n: partial(c, steps) for n, c in contenders.items()}, repeats)
+    for name in PEERS:
+        yield row("rollout", case, name, rates["float32"], rates[name], "steps/s")
+    for name in list(OURS)[1:]:
+        for peer in ("AtariVectorEnv alone", "EnvPool + torch"):
+            yield row("rollout", f"{case}, {name}", peer, rates[name], rates[peer], "steps/s")
+    # what thinking and emulating would give if each core did either without a pause
+    bound = [1 / (1 / a + 1 / b) for a, b in zip(rates[_CEILING], rates[_ALONE], strict=True)]
+    yield row("rollout", case, "bound of the two alone", rates["float32"], bound, "steps/s")
+    yield row(
+        "rollout",
+        f"{case}, recording everything",
+        "playing with exact screens",
+        rates["recording everything"],
+        rates["exact screens"],
+        "steps/s",
     )
+
+
+def agreement(name: str, steps: int, device: str) -> Row:
+    """How often bfloat16 has the action that float32 has, of all steps of a game it plays."""
+    network = zoo.load(name, device)
+    played = zoo.rollout(network, steps=steps // 4, envs=4, seed=0, keep=["screens", "outputs"])
+    half = Player(network, dtype="bfloat16")
+    same = []
+    with torch.inference_mode():
+        for env in range(4):
+            for at, seen in enumerate(played.observations(env).split(128)):
+                outputs = torch.from_numpy(played.outputs[at * 128 : at * 128 + len(seen), env])
+                found = half(seen.to(device))[0].cpu()
+                same.append((found.argmax(1) == outputs.argmax(1)).float())
+    share = 100 * float(torch.cat(same).mean())
+    return row("rollout", f"{name}, bfloat16, {steps:,} steps", "float32", [share], [100.0], "%")
 
 
 def main() -> None:
@@ -69,13 +114,18 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--envs", type=int, default=8)
     parser.add_argument("--device", default="cpu", help="of the network: cpu or cuda")
+    parser.add_argument("--games", nargs="+", default=GAMES)
     options = parser.parse_args()
-    steps, repeats = (100, 2) if options.quick else (1000, 5)
-    rows = (
-        compare(game(name), variant, steps, options.envs, repeats, options.device)
-        for name in GAMES
-        for variant in VARIANTS
-    )
+    steps, repeats = (60, 2) if options.quick else (400, 5)
+    rows = [
+        one
+        for name in options.games
+        for one in compare(game(name), options.envs, options.device, steps, repeats)
+    ]
+    rows += [
+        agreement(name, 400 if options.quick else 4000, options.device)
+        for name in ("a2c/Pong/1", "rainbow/Seaquest/1")
+    ]
     show(rows, options.json)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-MORE_IS_BETTER = {"steps/s": True, "s": False, "MiB": False}
+MORE_IS_BETTER = {"steps/s": True, "frames/s": True, "%": True, "s": False, "MiB": False}
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,17 @@ def by_turns(
     ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int
 ) -> tuple[list[Any], list[Any]]:
     """Runs both `repeats` times, one after the other, so that a busy machine slows both alike."""
-    pairs = [(ours(), theirs()) for _ in range(repeats)]
-    return [first for first, _ in pairs], [second for _, second in pairs]
+    found = in_turns({"ours": ours, "theirs": theirs}, repeats)
+    return found["ours"], found["theirs"]
+
+
+def in_turns(contenders: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[Any]]:
+    """The same of any number of contenders, by name."""
+    found: dict[str, list[Any]] = {name: [] for name in contenders}
+    for _ in range(repeats):
+        for name, contender in contenders.items():
+            found[name].append(contender())
+    return found
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:

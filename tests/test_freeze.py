@@ -14,13 +14,15 @@ import pytest
 import torch
 from architectures import observations
 from jax_files import DopamineDense, dopamine_bundle, dopamine_outputs, dopamine_pickle, parameters
-from log_files import write_dopamine
+from log_files import write_dopamine, write_monitors
+from torch_zoo_files import sb3_model
 
 from atari_zoo.__main__ import main
 from atari_zoo.checkpoint_files import Checkpoint
 from atari_zoo.converters import to_torch
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 from atari_zoo.games import game
+from atari_zoo.logs import training_log
 from atari_zoo.training.a2c import A2C, A2CConfig
 from atari_zoo.training.criteria import criteria, shortened
 from atari_zoo.training.freeze import freeze
@@ -176,6 +178,36 @@ def test_a_run_of_dopamine(tmp_path: Path) -> None:
         found = frozen(torch.from_numpy(seen)).numpy()
     # weights of 11 bits, so that values near 1 differ in the fourth digit
     np.testing.assert_allclose(found, dopamine_outputs(module, params[10], seen), atol=5e-3)
+
+
+@pytest.mark.parametrize("inside", ["", "checkpoints"])
+def test_a_run_of_stable_baselines3(tmp_path: Path, inside: str) -> None:
+    """Zips as its CheckpointCallback names them, beside its Monitor's log."""
+    from stable_baselines3.common.callbacks import CheckpointCallback
+
+    folder = tmp_path / "a2c" / "PongNoFrameskip-v4_2"
+    folder.mkdir(parents=True)
+    write_monitors(folder)
+    log = training_log(folder)
+    models = {}
+    for seed, frames in enumerate((4000, 8000, 12000)):
+        models[frames] = sb3_model("A2C", widths=(8, 8, 8), units=16, seed=seed)
+        callback = CheckpointCallback(1, str(folder / inside))
+        callback.init_callback(models[frames])
+        callback.num_timesteps = frames // 4
+        models[frames].save(callback._checkpoint_path(extension="zip"))
+    rows = {row.tag: row for row in freeze(folder, tmp_path / "out", [], [8000])}
+    picked = {tag: row.checkpoint and row.checkpoint.frames for tag, row in rows.items()}
+    assert picked == {"initial": None, "8k": 8000, "human": None, "final": 12000}
+    frozen = to_torch(rows["8k"].file)
+    assert (frozen.card.name, frozen.card.frames) == ("a2c/Pong/2@8k", 8000)
+    assert rows["8k"].checkpoint.score == log["score"][log["frames"] <= 8000].iloc[-1]
+    seen = observations()
+    with torch.no_grad():
+        expected = models[8000].policy.get_distribution(seen).distribution.logits
+        found = frozen(seen)
+    # the logits of a distribution have their softmax's logarithm taken; weights are of 11 bits
+    torch.testing.assert_close(found.log_softmax(1), expected, atol=5e-3, rtol=0)
 
 
 def test_the_command_line(run: Path, tmp_path: Path, zoo: Zoo) -> None:

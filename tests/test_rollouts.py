@@ -16,6 +16,7 @@ from atari_zoo.choosers import Chooser
 from atari_zoo.converters import ConversionError
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.noises import with_parameter_noise
+from atari_zoo.players import Player
 
 SHORT = Preprocessing(max_frames=320)  # 80 steps
 
@@ -170,7 +171,7 @@ def test_progress_is_told_every_step(random_agent):
         ({"steps": 1, "epsilon": 1.5}, "epsilon is 1.5; it must be from 0 to 1"),
         ({"steps": 1, "layers": ["conv9"]}, "no layer 'conv9'; this network has conv1, conv2"),
         ({"steps": 1, "dtype": "int8"}, "no dtype 'int8'; there are float32, bfloat16"),
-        ({"steps": 1, "backend": "jax"}, "no backend 'jax'; there are torch, onnxruntime"),
+        ({"steps": 1, "backend": "jax"}, "no backend 'jax'; there are auto, torch, onnxruntime"),
         ({"steps": 1, "mode": 99}, "pong has no mode 99; there are 0, 1"),
     ],
 )
@@ -233,6 +234,7 @@ import atari_zoo as zoo
 from atari_zoo.converters import ConversionError
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.noises import with_parameter_noise
+from atari_zoo.players import Player
 torch.set_num_threads(1)
 zoo.rollout(
     zoo.load(sys.argv[1]), steps=400, envs=2, seed=5, preprocessing=Preprocessing(max_frames=320),
@@ -319,14 +321,14 @@ def test_networks_that_end_at_different_times(random_agent):
 def test_half_precision_and_onnxruntime_see_the_same(random_agent):
     network = random_agent("Breakout")
     options = {"steps": 10, "envs": 4, "keep": ["screens", "outputs"], "layers": ["fc"]}
-    plain = zoo.rollout(network, **options)
+    plain = zoo.rollout(network, backend="torch", **options)
     portable = zoo.rollout(network, backend="onnxruntime", **options)
     np.testing.assert_allclose(plain.outputs, portable.outputs, atol=1e-5)
     np.testing.assert_allclose(plain.activations["fc"], portable.activations["fc"], atol=1e-2)
     half = zoo.rollout(network, dtype="bfloat16", **options)
     first = np.abs(half.outputs[0] - plain.outputs[0]).max()  # 8 bits of each product
     assert 0 < first < 0.02 * np.abs(plain.outputs[0]).max() + 0.02
-    assert zoo.rollout(network, backend="auto", steps=3).actions.shape == (3, 8)
+    assert zoo.rollout(network, backend="trial", steps=3).actions.shape == (3, 8)
 
 
 def test_a_games_mode_is_played(random_agent):
@@ -376,3 +378,42 @@ def test_parameter_noise(random_agent, kernels):
             assert added.any()
     for name, weight in network.state_dict().items():
         assert torch.equal(weight, before[name])
+
+
+def test_onnxruntime_plays_only_what_it_knows(random_agent):
+    network = random_agent("Pong")
+    assert Player(network).backend == Player(network, ["conv3"]).backend == "onnxruntime"
+    assert Player(network, dtype="bfloat16").backend == "torch"
+    seen = []
+    hook = network.layers["conv2"].register_forward_hook(lambda *_: seen.append(1))
+    assert Player(network).backend == "torch"
+    zoo.rollout(network, steps=3, envs=1)
+    assert len(seen) == 4
+    with pytest.raises(ValueError, match="has hooks, or modules that onnxruntime does not know"):
+        Player(network, backend="onnxruntime")
+    hook.remove()
+    network.trunk.conv3.relu = torch.nn.Identity()
+    assert Player(network).backend == "torch"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_graphs_on_cuda_compute_what_plain_passes_do(random_agent, dtype):
+    network = random_agent("Breakout").to("cuda")
+    player = Player(network, ["conv2", "fc"], dtype)
+    seen = torch.randint(0, 256, (3, 5, 4, 84, 84), dtype=torch.uint8, device="cuda")
+    with torch.inference_mode():
+        for some in (*seen, seen[0, :3]):  # the last has another shape
+            outputs, layers = player(some)
+            expected = zoo.activations(network, some, ["conv2", "fc", "output"])
+            scale = float(expected["output"].abs().max())
+            tolerance = (1e-3 if dtype == "float32" else 0.03) * scale
+            torch.testing.assert_close(outputs.cpu(), expected["output"], atol=tolerance, rtol=0)
+            assert layers["conv2"].shape == expected["conv2"].shape
+            torch.testing.assert_close(
+                layers["fc"].float().cpu(), expected["fc"], atol=0.05 * scale + 0.05, rtol=0.05
+            )
+    player.close()
+    played = zoo.rollout(network, steps=20, envs=5, seed=1, keep=["outputs", "screens"])
+    found = network(played.observations().to("cuda")).detach().cpu().numpy()
+    np.testing.assert_allclose(played.outputs[:, 0], found, atol=2e-3)

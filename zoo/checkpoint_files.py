@@ -18,8 +18,11 @@ from atari_zoo.json_logs import ITERATION
 from atari_zoo.log_formats import LARGEST, LogError, sniffed
 from atari_zoo.log_tables import FRAMES, numbers
 from atari_zoo.logs import training_log
+from atari_zoo.sb3_logs import FRAME_SKIP
 
 WEIGHTS = re.compile(r"([0-9]{1,15})\.safetensors")  # of the zoo's trainer, named by its frames
+# as CheckpointCallback of Stable-Baselines3 names them, by the agent's steps of all environments
+ZIPPED = re.compile(r".+_([0-9]{1,15})_steps\.zip")
 FACTS = ("frames", "time", "score")
 
 
@@ -71,10 +74,11 @@ def _original(tag: str, facts: Any) -> Checkpoint:
 
 
 def folder_checkpoints(folder: Path) -> list[Checkpoint]:
-    """The checkpoints in the folder of a run, of the zoo's trainer or of Dopamine.
+    """The checkpoints in the folder of a run, of the zoo's trainer, Dopamine or Stable-Baselines3.
 
-    Of Dopamine those with a sentinel, if it has any. The run's log, where there is one, tells
-    times and scores. Raises LogError if there is no checkpoint.
+    Of Dopamine those with a sentinel, if it has any; of Stable-Baselines3 those of its
+    CheckpointCallback, in the folder itself or in one called checkpoints. The run's log, where
+    there is one, tells times and scores. Raises LogError if there is no checkpoint.
     """
     inside = folder if folder.name == FOLDER else folder / FOLDER
     files = {file.name: file for file in inside.glob("*")}
@@ -89,10 +93,15 @@ def folder_checkpoints(folder: Path) -> list[Checkpoint]:
         path = iterations[iteration].removesuffix(".index")
         at = Checkpoint(str(iteration), (iteration + 1) * ITERATION, path=path)
         found.append(_told(log, "iteration", iteration, at))
+    beside = {file.name: file for file in folder.glob("*_steps.zip")}
+    for steps, path in _named(ZIPPED, beside | files).items():
+        at = Checkpoint(str(steps * FRAME_SKIP), steps * FRAME_SKIP, path=path)
+        found.append(_told(log, "frames", at.frames, at))
     if not found:
         raise LogError(
             f"{folder}: no checkpoints in it: neither {FOLDER}/FRAMES.safetensors of the zoo's "
-            f"trainer nor Dopamine's {FOLDER}/tf_ckpt-N.index or ckpt.N"
+            f"trainer, nor Dopamine's {FOLDER}/tf_ckpt-N.index or ckpt.N, nor "
+            "Stable-Baselines3's NAME_N_steps.zip"
         )
     return found
 

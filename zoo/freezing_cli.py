@@ -25,7 +25,7 @@ UNITS = {"k": 10**3, "M": 10**6, "B": 10**9}
 
 
 def freeze(
-    run: Annotated[Path, typer.Argument(help="The folder of a run of the zoo, or Dopamine's.")],
+    run: Annotated[Path, typer.Argument(help="A run's folder: the zoo's, Dopamine's or SB3's.")],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="For the files; RUN/frozen if not given.")
     ] = None,

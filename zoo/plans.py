@@ -40,7 +40,7 @@ class Plan:
     keep: Sequence[str] = ()
     layers: Sequence[str] = ()
     dtype: str = "float32"
-    backend: str = "torch"
+    backend: str = "auto"
     groups: int = 2
 
     def __post_init__(self) -> None:

@@ -15,19 +15,23 @@ from torch import Tensor
 from atari_zoo.converters.exporting import network_to_onnx
 from atari_zoo.converters.hooks import recorded
 from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.graphed_forward import GraphedForward
 from atari_zoo.models import Network
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-BACKENDS = ("torch", "onnxruntime", "auto")
+BACKENDS = ("auto", "torch", "onnxruntime", "trial")
 TRIALS = 10  # forward passes that tell which backend is faster
+EQUAL = 1e-3  # of the largest output: what float32 may differ in between two backends
 
 
 class Player:
     """Computes outputs, and the values of `layers`, of batches of observations.
 
     dtype: "float32", "bfloat16" or "float16", of weights and arithmetic; outputs are float32.
-    backend: "torch", "onnxruntime" (CPU, float32), or "auto": the faster of both on `batch`
-        observations, as a short trial finds; play is then not sure to repeat to the last bit.
+    backend: "torch"; "onnxruntime" (CPU, float32), which takes about half the time there; "auto":
+        onnxruntime where it computes the same, else torch; or "trial": the faster of both on
+        `batch` observations, as a short trial finds, so that play may not repeat to the last bit.
+        Where hooks are on the network, or its modules were changed, "auto" means torch.
 
     Raises ValueError if a layer, a dtype or a backend is unknown, or these do not go together.
     """
@@ -37,7 +41,7 @@ class Player:
         network: Network,
         layers: Sequence[str] = (),
         dtype: str = "float32",
-        backend: str = "torch",
+        backend: str = "auto",
         batch: int = 8,
     ) -> None:
         if dtype not in DTYPES:
@@ -48,16 +52,26 @@ class Player:
         self.layers, self.dtype = list(layers), DTYPES[dtype]
         self._open = ExitStack()
         self.network = network
+        hooked = any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
         if dtype != "float32":
             self.network = copy.deepcopy(network).to(self.dtype)
         self._values = self._open.enter_context(recorded(self.network, self.layers))
+        # of foreign modules nobody knows whether they wait for the device
+        graphs = self.device.type == "cuda" and isinstance(network, MnihNetwork) and not hooked
+        self._graphed = GraphedForward(self._forward, self._values) if graphs else None
         self._session: Any = None
         portable = self.device.type == "cpu" and dtype == "float32"
         if backend == "onnxruntime" and not portable:
             raise ValueError("onnxruntime plays on the CPU and in float32: use backend='torch'")
         if backend != "torch" and portable and isinstance(network, MnihNetwork):
             self._session = _session(network)
-            if backend == "auto" and not self._session_is_faster(batch):
+            same = not hooked and self._computes_the_same()
+            if backend == "onnxruntime" and not same:
+                raise ValueError(
+                    "the network has hooks, or modules that onnxruntime does not know of: use "
+                    "backend='torch'"
+                )
+            if not same or (backend == "trial" and not self._session_is_faster(batch)):
                 self._session = None
 
     @property
@@ -68,22 +82,36 @@ class Player:
     def __call__(
         self, observations: Shaped[Tensor, "batch stack 84 84"]
     ) -> tuple[Float[Tensor, "batch actions"], dict[str, Tensor]]:
-        """The outputs, and the layers' values."""
+        """The outputs, and the layers' values; on CUDA the next call overwrites them."""
         if self._session is not None:
             pixels = observations.float() / 255 if _bytes(observations) else observations
             names = ["output", *self.layers]
             found = self._session.run(names, {self._session.get_inputs()[0].name: pixels.numpy()})
             outputs, *values = map(torch.from_numpy, found)
             return outputs, dict(zip(self.layers, values, strict=True))
-        if self.dtype != torch.float32:
-            pixels = observations.to(self.dtype)  # a byte is exact in each of them
-            observations = pixels / 255 if _bytes(observations) else pixels
-        outputs = self.network(observations)
-        return outputs.float(), {name: self._values[name] for name in self.layers}
+        if self._graphed is not None:
+            return self._graphed(observations)
+        return self._forward(observations), {name: self._values[name] for name in self.layers}
 
     def close(self) -> None:
         """Takes its hooks off the network."""
         self._open.close()
+
+    def _forward(
+        self, observations: Shaped[Tensor, "batch stack 84 84"]
+    ) -> Float[Tensor, "batch actions"]:
+        if self.dtype != torch.float32:
+            pixels = observations.to(self.dtype)  # a byte is exact in each of them
+            observations = pixels / 255 if _bytes(observations) else pixels
+        return self.network(observations).float()
+
+    @torch.inference_mode()
+    def _computes_the_same(self) -> bool:
+        """Whether onnxruntime has the network's outputs: its modules may have been changed."""
+        shape = self.network.trunk.shape if isinstance(self.network, MnihNetwork) else ()
+        seen = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
+        expected, found = self.network(seen), self(seen)[0]
+        return bool((found - expected).abs().max() <= EQUAL * expected.abs().max())
 
     def _session_is_faster(self, batch: int) -> bool:
         observations = torch.zeros(batch, 4, 84, 84, dtype=torch.uint8)

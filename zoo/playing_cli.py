@@ -71,7 +71,7 @@ def play(
     parameter_noise: ParameterNoise = 0.0,
     action_noise: ActionNoise = 0.0,
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
-    backend: Annotated[str, typer.Option(help="torch, onnxruntime or auto.")] = "torch",
+    backend: Annotated[str, typer.Option(help="torch, onnxruntime, auto or trial.")] = "auto",
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:

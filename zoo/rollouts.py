@@ -67,7 +67,7 @@ def rollout(
     path: str | Path | None = None,
     resume: bool = False,
     dtype: str = "float32",
-    backend: str = "torch",
+    backend: str = "auto",
     groups: int = 2,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Recording | list[Recording]:
