@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
 
 from atari_zoo.converters.hooks import recorded
 from atari_zoo.models import Network
+from atari_zoo.recordings import Recording
+
+SCREENS = (1, 4, 84, 84)  # of an agent's observation
 
 
 class Peaks(NamedTuple):
@@ -48,8 +52,76 @@ def peaks(
     return Peaks(*(torch.cat(pieces) for pieces in zip(*parts, strict=True)))
 
 
+def recorded_peaks(
+    network: Network,
+    recording: Recording,
+    layer: str,
+    units: Sequence[int] | None = None,
+    before_relu: bool = True,
+    batch: int = 256,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Peaks:
+    """The peaks of some units (all if not given) at every observation of a recording.
+
+    Observations are read `batch` steps at a time. They are numbered step * environments + env.
+    progress: called with the observations done and those there are.
+    Raises ValueError if the layer or a unit is not there, or the recording is empty.
+    """
+    steps, envs = recording.starts.shape
+    if not steps * envs:
+        raise ValueError("the recording has no steps: there is nothing to see")
+    if units is not None:
+        check_units(network, layer, units)
+    chosen = slice(None) if units is None else list(units)
+    parts = []
+    for at in range(0, steps, batch):
+        span = slice(at, min(at + batch, steps))
+        found = [
+            peaks(network, recording.observations(env, span), layer, before_relu, batch)
+            for env in range(envs)
+        ]
+        parts.append(
+            [torch.stack(kind, 1).flatten(0, 1)[:, chosen] for kind in zip(*found, strict=True)]
+        )
+        progress(span.stop * envs, steps * envs)
+    return Peaks(*(torch.cat(pieces) for pieces in zip(*parts, strict=True)))
+
+
+def unit_count(network: Network, layer: str) -> int:
+    """How many units a layer has, as `peaks` numbers them.
+
+    Raises ValueError if the layer is not there; the message lists those that are.
+    """
+    device = next(network.parameters()).device
+    black = torch.zeros(SCREENS, dtype=torch.uint8, device=device)
+    return peaks(network, black, layer).values.shape[1]
+
+
+def check_units(network: Network, layer: str, units: Sequence[int]) -> None:
+    """Raises ValueError if the layer is not there, or has not one of these units."""
+    count = unit_count(network, layer)
+    for unit in units:
+        if not 0 <= unit < count:
+            raise ValueError(f"{layer} has no unit {unit}; its units are 0 to {count - 1}")
+
+
+def dead_units(
+    network: Network, layer: str, values: Float[Tensor, "observations units"]
+) -> Bool[Tensor, "units"]:
+    """Which units never say anything: they are the same at all observations, or never pass their
+    ReLU.
+
+    values: the peaks of what enters the ReLU, where the layer has one.
+    """
+    same = values.amin(0) == values.amax(0)
+    if not any(isinstance(part, nn.ReLU) for part in network.layers[layer].children()):
+        return same
+    return same | (values.amax(0) <= 0)
+
+
 def _of_maps(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     maps = values if values.ndim == 4 else values.flatten(1)[..., None, None]
     most, place = maps.flatten(2).max(dim=2)
     width = maps.shape[3]
-    return most, place // width, place % width
+    # recordings are long, and maps small: places in two bytes
+    return most, (place // width).short(), (place % width).short()

@@ -1,0 +1,336 @@
+"""The atlas: one page that needs nothing else, whose every patch is what the unit saw."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.testing import assert_close
+from typer.testing import CliRunner
+
+from atari_zoo.analysis.peaks import peaks
+from atari_zoo.cli import app
+from atari_zoo.converters.cards import ModelCard, Preprocessing
+from atari_zoo.converters.exporting import network_to_onnx
+from atari_zoo.converters.heads import ActorCriticHead, CategoricalHead
+from atari_zoo.converters.hooks import recorded
+from atari_zoo.converters.interchange import save_onnx
+from atari_zoo.converters.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.converters.receptive_fields import receptive_field
+from atari_zoo.games import game as find_game
+from atari_zoo.recordings import Recording
+from atari_zoo.viz.atlas import atlas
+from atari_zoo.viz.atlas_images import atlas_images
+from atari_zoo.viz.atlas_pages import script_safe
+from atari_zoo.viz.native_boxes import native_box
+from atari_zoo.viz.sheets import png_file, sheets
+
+STEPS, ENVS = 30, 2
+SCRIPT = "</script><script>alert('card')</script>"
+UNITS = {"conv1": 4, "conv2": 5, "conv3": 6, "fc": 9, "value": 1, "output": 18}
+DEAD = {"conv3": 2, "fc": 7}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, the words, the script's data, and the sheets."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words, self.style, self.json, self.inside = "", "", "", ""
+        self.feed(html)
+        self.data = json.loads(self.json)
+        found = re.findall(r"\.(\w+)-(\d+) \{ background-image: url\((\S+)\); \}", self.style)
+        self.sheets = {(kind, int(number)): picture(uri) for kind, number, uri in found}
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.inside = "json" if dict(attrs).get("type") == "application/json" else tag
+
+    def handle_endtag(self, tag):
+        self.inside = ""
+
+    def handle_data(self, data):
+        name = self.inside if self.inside in ("style", "json") else "words"
+        if self.inside != "script":
+            setattr(self, name, getattr(self, name) + data)
+
+    def cut(self, kind: str, place: int) -> np.ndarray:
+        """One picture, as the page's script finds it."""
+        sheet = self.data["sheets"][kind]
+        at = place % sheet["each"]
+        top, left = at // sheet["columns"] * sheet["height"], at % sheet["columns"] * sheet["width"]
+        whole = self.sheets[kind, place // sheet["each"]]
+        return whole[top : top + sheet["height"], left : left + sheet["width"]]
+
+
+def picture(uri: str) -> np.ndarray:
+    content = base64.b64decode(uri.partition(",")[2], validate=True)
+    with Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image.convert("L" if image.mode == "L" else "RGB"))
+
+
+@pytest.fixture(scope="module")
+def network() -> MnihNetwork:
+    torch.manual_seed(0)
+    actions = find_game("Seaquest").actions
+    trunk = Trunk(mnih_convolutions((4, 5, 6), SAME), units=9)
+    card = ModelCard("a2c", "Seaquest", SCRIPT, action_meanings=actions)
+    made = MnihNetwork(trunk, ActorCriticHead(9, len(actions)), card).eval()
+    torch.nn.init.constant_(made.layers["conv3"].conv.weight[DEAD["conv3"]], -1)
+    torch.nn.init.constant_(made.layers["conv3"].conv.bias[DEAD["conv3"]], -1)
+    torch.nn.init.zeros_(made.layers["fc"].linear.weight[DEAD["fc"]])
+    return made
+
+
+@pytest.fixture(scope="module")
+def recording(network) -> Recording:
+    random = np.random.default_rng(4)
+    starts = np.arange(STEPS)[:, None] % 11 == np.zeros(ENVS, int)
+    return Recording(
+        network.card,
+        "Seaquest",
+        Preprocessing(),
+        0,
+        random.integers(0, 256, (STEPS, ENVS, 84, 84), np.uint8),
+        starts,
+        random.integers(0, 4, (STEPS, ENVS, 210, 160, 3), np.uint8) * 60,
+        rewards=np.ones((STEPS, ENVS), np.float32),
+    )
+
+
+@pytest.fixture(scope="module")
+def images() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    layers = {"conv3": 6, "output": 18}
+    return {
+        name: torch.rand((count, 4, 84, 84), generator=generator) for name, count in layers.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def page(network, recording, images, tmp_path_factory) -> Page:
+    path = tmp_path_factory.mktemp("atlas") / "atlas.html"
+    ticks: list[tuple[int, int]] = []
+    told = ticks.append
+    atlas(network, recording, path, images, n=4, apart=3, progress=lambda *tick: told(tick))
+    assert [path] == list(path.parent.iterdir())
+    assert ticks == sorted(ticks) and ticks[-1] == (STEPS * ENVS * len(UNITS),) * 2
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def layer(page: Page, name: str) -> dict:
+    return next(row for row in page.data["layers"] if row["name"] == name)
+
+
+def test_nothing_is_fetched_from_elsewhere(page):
+    fetching = ("src", "srcset", "poster", "href", "action")
+    assert not [attrs for _, attrs in page.tags for name in fetching if name in attrs]
+    assert not [1 for tag, _ in page.tags if tag in ("link", "iframe", "object", "base", "img")]
+    assert set(re.findall(r"url\((\w+):", page.style)) == {"data"}
+    policy = next(a["content"] for t, a in page.tags if t == "meta" and "http-equiv" in a)
+    assert "default-src 'none'" in policy
+
+
+def test_the_cards_words_are_words(page):
+    assert len([1 for tag, _ in page.tags if tag == "script"]) == 2  # the data, and the page's own
+    assert page.words.count(SCRIPT) == 2  # title and heading, readable as they are
+    assert page.data["name"] == f"a2c/Seaquest/{SCRIPT}"
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!--", "a & b", "\u2028", "caf\u00e9"])
+def test_json_in_a_script_is_safe_and_the_same(text):
+    safe = script_safe({"name": text, "list": [text]})
+    assert not set("<>&\u2028\u2029") & set(safe)
+    assert json.loads(safe) == {"name": text, "list": [text]}
+
+
+def test_no_number_is_left_that_json_has_not():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        script_safe({"value": float("nan")})
+
+
+def test_every_unit_of_every_layer_is_there(page):
+    assert {row["name"]: len(row["units"]) for row in page.data["layers"]} == UNITS
+    assert {row["name"]: row["field"] for row in page.data["layers"]} == {
+        "conv1": [8, 8],
+        "conv2": [20, 20],
+        "conv3": [36, 36],
+        **{name: [84, 84] for name in ("fc", "value", "output")},
+    }
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_units_are_as_all_observations_at_once_tell(network, recording, page, name):
+    """Values, histogram, share, and the best moments, from plain tensors."""
+    seen = torch.stack([recording.observations(env) for env in range(ENVS)], dim=1).flatten(0, 1)
+    found = peaks(network, seen, name)
+    for number, unit in enumerate(layer(page, name)["units"]):
+        values = found.values[:, number].double()
+        # the page's numbers have four digits
+        assert unit["high"] == pytest.approx(float(values.max()), rel=1e-3, abs=1e-6)
+        assert unit["low"] == pytest.approx(float(values.min()), rel=1e-3, abs=1e-6)
+        assert unit["share"] == pytest.approx(float((values > 0).double().mean()), rel=1e-3)
+        assert sum(unit["histogram"]) == len(values)
+        never = name in ("conv1", "conv2", "conv3", "fc") and float(values.max()) <= 0
+        assert unit["dead"] == (never or values.unique().numel() == 1)
+        assert unit["dead"] or DEAD.get(name) != number
+        for which, best in (("top", int(values.argmax())), ("bottom", int(values.argmin()))):
+            moments = [page.data["moments"][spot[0]][:2] for spot in unit[which]]
+            assert tuple(moments[0]) == divmod(best, ENVS)
+            ranked = [spot[1] for spot in unit[which]]
+            assert ranked == sorted(ranked, reverse=which == "top")
+            for spot, (step, env) in zip(unit[which], moments, strict=True):
+                at = int(step) * ENVS + int(env)
+                place = int(found.rows[at, number]), int(found.columns[at, number])
+                field = receptive_field(network, name, *place)
+                box, native = field.seen, native_box(field.seen, (210, 160), "area")
+                assert spot[2:] == [
+                    *(field.whole.top, field.whole.left),
+                    *(box.top, box.left, box.height, box.width),
+                    *(native.top, native.left, native.height, native.width),
+                ]
+
+
+def test_the_sheets_hold_what_was_seen(recording, page):
+    assert len(page.data["moments"]) > 20
+    for place, (step, env, score) in enumerate(page.data["moments"]):
+        step, env = int(step), int(env)
+        np.testing.assert_array_equal(page.cut("screen", place), recording.screens[step, env])
+        np.testing.assert_array_equal(page.cut("frame", place), recording.frames[step, env])
+        assert score == recording.scores[step, env]
+
+
+def test_images_stand_with_their_units(network, recording, page, images):
+    shown = [row["name"] for row in page.data["layers"] if "image" in row]
+    assert shown == ["conv3", "output"]
+    middle = {"conv3": receptive_field(network, "conv3", 5, 5).seen.slices, "output": (...,)}
+    for name, of in images.items():
+        for number, image in enumerate(of):
+            expected = torch.cat([frame[middle[name]] for frame in image], dim=1) * 255
+            found = page.cut(layer(page, name)["image"], number).astype(np.float32)
+            # half of one of 31 steps of grey, and of a byte
+            assert_close(torch.from_numpy(found), expected, atol=255 / 62 + 0.501, rtol=0)
+    seen = torch.cat([recording.observations(env) for env in range(ENVS)])
+    played = peaks(network, seen, "conv3").values
+    for number, unit in enumerate(layer(page, "conv3")["units"]):
+        value = peaks(network, images["conv3"][number : number + 1], "conv3").values[0, number]
+        assert unit["reached"] == pytest.approx(float(value), rel=1e-3)
+        below = sum(float(other) < float(value) for other in played[:, number])
+        assert unit["percentile"] == pytest.approx(100 * below / len(played), rel=1e-3)
+    assert "reached" not in layer(page, "fc")["units"][0]
+
+
+def test_some_layers_of_play_without_colour(network, recording, tmp_path):
+    grey = Recording(
+        network.card,
+        "Seaquest",
+        Preprocessing(),
+        0,
+        recording.screens,
+        recording.starts,
+        rewards=recording.rewards,
+    )
+    atlas(network, grey, tmp_path / "atlas.html", layers=["fc"], n=2)
+    page = Page((tmp_path / "atlas.html").read_text(encoding="utf-8"))
+    assert [row["name"] for row in page.data["layers"]] == ["fc"]
+    assert set(page.data["sheets"]) == {"screen"}
+    assert all(len(spot) == 8 for unit in layer(page, "fc")["units"] for spot in unit["top"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"layers": ["conv3", "conv8"]}, "no layer 'conv8'; this network has conv1"),
+        ({"images": {"fc": torch.zeros(8, 4, 84, 84)}}, r"fc are \(8, 4, 84, 84\); expected \(9,"),
+        ({"images": {"conv3": torch.zeros(6, 4, 36, 36)}}, r"expected \(6, frames, 84, 84\)"),
+    ],
+)
+def test_refuses_and_writes_nothing(network, recording, tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        atlas(network, recording, tmp_path / "atlas.html", **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_are_made_for_their_units():
+    """Each unit answers to its own image more than to those made for the others."""
+    torch.manual_seed(0)
+    trunk = Trunk(mnih_convolutions((4, 5, 6)), units=9)
+    made = MnihNetwork(trunk, CategoricalHead(9, 3, torch.linspace(-1, 1, 4))).eval()
+    for conv in (part for part in trunk.modules() if isinstance(part, torch.nn.Conv2d)):
+        # even kernels, which tell frames and channels apart: jitter takes nothing from them
+        conv.weight.data = conv.weight.data[..., :1, :1].expand_as(conv.weight).clone()
+        torch.nn.init.ones_(conv.bias)  # no unit is silent
+    layers = {"conv1": 4, "conv3": 6, "fc": 9, "atoms": 12, "output": 3}
+    ticks: list[int] = []
+    drawn = atlas_images(made, list(layers), steps=12, progress=lambda done, _: ticks.append(done))
+    assert {name: of.shape for name, of in drawn.items()} == {
+        name: (count, 4, 84, 84) for name, count in layers.items()
+    }
+    assert ticks == sorted(ticks) and ticks[-1] == 5000
+    for name, of in drawn.items():
+        values = at_the_middle(made, name, of)
+        others = (values.sum(0) - values.diagonal()) / (len(values) - 1)
+        assert (values.diagonal() > others).all(), name
+
+
+def at_the_middle(network, name, images) -> torch.Tensor:
+    with torch.no_grad(), recorded(network, [name], before_relu=True) as values:
+        network(images)
+    found = values[name]
+    if found.ndim == 4:
+        return found[..., found.shape[2] // 2, found.shape[3] // 2]
+    return found.flatten(1)
+
+
+@pytest.fixture(scope="module")
+def agent(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("agent") / "agent.onnx"
+    network.card = network.card.replace(run="1")
+    save_onnx(network_to_onnx(network), path)
+    return path
+
+
+@pytest.mark.parametrize("made", [["--no-synthesis"], ["--steps", "2"]], ids=["play", "images"])
+def test_the_verb_writes_a_page(agent, tmp_path, made):
+    path = tmp_path / "atlas.html"
+    words = ["atlas", str(agent), "-o", str(path), "--play", "20", "--layers", "conv2, fc", *made]
+    run = CliRunner().invoke(app, words)
+    assert run.exit_code == 0, run.output
+    page = Page(path.read_text(encoding="utf-8"))
+    assert [row["name"] for row in page.data["layers"]] == ["conv2", "fc"]
+    assert ("image0" in page.data["sheets"]) == (made != ["--no-synthesis"])
+
+
+def test_the_verb_refuses_before_it_plays(agent):
+    run = CliRunner().invoke(app, ["atlas", str(agent), "--layers", "fc,relu", "--play", "9" * 9])
+    assert "no layer 'relu'" in str(run.exception)
+
+
+@pytest.mark.parametrize("channels", [(), (3,)], ids=["grey", "colour"])
+@pytest.mark.parametrize("colours", [5, 256], ids=["few colours", "many colours"])
+def test_sheets_lose_nothing(channels, colours):
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, colours, (40, 30, 50, *channels), np.uint8)
+    made = sheets(iter(pictures), 30, 50, side=200)
+    assert len(made.files) == -(-40 // made.each) > 1
+    for index, expected in enumerate(pictures):
+        with Image.open(io.BytesIO(made.files[index // made.each])) as image:
+            sheet = np.asarray(image.convert("RGB") if channels else image)
+        top = index % made.each // made.columns * 30
+        left = index % made.each % made.columns * 50
+        np.testing.assert_array_equal(sheet[top : top + 30, left : left + 50], expected)
+
+
+def test_few_colours_make_small_files():
+    random = np.random.default_rng(0)
+    few = random.integers(0, 2, (210, 160, 1), np.uint8) * np.ones(3, np.uint8)
+    many = few + random.integers(0, 2, (210, 160, 3), np.uint8)
+    assert len(png_file(few)) < 0.5 * len(png_file(many))
