@@ -146,7 +146,12 @@ def test_the_zoos_own_jobs_in_processes(tmp_path):
     noisy = sweep("noise", ["es/Seaquest/1"], tmp_path / "noise", settings=settings)
     steady, random = noisy.outcomes[0].result["means"]
     assert steady > 200 > 150 > random
-    assert {"record", "score", "noise"} <= set(jobs())
+    settings = {"objective": "output:0..1", "steps": 8, "play": 6}
+    images = sweep("maximize", ["a2c/Pong/1"], tmp_path / "images", settings=settings)
+    assert images.outcomes[0].result["percentiles"] == [100.0, 100.0]
+    kept = np.load(tmp_path / "images/a2c-Pong-1/seed-0/images.npz")["images"]
+    assert kept.shape == (2, 4, 84, 84)
+    assert {"record", "score", "noise", "maximize"} <= set(jobs())
 
 
 def test_patterns_and_paths(marks, tmp_path, random_agent):
