@@ -261,7 +261,7 @@ def test_a_name_opens_what_was_published(name, file, original, tmp_path, monkeyp
 @pytest.mark.parametrize(
     "name, error, message",
     [
-        ("a2c/Seaquest/1", ValueError, r"but of 'uber:a2c/Seaquest/1@final'\); `atari-zoo record a2c"),
+        ("a2c/Seaquest/1", ValueError, r"but of 'uber:a2c/Seaquest/1@final'\); `atari-zoo rec"),
         ("dopamine:iqn/Pong/1", ValueError, "no play of 'dopamine:iqn/Pong/1' was published; `"),
         ("a2c/Pnog/1", FileNotFoundError, "a2c/Pnog/1: no recording is there.*did you mean"),
         ("play.zarr", FileNotFoundError, "play.zarr"),

@@ -1,127 +1,102 @@
-"""Which pixels made the agent choose: Integrated Gradients (Sundararajan et al., 2017,
-https://arxiv.org/abs/1703.01365), through Captum (https://captum.ai)."""
+"""Which pixels made the agent choose: one function for all methods, targets and baselines.
+
+The methods stand in gradient_methods, reference_methods, relevance, layer_methods,
+ablation_methods, surrogates, perturbation, sarfa and rise, the targets in attribution_targets, the
+baselines in baselines.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
-from captum.attr import IntegratedGradients
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.viz.images import diverging, enlarge, grid, in_grey, resized, sequential
+from atari_zoo.models import Network
+from atari_zoo.viz import (  # noqa: F401  (they register their methods)
+    ablation_methods,
+    gradient_methods,
+    layer_methods,
+    perturbation,
+    reference_methods,
+    relevance,
+    rise,
+    sarfa,
+    surrogates,
+)
+from atari_zoo.viz.attribution_cases import Attribution, asked, explained, parts_of
+from atari_zoo.viz.attribution_methods import METHODS, Method, method_named
+from atari_zoo.viz.attribution_targets import Target
+from atari_zoo.viz.baselines import Baseline
+from atari_zoo.viz.layer_methods import of_layer
 
-BATCH = 64  # gradients taken at a time: bounds the memory
+
+def attribute(
+    network: Network,
+    observations: Float[Tensor, "batch frames height width"],
+    method: str = "integrated_gradients",
+    target: Target = "chosen",
+    baseline: Baseline = "black",
+    seed: int = 0,
+    **options: Any,
+) -> Attribution:
+    """What each pixel did for a number that the network computes.
+
+    observations: floats in 0..1, oldest frame first.
+    method: a name in `methods()`; options are the method's own, as its row there lists them.
+    target: "chosen", an action's number or name, (batch,) numbers of actions, "margin", "value",
+        "advantage", "atom:FIRE:50", "quantile:FIRE:3", "entropy" or "max": see
+        `attribution_targets`.
+    baseline: "black", "mean", "previous", "still", "blurred", "observations" or a tensor, of the
+        methods that compare: see `baselines`.
+    seed: of methods with randomness; an observation gets the same values in any batch.
+    Returns values and deltas on the network's device.
+    Raises ValueError if something is not there, or the method would be wrong on this network.
+
+    >>> attribute(network, observations, "deeplift", "margin").values.shape
+    torch.Size([8, 4, 84, 84])
+    """
+    of = method_named(method, options)
+    return explained(of, asked(network, observations, of, target, baseline, seed), options)
 
 
-class Attribution(NamedTuple):
-    """values: of each pixel, in units of the output. delta: by how much their sum misses
-    output(x) - output(black), which is the error of the numerical integral."""
+def attribute_layer(
+    network: Network,
+    observations: Float[Tensor, "batch frames height width"],
+    layer: str,
+    kind: str = "gradient_x_activation",
+    target: Target = "chosen",
+    baseline: Baseline = "black",
+    steps: int = 50,
+) -> Tensor:
+    """What each number of a layer did for the target, (batch, ...) of the layer's own shape.
 
-    values: Float[Tensor, "batch frames height width"]
-    delta: Float[Tensor, "batch"]
+    kind: "gradient_x_activation", "conductance" (these sum to the target's rise from the
+        baseline), "internal_influence" or "grad_cam"; steps: points of the integrals.
+    Raises ValueError if something is not there.
+
+    >>> attribute_layer(network, observations, "fc", "conductance").shape
+    torch.Size([8, 512])
+    """
+    of = METHODS["layer_conductance"]
+    case = asked(network, observations, of, target, baseline)
+    return torch.cat([of_layer(part, layer, kind, steps) for part in parts_of(case)])
+
+
+def methods() -> list[Method]:
+    """All methods with their facts, such as whether they are complete, and their options."""
+    return sorted(METHODS.values(), key=lambda one: not one.gradients)
 
 
 def integrated_gradients(
-    network: MnihNetwork,
+    network: Network,
     observations: Float[Tensor, "batch frames height width"],
     actions: int | Int[Tensor, "batch"],
     steps: int = 50,
 ) -> Attribution:
-    """Attribution of each pixel to the output of an action, from a black screen.
+    """Integrated gradients of an action's output, from a black screen: see `attribute`.
 
-    observations: floats in 0..1, oldest frame first.
     actions: one for all observations, or one for each: 0 to network.actions - 1.
-    steps: points of the integral; more make delta smaller.
-    Returns attributions (batch, frames, height, width) and deltas (batch,), on the network's
-    device. The attributions sum to output(x) - output(black) + delta.
-    Raises ValueError if an action is not one of the network's, or observations are not floats
-    in 0..1.
-
-    >>> integrated_gradients(network, observations, 2).values.shape
-    torch.Size([8, 4, 84, 84])
     """
-    _check(network, observations, actions, steps)
-    weight = next(network.parameters())
-    observations = observations.detach().to(weight.device, weight.dtype)
-    target = actions.to(weight.device) if isinstance(actions, Tensor) else actions
-    values, delta = IntegratedGradients(network).attribute(
-        observations,
-        baselines=torch.zeros_like(observations),
-        target=target,
-        n_steps=steps,
-        internal_batch_size=max(BATCH, len(observations)),
-        return_convergence_delta=True,
-    )
-    return Attribution(values.detach(), delta.detach().to(weight.dtype))
-
-
-def overlay(
-    frame: UInt8[np.ndarray, "height width 3"],
-    values: Float[np.ndarray, "frames 84 84"],
-    factor: int = 2,
-) -> UInt8[np.ndarray, "taller wider 3"]:
-    """The colour frame, dimmed, and on it where the attributions are large, of either sign.
-
-    Absolute values are summed over the frames, so that opposite ones do not cancel: an object
-    that moves is often positive where it is and negative where it was. The brightest colour is
-    the 99.8th percentile.
-    """
-    height, width = frame.shape[:2]
-    strength = resized(np.abs(values).sum(axis=0), height, width)
-    strength = np.clip(strength / _scale(strength), 0, 1)
-    dim = 0.35 * frame + 20
-    # weak attributions are noise spread over the whole screen: let them fade
-    alpha = np.clip(strength * 1.6, 0, 1)[..., None]
-    mixed = (1 - alpha) * dim + alpha * sequential(0.35 + 0.65 * strength)
-    return enlarge(np.rint(mixed).astype(np.uint8), factor)
-
-
-def frame_strip(
-    observation: UInt8[np.ndarray, "frames 84 84"],
-    values: Float[np.ndarray, "frames 84 84"],
-    factor: int = 2,
-) -> UInt8[np.ndarray, "height width 3"]:
-    """The frames of one observation side by side, oldest first, with their attributions.
-
-    Red pixels raised the output, blue ones lowered it; one scale holds for all frames.
-    """
-    scale = _scale(np.abs(values))
-    strength = np.clip(np.abs(values) / scale * 1.6, 0, 1)[..., None]
-    dim = in_grey(observation) * 0.45 + 24
-    # the middle of the diverging colours is white; start from its coloured part instead
-    signed = np.sign(values) * (0.5 + 0.25 * np.clip(np.abs(values) / scale, 0, 1))
-    mixed = (1 - strength) * dim + strength * diverging(signed, 1.0)
-    tiles = enlarge(np.rint(mixed).astype(np.uint8), factor)
-    return grid(tiles, columns=len(tiles), gap=2, background=(128, 128, 128))
-
-
-def _scale(strength: np.ndarray) -> float:
-    return float(np.percentile(strength, 99.8)) or float(strength.max()) or 1.0
-
-
-def _check(network: MnihNetwork, observations: Tensor, actions: int | Tensor, steps: int) -> None:
-    if not observations.is_floating_point():
-        raise ValueError(
-            f"observations are {observations.dtype}; gradients need floats in 0..1: "
-            "divide bytes by 255"
-        )
-    if observations.numel() and not 0 <= observations.min() <= observations.max() <= 1:
-        raise ValueError(
-            f"observations are in {observations.min():g}..{observations.max():g}; "
-            "expected 0..1: divide bytes by 255"
-        )
-    given = actions.tolist() if isinstance(actions, Tensor) else [actions]
-    wrong = [action for action in given if not 0 <= action < network.actions]
-    if wrong:
-        raise ValueError(f"action is {wrong[0]}; expected 0 to {network.actions - 1}")
-    if isinstance(actions, Tensor) and actions.shape != observations.shape[:1]:
-        raise ValueError(
-            f"{tuple(actions.shape)} actions for {len(observations)} observations: "
-            "give one for all, or one for each"
-        )
-    if steps < 1:
-        raise ValueError(f"steps is {steps}; it must be at least 1")
+    return attribute(network, observations, "integrated_gradients", actions, steps=steps)

@@ -15,7 +15,7 @@ from atari_zoo.games import game as find_game
 from atari_zoo.models import load
 from atari_zoo.recordings import Recording
 from atari_zoo.rollouts import rollout
-from atari_zoo.viz import attribution, filters, movies, pages
+from atari_zoo.viz import attribution, filters, movies, overlays, pages
 from atari_zoo.viz.images import data_uri, enlarge, png
 
 ENVS = 4
@@ -128,8 +128,8 @@ def _decision(network: MnihNetwork, recording: Recording, step: int) -> pages.De
         output=float(outputs[action]),
         mean=float(outputs.mean()),
         frame=enlarge(frame, 2),
-        overlay=attribution.overlay(frame, values),
-        strip=attribution.frame_strip(observation.numpy(), values),
+        overlay=overlays.overlay(frame, values),
+        strip=overlays.frame_strip(observation.numpy(), values),
     )
 
 
@@ -187,12 +187,12 @@ def _examples(
             'filters.save_filters(net, "conv1.png")',
         ],
         "attribution": [
-            "from atari_zoo.viz import attribution, images",
+            "from atari_zoo.viz import attribution, images, overlays",
             "",
             f"step, action = {step}, {action}",
             "observation = rec.observations()[step : step + 1] / 255",
             "found = attribution.integrated_gradients(net, observation, action)",
-            "picture = attribution.overlay(rec.frames[step, 0], found.values[0].numpy())",
+            "picture = overlays.overlay(rec.frames[step, 0], found.values[0].numpy())",
             'images.save_png(picture, "attribution.png")',
         ],
     }

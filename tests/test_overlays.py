@@ -1,0 +1,102 @@
+"""Pictures of attributions: lit where the values are, in the colours they should have."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from atari_zoo.viz.attribution_pictures import explanation, gallery
+from atari_zoo.viz.overlays import frame_strip, overlay, two_colours
+
+
+def values(frames=4):
+    return np.zeros((frames, 84, 84), np.float32)
+
+
+@pytest.mark.parametrize("height", [210, 250])
+def test_the_overlay_lights_up_where_the_attributions_are(height):
+    frame, map_ = np.full((height, 160, 3), 60, np.uint8), values()
+    map_[3, 60:66, 20:26], map_[0, 60:66, 20:26] = 1, -1  # opposite signs do not cancel
+    picture = overlay(frame, map_, factor=2).astype(int)
+    assert picture.shape == (height * 2, 320, 3)
+    lit = picture.sum(axis=2) > picture[0, 0].sum() + 60
+    rows, columns = np.nonzero(lit)
+    # the middle of the square, carried over to the frame: 1 pixel of 84 is at most 6 of these
+    assert rows.mean() == pytest.approx(63 / 84 * height * 2, abs=6)
+    assert columns.mean() == pytest.approx(23 / 84 * 320, abs=6)
+    assert lit.mean() < 0.02
+
+
+def test_the_overlays_scale_may_be_given():
+    """A movie's scale: what is weak in it is dim, though it is the frame's strongest."""
+    frame, map_ = np.full((210, 160, 3), 60, np.uint8), values(1)
+    map_[0, 30:40, 30:40] = 1
+    alone, weak = (overlay(frame, map_, 1, scale).astype(int) for scale in (None, 10.0))
+    at = (87, 66)
+    assert alone[at].sum() > weak[at].sum() + 100
+
+
+def test_the_strip_shows_signs_frame_by_frame():
+    observation, map_ = np.full((4, 84, 84), 100, np.uint8), values()
+    map_[1, 30:40, 30:40], map_[3, 30:40, 30:40] = 1, -1
+    picture = frame_strip(observation, map_, factor=1).astype(int)
+    assert picture.shape == (84, 4 * 84 + 3 * 2, 3)
+    warmth = [
+        int(picture[34, 34 + frame * 86, 0] - picture[34, 34 + frame * 86, 2]) for frame in range(4)
+    ]
+    assert warmth[1] > 60 > warmth[0] == warmth[2] == 0 > -60 > warmth[3]
+
+
+def test_nothing_attributed_is_nothing_lit():
+    picture = overlay(np.full((210, 160, 3), 60, np.uint8), values())
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 1
+
+
+def test_the_actor_is_blue_and_the_critic_red():
+    frame = np.full((210, 160, 3), 60, np.uint8)
+    actor, critic = values(2)
+    actor[10:20, 10:20], critic[60:70, 60:70] = 1, 1
+    picture = two_colours(frame, actor, critic, factor=1).astype(int)
+    assert picture.shape == (210, 160, 3)
+    red, _, blue = picture[37, 28]
+    assert blue > red + 100
+    red, _, blue = picture[162, 123]
+    assert red > blue + 100
+    assert len(np.unique(picture[100, 40])) == 1  # elsewhere: the frame, dimmed
+    without = two_colours(frame, actor, None, factor=1).astype(int)
+    assert len(np.unique(without[162, 123])) == 1
+
+
+@pytest.mark.parametrize("covered", [1, 4])
+def test_a_decision_explained_holds_its_parts(covered):
+    frame = np.random.default_rng(0).integers(0, 255, (210, 160, 3), np.uint8)
+    seen = np.random.default_rng(1).integers(0, 255, (4, 84, 84), np.uint8)
+    map_ = values(covered)
+    map_[-1, 30:40, 30:40] = 1
+    picture = explanation(frame, seen, map_, "title", ["one", "two"])
+    parts = (
+        frame.repeat(2, 0).repeat(2, 1),
+        overlay(frame, map_),
+        frame_strip(seen[-covered:], map_),
+    )
+    assert all(holds(picture, part) for part in parts)
+
+
+def test_a_gallery_holds_its_pictures():
+    tiles = np.random.default_rng(0).integers(0, 255, (5, 40, 30, 3), np.uint8)
+    named = {f"method {i}": tile for i, tile in enumerate(tiles)}
+    picture = gallery(named, "title", columns=3, notes=["refused"])
+    assert all(holds(picture, tile) for tile in tiles)
+    with pytest.raises(ValueError, match="a gallery needs at least one"):
+        gallery({}, "title")
+
+
+def holds(picture, part) -> bool:
+    height, width = part.shape[:2]
+    rows, columns = picture.shape[0] - height + 1, picture.shape[1] - width + 1
+    return any(
+        np.array_equal(picture[r : r + height, c : c + width], part)
+        for r in range(rows)
+        for c in range(columns)
+        if np.array_equal(picture[r, c : c + width], part[0])
+    )

@@ -1,0 +1,73 @@
+"""Attributions as pictures: on the game's colour frame, and on the frames that the agent saw."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from atari_zoo.viz.images import diverging, enlarge, grid, in_grey, resized, sequential
+
+ACTOR, CRITIC = np.array([40, 110, 255]), np.array([255, 40, 40])  # blue and red, as the paper's
+
+
+def overlay(
+    frame: UInt8[np.ndarray, "height width 3"],
+    values: Float[np.ndarray, "frames 84 84"],
+    factor: int = 2,
+    scale: float | None = None,
+) -> UInt8[np.ndarray, "taller wider 3"]:
+    """The colour frame, dimmed, and on it where the attributions are large, of either sign.
+
+    Absolute values are summed over the frames, so that opposite ones do not cancel: an object
+    that moves is often positive where it is and negative where it was.
+    scale: the sum that gets the brightest colour; its 99.8th percentile if not given.
+    """
+    height, width = frame.shape[:2]
+    strength = resized(np.abs(values).sum(axis=0), height, width)
+    strength = np.clip(strength / (scale or brightest(strength)), 0, 1)
+    dim = 0.35 * frame + 20
+    # weak attributions are noise spread over the whole screen: let them fade
+    alpha = np.clip(strength * 1.6, 0, 1)[..., None]
+    mixed = (1 - alpha) * dim + alpha * sequential(0.35 + 0.65 * strength)
+    return enlarge(np.rint(mixed).astype(np.uint8), factor)
+
+
+def two_colours(
+    frame: UInt8[np.ndarray, "height width 3"],
+    actor: Float[np.ndarray, "84 84"] | None,
+    critic: Float[np.ndarray, "84 84"] | None,
+    factor: int = 2,
+) -> UInt8[np.ndarray, "taller wider 3"]:
+    """The frame with the actor's saliency added in blue and the critic's in red, as Greydanus et
+    al. (2018, https://arxiv.org/abs/1711.00138) draw them; 1 is the full colour.
+    """
+    picture = 0.6 * frame
+    for colour, values in ((ACTOR, actor), (CRITIC, critic)):
+        if values is not None:
+            strength = np.clip(resized(values, *frame.shape[:2]), 0, 1)[..., None]
+            picture = picture + strength * colour
+    return enlarge(np.rint(np.clip(picture, 0, 255)).astype(np.uint8), factor)
+
+
+def frame_strip(
+    observation: UInt8[np.ndarray, "frames 84 84"],
+    values: Float[np.ndarray, "frames 84 84"],
+    factor: int = 2,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The frames of one observation side by side, oldest first, with their attributions.
+
+    Red pixels raised the output, blue ones lowered it; one scale holds for all frames.
+    """
+    scale = brightest(np.abs(values))
+    strength = np.clip(np.abs(values) / scale * 1.6, 0, 1)[..., None]
+    dim = in_grey(observation) * 0.45 + 24
+    # the middle of the diverging colours is white; start from its coloured part instead
+    signed = np.sign(values) * (0.5 + 0.25 * np.clip(np.abs(values) / scale, 0, 1))
+    mixed = (1 - strength) * dim + strength * diverging(signed, 1.0)
+    tiles = enlarge(np.rint(mixed).astype(np.uint8), factor)
+    return grid(tiles, columns=len(tiles), gap=2, background=(128, 128, 128))
+
+
+def brightest(strength: Float[np.ndarray, "*shape"]) -> float:
+    """The value that gets the brightest colour: the 99.8th percentile, or what there is."""
+    return float(np.percentile(strength, 99.8)) or float(strength.max()) or 1.0
