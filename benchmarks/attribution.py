@@ -85,7 +85,7 @@ def compare(network: Network, seen: torch.Tensor, repeats: int) -> Iterator[Row]
             return rate(1, lambda: one_at_a_time(network, one[0], respond))
 
         case = f"{name}, 289 masks of an observation"
-        yield row("attribution", case, PEER, *by_turns(ours, theirs, repeats), "steps/s")
+        yield row("attribution", case, PEER, *by_turns(ours, theirs, repeats), "frames/s")
 
 
 def main() -> None:
