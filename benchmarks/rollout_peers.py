@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -69,6 +69,8 @@ def naive(of: Game, network: MnihNetwork, envs: int) -> Iterator[Contender]:
 @contextmanager
 def env_pool(of: Game, network: MnihNetwork, envs: int) -> Iterator[Contender]:
     """EnvPool (Weng et al., 2022) in step with torch."""
+    with suppress(ImportError):  # loaded after EnvPool's library, it ends the process
+        import triton  # noqa: F401
     import envpool
 
     games = envpool.make_gymnasium(

@@ -27,7 +27,8 @@ EQUAL = 1e-3  # of the largest output: what float32 may differ in between two ba
 class Player:
     """Computes outputs, and the values of `layers`, of batches of observations.
 
-    dtype: "float32", "bfloat16" or "float16", of weights and arithmetic; outputs are float32.
+    dtype: "float32", "bfloat16" or "float16", of weights and arithmetic; outputs are float32, and
+        so is the head of the network of Mnih et al.: values of actions differ too little for less.
     backend: "torch"; "onnxruntime" (CPU, float32), which takes about half the time there; "auto":
         onnxruntime where it computes the same, else torch; or "trial": the faster of both on
         `batch` observations, as a short trial finds, so that play may not repeat to the last bit.
@@ -54,7 +55,7 @@ class Player:
         self.network = network
         hooked = any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
         if dtype != "float32":
-            self.network = copy.deepcopy(network).to(self.dtype)
+            self.network = _rounded(network, self.dtype)
         self._values = self._open.enter_context(recorded(self.network, self.layers))
         # of foreign modules nobody knows whether they wait for the device
         graphs = self.device.type == "cuda" and isinstance(network, MnihNetwork) and not hooked
@@ -103,6 +104,8 @@ class Player:
         if self.dtype != torch.float32:
             pixels = observations.to(self.dtype)  # a byte is exact in each of them
             observations = pixels / 255 if _bytes(observations) else pixels
+        if isinstance(self.network, MnihNetwork):
+            return self.network.head(self.network.trunk(observations).float())
         return self.network(observations).float()
 
     @torch.inference_mode()
@@ -124,6 +127,15 @@ class Player:
             times[name] = time.perf_counter() - started
         self._session = session
         return times["onnxruntime"] < times["torch"]
+
+
+def _rounded(network: Network, dtype: torch.dtype) -> Network:
+    """A copy whose weights are of that type, but for the head's."""
+    rounded = copy.deepcopy(network)
+    if isinstance(rounded, MnihNetwork):
+        rounded.trunk.to(dtype)
+        return rounded
+    return rounded.to(dtype)
 
 
 def _bytes(observations: Tensor) -> bool:
