@@ -156,7 +156,7 @@ def test_saliency_movie_plays_and_films(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--option", "steps"], "--option is 'steps'; expected NAME=VALUE"),
+        (["--option", "steps"], "--option takes NAME=VALUE, such as steps=200; it was 'steps'"),
         (["-o", "why.jpg"], "why.jpg: a picture's name ends in .png"),
         (["--table", "-o", "why.png"], "why.png: a table's name ends in .csv or .md"),
         (["--step", "-1"], "0 steps; expected at least 1"),

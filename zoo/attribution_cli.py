@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from atari_zoo.playing_cli import Device, Json, Model
 from atari_zoo.progress import progress_bar
+from atari_zoo.settings import settings
 
 if TYPE_CHECKING:
     from atari_zoo.models import Network
@@ -166,16 +166,7 @@ def _table(decision: Decision, output: Path | None, as_json: bool) -> None:
 
 
 def _options(given: list[str]) -> dict[str, Any]:
-    options = {}
-    for one in given:
-        name, equals, value = one.partition("=")
-        if not equals:
-            raise ValueError(f"--option is '{one}'; expected NAME=VALUE, such as steps=200")
-        try:
-            options[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            options[name] = value  # a word
-    return options
+    return settings(given, "steps=200", "--option")
 
 
 def _tell(rows: list[dict[str, Any]], picture: Any, output: Path, as_json: bool) -> None:
