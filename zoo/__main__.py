@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -16,6 +17,8 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError, FloatingPointError) as error:
+        # where one write of many at once failed, asyncio would tell of each of the others
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
         print(f"atari-zoo: {_line(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
