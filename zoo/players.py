@@ -104,8 +104,6 @@ class Player:
         if self.dtype != torch.float32:
             pixels = observations.to(self.dtype)  # a byte is exact in each of them
             observations = pixels / 255 if _bytes(observations) else pixels
-        if isinstance(self.network, MnihNetwork):
-            return self.network.head(self.network.trunk(observations).float())
         return self.network(observations).float()
 
     @torch.inference_mode()
@@ -134,6 +132,7 @@ def _rounded(network: Network, dtype: torch.dtype) -> Network:
     rounded = copy.deepcopy(network)
     if isinstance(rounded, MnihNetwork):
         rounded.trunk.to(dtype)
+        rounded.head.register_forward_pre_hook(lambda head, features: (features[0].float(),))
         return rounded
     return rounded.to(dtype)
 
