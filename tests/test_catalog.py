@@ -126,7 +126,11 @@ def test_models_are_where_they_were_published(name: str, urls: list[str]) -> Non
         ("a2c/Pong/2@1B", "log", f"{CLOUD}/a2c/checkpoints/PongNoFrameskip-v4_2_log.json"),
         ("a2c/Pong/2@1B", "checkpoints", f"{CLOUD}/a2c/checkpoints/PongNoFrameskip-v4_2.json"),
         ("ga/Pong/1", "video", f"{CLOUD}/movies/ga-PongNoFrameskip-v4-1-final.mp4"),
-        ("rainbow/Pong/1", "play", f"{CLOUD}/rainbow/PongNoFrameskip-v4/model1_final_rollout.npz"),
+        (
+            "dopamine-lucid:rainbow/Pong/1",
+            "play",
+            f"{CLOUD}/rainbow/PongNoFrameskip-v4/model1_final_rollout.npz",
+        ),
     ],
 )
 def test_what_was_published_beside_a_model(name: str, kind: str, url: str) -> None:
