@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="of the network: cpu or cuda")
     parser.add_argument("--games", nargs="+", default=GAMES)
     options = parser.parse_args()
-    steps, repeats = (60, 2) if options.quick else (400, 5)
+    steps, repeats = (150, 2) if options.quick else (400, 5)
     rows = [
         one
         for name in options.games
