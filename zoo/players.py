@@ -65,8 +65,8 @@ class Player:
         if backend == "onnxruntime" and not portable:
             raise ValueError("onnxruntime plays on the CPU and in float32: use backend='torch'")
         if backend != "torch" and portable and isinstance(network, MnihNetwork):
-            self._session = _session(network)
-            same = not hooked and self._computes_the_same()
+            self._session = None if hooked else _session(network)
+            same = self._session is not None and self._computes_the_same(network.trunk.shape)
             if backend == "onnxruntime" and not same:
                 raise ValueError(
                     "the network has hooks, or modules that onnxruntime does not know of: use "
@@ -107,9 +107,8 @@ class Player:
         return self.network(observations).float()
 
     @torch.inference_mode()
-    def _computes_the_same(self) -> bool:
+    def _computes_the_same(self, shape: tuple[int, int, int]) -> bool:
         """Whether onnxruntime has the network's outputs: its modules may have been changed."""
-        shape = self.network.trunk.shape if isinstance(self.network, MnihNetwork) else ()
         seen = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
         expected, found = self.network(seen), self(seen)[0]
         return bool((found - expected).abs().max() <= EQUAL * expected.abs().max())

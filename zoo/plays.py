@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-
-import numpy as np
 
 from atari_zoo.choosers import Chances, Chooser
 from atari_zoo.environments import Environments
@@ -38,14 +35,14 @@ class Play:
         settled = rules(plan, network)
         card, envs, device = network.card, settled.envs, next(network.parameters()).device
         self.tally = Tally(envs, plan.steps, plan.episodes)
-        self._network = with_parameter_noise(network, plan.noise, plan.seed)
         self._chooser = Chooser(
             settled.action, settled.epsilon, plan.seed, device, plan.noise.actions
         )
         self._envs, self._actions, self._began = envs, network.actions, 0.0
         arrays = [*plan.keep, *(f"{LAYERS}{layer}" for layer in plan.layers)]
         with ExitStack() as stack:
-            player = Player(self._network, plan.layers, plan.dtype, plan.backend, envs)
+            noisy = with_parameter_noise(network, plan.noise, plan.seed)
+            player = Player(noisy, plan.layers, plan.dtype, plan.backend, envs)
             stack.enter_context(closing(player))
             of = (card, settled.game.name, settled.preprocessing, plan.seed)
             self._kept: Sink = stack.enter_context(
@@ -70,7 +67,8 @@ class Play:
             for number, actions in enumerate(self._kept.before):
                 before = repeated(self._playings, number, actions, self._draw())
                 self.tally.add_step(before)
-            self._steps = stack.enter_context(closing(self._played()))
+            played = steps(self._playings, self._draw, self.tally.played)
+            self._steps = stack.enter_context(closing(played))
             self._open = stack.pop_all()
 
     def __enter__(self) -> Play:
@@ -101,6 +99,3 @@ class Play:
 
     def _draw(self) -> Chances:
         return self._chooser.draw(self._envs, self._actions)
-
-    def _played(self) -> Generator[dict[str, np.ndarray], None, None]:
-        yield from steps(self._playings, self._draw, self.tally.played)

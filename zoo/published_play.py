@@ -9,6 +9,7 @@ from atari_zoo.cached_play import CachedPlay, open_cached_play
 from atari_zoo.catalog import entries, find
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.download_bars import download_bars
+from atari_zoo.entries import Entry
 from atari_zoo.fetching import Wanted, fetch
 
 KIND = "play"  # what the catalogue calls it
@@ -23,15 +24,16 @@ def open_published_play(name: str) -> CachedPlay:
     >>> open_published_play("uber:a2c/Seaquest/3").steps
     2501
     """
-    return open_cached_play(play_file(name), _card(name))
-
-
-def play_file(name: str) -> Path:
-    """The file of that play in the cache, fetched if it is not there; raises as above."""
     entry = find(name)
+    # it saw as the original zoo showed it, which is not always as it was trained to
+    seen = played_with(entry.card.algorithm)
+    return open_cached_play(_fetched(entry, name), entry.card.replace(preprocessing=seen))
+
+
+def _fetched(entry: Entry, name: str) -> Path:
     if KIND not in entry.extras:
         raise ValueError(
-            f"no play of '{name}' was published{_others(name)}; "
+            f"no play of '{name}' was published{_others(entry.card)}; "
             f"`atari-zoo record {name}` makes some"
         )
     with download_bars() as update:
@@ -41,15 +43,8 @@ def play_file(name: str) -> Path:
         )
 
 
-def _card(name: str) -> ModelCard:
-    """The model's card, seeing as it saw then: not always as it was trained to."""
-    card = find(name).card
-    return card.replace(preprocessing=played_with(card.algorithm))
-
-
-def _others(name: str) -> str:
+def _others(card: ModelCard) -> str:
     """Where play of that algorithm, game and run was published, if anywhere."""
-    card = find(name).card
     alike = entries(card.game, card.algorithm, card.run, tag=card.tag)
     there = [entry.card.name for entry in alike if KIND in entry.extras]
     return f" (but of '{there[0]}')" if there else ""

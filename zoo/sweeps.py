@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from atari_zoo.catalog import find, list_models
-from atari_zoo.jobs import check_settings, job_named
+from atari_zoo.jobs import check_settings
 from atari_zoo.names import UnknownModel, file_name
 from atari_zoo.sweep_places import SWEEP, Place
 from atari_zoo.sweep_runners import dask, here, processes
@@ -82,13 +82,13 @@ def sweep(
     ]
     if not tasks:
         raise ValueError("nothing to do: no models, or no seeds")
-    _begin(Place(place), job, given)
+    at = Place(place)
+    _begin(at, job, given)
     outcomes: dict[str, Outcome] = {}
     for outcome in _runner(tasks, workers, scheduler):
         outcomes[outcome.task.name] = outcome
         progress(len(outcomes), len(tasks))
     done = Sweep(job, place, tuple(outcomes[task.name] for task in tasks))
-    at = Place(place)
     at.tidy(task.name for task in tasks)
     at.write("report.md", done.report())
     at.write("report.json", json.dumps([asdict(o) for o in done.outcomes], indent=1))
@@ -137,7 +137,6 @@ def _begin(place: Place, job: str, settings: Mapping[str, Any]) -> None:
             f"{place.where}: another sweep is there, {there['job']} with {there['settings']}; "
             "choose another place"
         )
-    job_named(job)
 
 
 def _numbers(result: dict[str, Any] | None) -> dict[str, float]:
