@@ -27,7 +27,7 @@ def recorded(
     Raises ValueError if a layer is not there; the message lists those that are.
     """
     values: dict[str, Tensor] = {}
-    modules = {name: _layer(network, name) for name in layers}  # all there, or no hook is set
+    modules = {name: layer_named(network, name) for name in layers}  # all there, or no hook is set
     if before_relu:
         modules = {name: _before_relu(module) for name, module in modules.items()}
     hooks = [m.register_forward_hook(_keep(values, name)) for name, m in modules.items()]
@@ -38,7 +38,8 @@ def recorded(
             hook.remove()
 
 
-def _layer(network: Layered, name: str) -> nn.Module:
+def layer_named(network: Layered, name: str) -> nn.Module:
+    """The layer; raises ValueError if it is not there, with those that are."""
     if name not in network.layers:
         raise ValueError(f"no layer '{name}'; this network has {', '.join(network.layers)}")
     return network.layers[name]

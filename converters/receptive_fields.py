@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from atari_zoo.converters.hooks import Layered
+from atari_zoo.converters.hooks import Layered, layer_named
 from atari_zoo.converters.networks import ConvShape, MnihNetwork
 
 
@@ -84,8 +84,7 @@ def _path(network: Layered, layer: str) -> tuple[tuple[ConvShape, ...], list[tup
         raise ValueError(
             "receptive fields are known of the network of Mnih et al. alone; this is another one"
         )
-    if layer not in network.layers:
-        raise ValueError(f"no layer '{layer}'; this network has {', '.join(network.layers)}")
+    layer_named(network, layer)  # raises ValueError
     _, height, width = network.trunk.shape
     below = _convolutions(network, layer)
     sizes = [(height, width)]

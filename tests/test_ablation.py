@@ -7,11 +7,12 @@ from itertools import chain, combinations
 
 import numpy as np
 import pytest
+import small_networks
 import torch
+from small_networks import small_network
 from torch.testing import assert_close
 
 from atari_zoo.converters.heads import QHead
-from atari_zoo.converters.networks import ConvShape, MnihNetwork, Trunk
 from atari_zoo.viz.attribution import attribute
 from atari_zoo.viz.blurring import blurred
 from atari_zoo.viz.masked_scores import as_pixels, grid_cells
@@ -20,17 +21,11 @@ SIDE, ACTION = 12, 1
 
 
 def network():
-    torch.manual_seed(0)
-    trunk = Trunk([ConvShape(6, (4, 4), (2, 2)), ConvShape(6, (3, 3), (1, 1))], 12, (2, SIDE, SIDE))
-    made = MnihNetwork(trunk, QHead(12, 3)).eval()
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter *= 3
-    return made
+    return small_network(QHead, SIDE, width=6, units=12, actions=3)
 
 
 def pixels(count=2):
-    return torch.rand(count, 2, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    return small_networks.pixels(SIDE, count)
 
 
 def output(net, one) -> float:

@@ -8,12 +8,13 @@ from itertools import pairwise
 import captum.metrics
 import numpy as np
 import pytest
+import small_networks
 import torch
 from scipy.stats import spearmanr
+from small_networks import small_network
 from torch.testing import assert_close
 
 from atari_zoo.converters.heads import CategoricalHead, QHead
-from atari_zoo.converters.networks import ConvShape, MnihNetwork, Trunk
 from atari_zoo.viz.attribution import attribute
 from atari_zoo.viz.attribution_cases import asked
 from atari_zoo.viz.attribution_methods import method_named
@@ -26,17 +27,11 @@ SIDE = 20
 
 
 def network(head=QHead):
-    torch.manual_seed(0)
-    trunk = Trunk([ConvShape(8, (4, 4), (2, 2)), ConvShape(8, (3, 3), (1, 1))], 16, (2, SIDE, SIDE))
-    made = MnihNetwork(trunk, head(16, 4)).eval()
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter *= 3
-    return made
+    return small_network(head, SIDE, width=8, units=16, actions=4)
 
 
 def pixels(count=2):
-    return torch.rand(count, 2, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    return small_networks.pixels(SIDE, count)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-WARM_UP = 3  # steps, as in PyTorch's own example
+from atari_zoo.graphed_forward import warm_up
 
 
 def captured(
@@ -25,12 +25,7 @@ def captured(
     """
     changed = [(tensor, tensor.detach().clone()) for tensor in tensors]
     learnt = copy.deepcopy(optimizer.state_dict()["state"])
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(WARM_UP):
-            step()
-    torch.cuda.current_stream().wait_stream(stream)
+    warm_up(step)
     optimizer.zero_grad(set_to_none=True)  # the gradients shall lie in the graph's own memory
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):

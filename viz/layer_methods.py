@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from atari_zoo.converters.hooks import layer_named
 from atari_zoo.viz.attribution_methods import BATCH, Case, method
 from atari_zoo.viz.scores import OUTPUT, layer_value
 
@@ -62,8 +63,7 @@ def of_layer(case: Case, layer: str, kind: str, steps: int = 50) -> Tensor:
     kind: one of `KINDS`; of grad_cam (batch, 1, height, width). steps: points of the integrals.
     Raises ValueError if there is no such layer, or it comes after what the target is read from.
     """
-    if layer not in case.network.layers:
-        raise ValueError(f"no layer '{layer}'; this network has {', '.join(case.network.layers)}")
+    layer_named(case.network, layer)  # raises ValueError
     if kind not in KINDS:
         raise ValueError(f"no kind '{kind}'; there are {', '.join(KINDS)}")
     options: dict[str, Any] = {}

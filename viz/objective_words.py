@@ -15,6 +15,13 @@ from atari_zoo.viz.objectives import Objective
 
 Word = Callable[[Thing, Network], Objective]
 WORDS: dict[str, Word] = {}
+# of the whole image
+PENALTIES: dict[str, Callable[[], Objective]] = {
+    "tv": image_objectives.total_variation,
+    "l1": image_objectives.l1,
+    "l2": image_objectives.l2,
+    "blur": image_objectives.roughness,
+}
 
 
 def word(name: str) -> Callable[[Word], Word]:
@@ -45,21 +52,12 @@ def meaning(thing: Thing, network: Network) -> Objective:
 
 
 @word("tv")
-def _tv(thing: Thing, network: Network) -> Objective:
-    _none(thing)
-    return image_objectives.total_variation()
-
-
 @word("l1")
-def _l1(thing: Thing, network: Network) -> Objective:
-    _none(thing)
-    return image_objectives.l1()
-
-
 @word("l2")
-def _l2(thing: Thing, network: Network) -> Objective:
+@word("blur")
+def _penalty(thing: Thing, network: Network) -> Objective:
     _none(thing)
-    return image_objectives.l2()
+    return PENALTIES[thing.name]()
 
 
 @word("frame_l2")
@@ -70,12 +68,6 @@ def _frame_l2(thing: Thing, network: Network) -> Objective:
         return image_objectives.frame_l2([1.0] * frames)
     (chosen,) = numbers(thing, network, (frames,), "frame")
     return image_objectives.frame_l2([float(frame in chosen) for frame in range(frames)])
-
-
-@word("blur")
-def _blur(thing: Thing, network: Network) -> Objective:
-    _none(thing)
-    return image_objectives.roughness()
 
 
 @word("margin")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atari_zoo.playing_cli import Device, Json, Model
+from atari_zoo.playing_cli import Device, Json, Model, seen_play
 from atari_zoo.progress import progress_bar
 from atari_zoo.settings import settings
 
@@ -132,16 +132,9 @@ def saliency_movie(
 
 
 def _played(network: Network, recording: Path | None, steps: int, seed: int) -> Recording:
-    import atari_zoo as zoo
-
-    if recording is not None:
-        return zoo.open_recording(recording)
-    if steps < 1:
+    if recording is None and steps < 1:
         raise ValueError(f"{steps} steps; expected at least 1")
-    with progress_bar("playing", "steps") as update:
-        return zoo.rollout(
-            network, steps=steps, envs=1, seed=seed, keep=["screens", "frames"], progress=update
-        )
+    return seen_play(network, recording, steps, seed)
 
 
 def _table(decision: Decision, output: Path | None, as_json: bool) -> None:

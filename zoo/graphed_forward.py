@@ -47,13 +47,18 @@ class GraphedForward:
 
     def _capture(self, observations: Tensor) -> _Captured:
         seen = observations.clone()
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UP):
-                self._forward(seen)
-        torch.cuda.current_stream().wait_stream(stream)
+        warm_up(lambda: self._forward(seen))
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             outputs = self._forward(seen)
         return _Captured(graph, seen, outputs, dict(self._values))
+
+
+def warm_up(step: Callable[[], object]) -> None:
+    """Does a step some times on a stream of its own, as must be before it is captured."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UP):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)

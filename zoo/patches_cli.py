@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atari_zoo.playing_cli import seen_play
 from atari_zoo.progress import progress_bar
 
 if TYPE_CHECKING:
-    from atari_zoo.models import Network
-    from atari_zoo.recordings import Recording
     from atari_zoo.viz.patches import Patch, UnitPatches
 
 EXAMPLES = {
@@ -70,7 +69,7 @@ def patches(
     for layer, numbers in wanted.items():  # refuses before minutes of play
         receptive_field(network, layer)
         check_units(network, layer, numbers)
-    play = _play(network, recording, steps, seed)
+    play = seen_play(network, recording, steps, seed)
     found = []
     for layer, numbers in wanted.items():
         with progress_bar(f"looking at {layer}", "observations") as update:
@@ -113,7 +112,7 @@ def atlas(
     names = layers.replace(",", " ").split() or atlas_layers(network)
     for name in names:
         receptive_field(network, name)  # refuses before minutes of play
-    played = _play(network, recording, play, seed)
+    played = seen_play(network, recording, play, seed)
     images = None
     if synthesis:
         with progress_bar("making images", "thousandths of layers") as update:
@@ -121,17 +120,6 @@ def atlas(
     with progress_bar("looking at play", "observations") as update:
         write_atlas(network, played, output, images, names, progress=update)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
-
-
-def _play(network: Network, recording: Path | None, steps: int, seed: int) -> Recording:
-    import atari_zoo as zoo
-
-    if recording is not None:
-        return zoo.open_recording(recording)
-    with progress_bar("playing", "steps") as update:
-        return zoo.rollout(
-            network, steps=steps, envs=1, seed=seed, keep=["screens", "frames"], progress=update
-        )
 
 
 def _unit(words: str) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from atari_zoo.names import file_name
 from atari_zoo.progress import progress_bar
 
 if TYPE_CHECKING:
+    from atari_zoo.models import Network
     from atari_zoo.recordings import Recording
 
 EXAMPLES = {
@@ -150,6 +151,18 @@ def record(
     if archive:
         played.save(output)
     _tell(model, played, as_json, str(output))
+
+
+def seen_play(network: Network, recording: Path | None, steps: int, seed: int) -> Recording:
+    """A recording with screens and colour frames: the one at that path, or play of the network."""
+    import atari_zoo as zoo
+
+    if recording is not None:
+        return zoo.open_recording(recording)
+    with progress_bar("playing", "steps") as update:
+        return zoo.rollout(
+            network, steps=steps, envs=1, seed=seed, keep=["screens", "frames"], progress=update
+        )
 
 
 def _rolled(
