@@ -6,6 +6,8 @@ import logging
 import os
 import sys
 
+STOPPED = 130  # typer's status for Ctrl-C, of which it says nothing
+
 
 def main() -> None:
     """Runs `atari-zoo`; a user's mistake prints one line and exits with 2."""
@@ -21,9 +23,10 @@ def main() -> None:
         logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
         print(f"atari-zoo: {_line(error)}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("atari-zoo: stopped", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == STOPPED:
+            print("atari-zoo: stopped", file=sys.stderr)
+        raise
 
 
 def _line(error: Exception) -> str:
