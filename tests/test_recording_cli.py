@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import signal
 import subprocess
 import sys
@@ -14,7 +13,13 @@ import numpy as np
 import atari_zoo as zoo
 from atari_zoo.converters import ConversionError
 
-WORDS = [sys.executable, "-m", "atari_zoo", "record", "dqn/Seaquest/1", "--keep", "outputs"]
+RECORD = ["record", "dqn/Seaquest/1", "--keep", "outputs"]
+WORDS = [sys.executable, "-m", "atari_zoo", *RECORD]
+LITTLE_ROOM = """\
+import resource, runpy
+resource.setrlimit(resource.RLIMIT_FSIZE, (11_000, 11_000))  # less than the second chunk takes
+runpy.run_module("atari_zoo", run_name="__main__")
+"""
 
 
 def safe(path: Path) -> int:
@@ -27,17 +32,15 @@ def safe(path: Path) -> int:
 
 def test_what_was_recorded_before_the_disk_was_full_is_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "play.zarr"
-    words = [*WORDS, "--steps", "200", "--envs", "4", "-o", str(path)]
-
-    def little_room() -> None:  # less than the second chunk of fc takes
-        resource.setrlimit(resource.RLIMIT_FSIZE, (11_000, 11_000))
-
-    full = subprocess.run(words, preexec_fn=little_room, capture_output=True, text=True)
+    words = [*RECORD, "--steps", "200", "--envs", "4", "-o", str(path)]
+    limited = [sys.executable, "-c", LITTLE_ROOM, *words]
+    full = subprocess.run(limited, capture_output=True, text=True)
     assert full.returncode == 2 and len(full.stderr.strip().splitlines()) == 1, full.stderr
     assert "steps are safe: make room" in full.stderr and "play.zarr" in full.stderr
     kept = safe(path)
     assert f"; {kept} steps are safe" in full.stderr and 0 < kept < 200
-    done = subprocess.run(words, capture_output=True, text=True)
+    again = [sys.executable, "-m", "atari_zoo", *words]
+    done = subprocess.run(again, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     whole = zoo.rollout(zoo.load("dqn/Seaquest/1"), steps=200, envs=4, keep=["outputs"])
     recording = zoo.open_recording(path)
