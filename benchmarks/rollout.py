@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -112,15 +113,15 @@ def agreement(name: str, steps: int, device: str) -> Row:
 def main() -> None:
     """Measures and prints."""
     parser = arguments(__doc__)
-    parser.add_argument("--envs", type=int, default=8)
+    parser.add_argument("--envs", nargs="+", type=int, default=(8, 32))
     parser.add_argument("--device", default="cpu", help="of the network: cpu or cuda")
     parser.add_argument("--games", nargs="+", default=GAMES)
     options = parser.parse_args()
-    steps, repeats = (150, 2) if options.quick else (400, 5)
+    steps, repeats = (150, 2) if options.quick else (400, 5)  # of 8 environments
     rows = [
         one
-        for name in options.games
-        for one in compare(game(name), options.envs, options.device, steps, repeats)
+        for name, envs in product(options.games, options.envs)
+        for one in compare(game(name), envs, options.device, steps * 8 // envs, repeats)
     ]
     rows += [
         agreement(name, 400 if options.quick else 4000, options.device)

@@ -20,7 +20,7 @@ from ale_py.vector_env import AtariVectorEnv
 
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.games import Game
-from atari_zoo.players import Player
+from atari_zoo.players import Player, one_torch_thread
 
 Contender = Callable[[int], float]
 CORES = os.cpu_count() or 1
@@ -51,7 +51,11 @@ def alone(of: Game, network: MnihNetwork, envs: int) -> Iterator[Contender]:
         times = steps * envs // len(seen)
         return _rate(lambda: [player(seen)[0].argmax(1).cpu() for _ in range(times)], steps * envs)
 
-    yield play
+    def undisturbed(steps: int) -> float:
+        with one_torch_thread():
+            return play(steps)
+
+    yield undisturbed
 
 
 @contextmanager

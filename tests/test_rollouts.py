@@ -228,6 +228,22 @@ def test_recording_everything_changes_nothing(random_agent, tmp_path):
     )
 
 
+@pytest.mark.parametrize(("backend", "threads"), [("onnxruntime", 1), ("torch", 3)])
+def test_torch_keeps_to_one_thread_while_onnxruntime_computes(backend, threads):
+    before, seen = torch.get_num_threads(), []
+
+    def look(done: int, total: int) -> None:
+        seen.append(torch.get_num_threads())
+
+    torch.set_num_threads(3)
+    try:
+        zoo.rollout(zoo.load("a2c/Pong/1"), steps=2, envs=2, backend=backend, progress=look)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [threads, threads]
+
+
 PROGRAM = """
 import sys, torch
 import atari_zoo as zoo

@@ -25,6 +25,7 @@ class Play:
 
     path, resume: as `rollout` has them.
     Between two calls its emulators work on, so that several plays share the time of the network.
+    backend: what computes, "torch" or "onnxruntime".
 
     Raises what `rollout` raises.
     """
@@ -44,6 +45,7 @@ class Play:
             noisy = with_parameter_noise(network, plan.noise, plan.seed)
             player = Player(noisy, plan.layers, plan.dtype, plan.backend, envs)
             stack.enter_context(closing(player))
+            self.backend = player.backend
             of = (card, settled.game.name, settled.preprocessing, plan.seed)
             self._kept: Sink = stack.enter_context(
                 sink(path, resume, *of, told(plan, settled), arrays, self.tally)

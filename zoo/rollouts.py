@@ -12,6 +12,7 @@ from atari_zoo.models import Network
 from atari_zoo.names import file_name
 from atari_zoo.noises import Noise
 from atari_zoo.plans import SILENCE, Plan
+from atari_zoo.players import one_torch_thread
 from atari_zoo.plays import Play
 from atari_zoo.recordings import Recording
 
@@ -90,8 +91,10 @@ def rollout(
     path: of a folder to record into while playing; the recording returned then reads from it.
         Of several networks, the folder that their recordings' folders are made in.
     resume: goes on with what is there, as if it had never stopped; or begins, if nothing is.
-    dtype, backend: see `Player`. groups: the environments are played in so many halves or parts,
-        so that the network thinks of one while the others' emulators work.
+    dtype, backend: see `Player`; with torch on a CPU, have OMP_WAIT_POLICY=PASSIVE in the
+        environment before torch is imported, lest its threads spin on the emulator's cores.
+    groups: the environments are played in so many halves or parts, so that the network thinks
+        of one while the others' emulators work.
     progress: called with what is done and what there is to do, in steps or episodes.
 
     Raises ValueError if the network and the game do not fit, or an argument is out of range;
@@ -127,6 +130,8 @@ def rollout(
             stack.enter_context(Play(one, plan, place, resume))
             for one, place in zip(networks, places, strict=True)
         ]
+        if all(play.backend == "onnxruntime" for play in plays):
+            stack.enter_context(one_torch_thread())
         going = [play for play in plays if not play.tally.finished]
         while going:
             # in turn: while one's network thinks, the emulators of the others work
