@@ -15,7 +15,6 @@ from torch.nn.utils import parameters_to_vector
 
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.training import registry
-from atari_zoo.training.batched_networks import deviations, new_policy
 from atari_zoo.training.es import (
     CENTRE,
     ES,
@@ -27,7 +26,8 @@ from atari_zoo.training.es import (
 )
 from atari_zoo.training.ga import GA, GAConfig
 from atari_zoo.training.noise_table import NoiseTable
-from atari_zoo.training.virtual_batch import EPSILON, fold_norms, reference_batch
+from atari_zoo.untrained import deviations, policy
+from atari_zoo.virtual_batch import EPSILON, fold_norms, reference_batch
 
 # episodes of 10 steps; a generation is 4 or 8 of them and a few trials
 SMALL = {
@@ -112,7 +112,7 @@ def test_generations_climb_a_hill():
 def test_norms_are_folded_into_the_weights():
     """Against normalised layers in numpy, double precision."""
     torch.manual_seed(0)
-    network = new_policy(4)
+    network = policy(4)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.01)  # biases too

@@ -11,14 +11,11 @@ from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.converters.heads import PolicyHead
 from atari_zoo.converters.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.environments import Environments
-from atari_zoo.training.batched_networks import (
-    BatchedNetworks,
-    deviations,
-    new_policy,
-    write_parameters,
-)
+from atari_zoo.flat_weights import write_parameters
+from atari_zoo.training.batched_networks import BatchedNetworks
 from atari_zoo.training.noise_table import NoiseTable
 from atari_zoo.training.populations import Arena
+from atari_zoo.untrained import deviations, policy
 
 CPU = torch.device("cpu")
 
@@ -71,9 +68,9 @@ def test_writing_one_copy_leaves_the_others():
     assert second.any()
 
 
-def test_a_new_policy_is_normal_with_a_deviation_by_layer():
+def test_a_policy_is_normal_with_a_deviation_by_layer():
     torch.manual_seed(0)
-    network = new_policy(6)
+    network = policy(6)
     inputs = {"conv1": 256, "conv2": 512, "conv3": 576, "fc": 3136, "output": 512}
     for name, layer in network.layers.items():
         weight, bias = layer.parameters()
@@ -85,7 +82,7 @@ def test_a_new_policy_is_normal_with_a_deviation_by_layer():
 
 
 def test_written_parameters_are_read_back():
-    network = new_policy(6)
+    network = policy(6)
     flat = torch.randn_like(flat_weights(network))
     write_parameters(network, flat)
     assert torch.equal(flat_weights(network), flat)
@@ -144,7 +141,7 @@ def write_copy(individual: torch.Tensor, weights: torch.Tensor) -> None:
 
 
 def arena(envs: int, workers: int, max_steps: int = 1000) -> Arena:
-    return Arena(new_policy(4), "breakout", envs, workers, HASTY, max_steps, CPU)
+    return Arena(policy(4), "breakout", envs, workers, HASTY, max_steps, CPU)
 
 
 @pytest.fixture(scope="module")

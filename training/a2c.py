@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.heads import ActorCriticHead
 from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.training.actors import Actors, Unroll, actor_critic
+from atari_zoo.training.actors import Actors, Unroll
 from atari_zoo.training.trainers import Trainer, TrainingConfig, Update
 
 
@@ -83,7 +83,6 @@ class A2C(Trainer):
     algorithm = "a2c"
     Config = A2CConfig
     config: A2CConfig
-    new_network = staticmethod(actor_critic)
 
     def build(self) -> MnihNetwork:
         config = self.config

@@ -7,10 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
-from atari_zoo.converters.heads import ActorCriticHead
-from atari_zoo.converters.networks import MnihNetwork, Trunk
+from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.environments import Environments
 from atari_zoo.training.trainers import TrainingConfig
 
@@ -85,16 +84,3 @@ class Actors:
         self.scores += rewards
         self.finished.extend(map(float, self.scores[over]))
         self.scores[over] = 0
-
-
-def actor_critic(actions: int) -> MnihNetwork:
-    """A new network, initialised orthogonally as baselines does."""
-    network = MnihNetwork(Trunk(), ActorCriticHead(512, actions))
-    head = network.head
-    assert isinstance(head, ActorCriticHead)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            gain = {id(head.output): 0.01, id(head.value): 1.0}.get(id(module), 2**0.5)
-            nn.init.orthogonal_(module.weight, gain)
-            nn.init.constant_(module.get_parameter("bias"), 0)
-    return network

@@ -15,8 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from atari_zoo.converters.heads import DuelingHead
-from atari_zoo.converters.networks import MnihNetwork, Trunk
+from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.training.replay import Transitions
 from atari_zoo.training.value_config import ValueConfig
 from atari_zoo.training.value_training import Judgement, ValueTrainer
@@ -48,11 +47,6 @@ class ApeX(ValueTrainer):
     algorithm = "apex"
     Config = ApeXConfig
     config: ApeXConfig
-
-    @staticmethod
-    def new_network(actions: int) -> MnihNetwork:
-        trunk = Trunk(units=None)
-        return MnihNetwork(trunk, DuelingHead(trunk.features, actions, units=512))
 
     def build(self) -> MnihNetwork:
         self.taken: deque[Tensor] = deque(maxlen=self.config.steps + 1)  # values of late actions

@@ -6,71 +6,15 @@ over the copies: on a CPU a little faster than one convolution with a group for 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from atari_zoo.converters.heads import PolicyHead
-from atari_zoo.converters.networks import ConvShape, MnihNetwork, Trunk
+from atari_zoo.converters.networks import ConvShape, MnihNetwork
+from atari_zoo.flat_weights import layers
 
 ALIGNED = 16  # numbers: each copy's weights begin at such a multiple, so that all sum alike
-
-
-class Layer(NamedTuple):
-    """One layer's weights in every copy; `shape` is None for a dense one."""
-
-    shape: ConvShape | None
-    weight: Float[Tensor, "copies outputs inputs"]
-    bias: Float[Tensor, "copies outputs"]
-
-
-def new_policy(actions: int) -> MnihNetwork:
-    """A new network: weights normal with the deviations of `deviations`, biases 0."""
-    network = MnihNetwork(Trunk(), PolicyHead(512, actions))
-    flat = deviations(network)
-    write_parameters(network, torch.randn_like(flat) * flat)
-    return network
-
-
-def deviations(network: MnihNetwork) -> Float[Tensor, "parameters"]:
-    """The standard deviation of each weight before training, 1 / sqrt(inputs); 0 for biases.
-
-    A tenth of that for the output. From `LargeModel` of Such et al. (2017),
-    https://github.com/uber-research/deep-neuroevolution, `models/dqn.py`.
-    """
-    head = network.head
-    assert isinstance(head, PolicyHead)
-    parts = []
-    for parameter in network.parameters():
-        inputs = parameter[0].numel()
-        scale = 0.1 if parameter is head.output.weight else 1.0
-        parts.append(torch.full((parameter.numel(),), scale / inputs**0.5 * (parameter.ndim > 1)))
-    return torch.cat(parts)
-
-
-def write_parameters(network: MnihNetwork, flat: Float[Tensor, "parameters"]) -> None:
-    """Copies `flat` into the network's parameters, in their order."""
-    start = 0
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.copy_(flat[start : start + parameter.numel()].view_as(parameter))
-            start += parameter.numel()
-
-
-def layers(network: MnihNetwork, rows: Float[Tensor, "copies parameters"]) -> list[Layer]:
-    """Views of the weights in `rows`, each a network's parameters in their order."""
-    shapes: list[ConvShape | None] = [*network.trunk.convolutions, None, None]
-    found, start = [], 0
-    modules = (m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear))
-    for shape, module in zip(shapes, modules, strict=True):
-        outputs, size = len(module.weight), module.weight.numel()
-        weight = rows[:, start : start + size].unflatten(1, (outputs, size // outputs))
-        found.append(Layer(shape, weight, rows[:, start + size : start + size + outputs]))
-        start += size + outputs
-    return found
 
 
 class BatchedNetworks:

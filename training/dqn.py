@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from atari_zoo.converters.heads import QHead
-from atari_zoo.converters.networks import MnihNetwork, Trunk
 from atari_zoo.training.replay import Transitions
 from atari_zoo.training.value_config import ValueConfig
 from atari_zoo.training.value_training import Judgement, ValueTrainer
@@ -29,10 +27,6 @@ class DQN(ValueTrainer):
     algorithm = "dqn"
     Config = DQNConfig
     config: DQNConfig
-
-    @staticmethod
-    def new_network(actions: int) -> MnihNetwork:
-        return MnihNetwork(Trunk(), QHead(512, actions))
 
     def judge(self, batch: Transitions) -> Judgement:
         with torch.no_grad():

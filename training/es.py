@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.training.batched_networks import write_parameters
+from atari_zoo.flat_weights import write_parameters
 from atari_zoo.training.evolution import Evolution, EvolutionConfig, repeated
 from atari_zoo.training.noise_table import NoiseTable
 from atari_zoo.training.trainers import Update
-from atari_zoo.training.virtual_batch import fold_norms, reference_batch
+from atari_zoo.virtual_batch import fold_norms, reference_batch
 
 
 @dataclass(frozen=True, kw_only=True)

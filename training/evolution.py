@@ -14,7 +14,6 @@ from torch.nn.utils import parameters_to_vector
 
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.environments import screen
-from atari_zoo.training.batched_networks import new_policy
 from atari_zoo.training.noise_table import NoiseTable
 from atari_zoo.training.populations import Arena
 from atari_zoo.training.trainers import Trainer, TrainingConfig, Update
@@ -49,7 +48,6 @@ class Evolution(Trainer, Generic[Individual]):
     """
 
     config: EvolutionConfig
-    new_network = staticmethod(new_policy)
 
     @abstractmethod
     def write(self, individual: Individual, weights: Tensor) -> None:

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.training.batched_networks import deviations, write_parameters
+from atari_zoo.flat_weights import write_parameters
 from atari_zoo.training.evolution import Evolution, EvolutionConfig, repeated
 from atari_zoo.training.trainers import Update
+from atari_zoo.untrained import deviations
 
 Genome = tuple[int, ...]
 

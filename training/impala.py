@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.heads import ActorCriticHead
 from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.training.actors import Actors, Unroll, actor_critic
+from atari_zoo.training.actors import Actors, Unroll
 from atari_zoo.training.trainers import Trainer, TrainingConfig, Update
 from atari_zoo.training.vtrace import vtrace
 
@@ -92,7 +92,6 @@ class IMPALA(Trainer):
     algorithm = "impala"
     Config = IMPALAConfig
     config: IMPALAConfig
-    new_network = staticmethod(actor_critic)
 
     def build(self) -> MnihNetwork:
         config = self.config

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.converters.heads import CategoricalHead
-from atari_zoo.converters.networks import MnihNetwork, Trunk
+from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.training.replay import Transitions
 from atari_zoo.training.value_config import ValueConfig
 from atari_zoo.training.value_training import Judgement, ValueTrainer
@@ -54,10 +54,6 @@ class Rainbow(ValueTrainer):
     algorithm = "rainbow"
     Config = RainbowConfig
     config: RainbowConfig
-
-    @staticmethod
-    def new_network(actions: int) -> MnihNetwork:
-        return MnihNetwork(Trunk(), CategoricalHead(512, actions))
 
     def judge(self, batch: Transitions) -> Judgement:
         rows = torch.arange(len(batch.actions), device=batch.actions.device)

@@ -10,7 +10,9 @@ import argparse
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+from atari_zoo.catalog import BEGINNING
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.exporting import network_to_onnx
 from atari_zoo.converters.files import written_whole
@@ -44,7 +46,9 @@ def ship(
     network.card = network.card.replace(tag=tag, scores=_scores(_rounded(network)))
     save_onnx(network_to_onnx(network, float16=True), into / file)
     shutil.copyfile(run / "log.jsonl", into / f"{stem}.log.jsonl")
-    _catalogue(into, file, network.card)
+    config = json.loads((run / "config.json").read_bytes())
+    begun = {name: config[name] for name in BEGINNING if name in config}
+    _catalogue(into, {"file": file} | begun, network.card)
     return network.card
 
 
@@ -69,11 +73,11 @@ def _scores(network: MnihNetwork) -> dict[str, object]:
     }
 
 
-def _catalogue(into: Path, file: str, card: ModelCard) -> None:
+def _catalogue(into: Path, told: dict[str, Any], card: ModelCard) -> None:
     place = into / "catalog.json"
     rows = json.loads(place.read_text()) if place.exists() else []
-    rows = [row for row in rows if row["file"] != file]
-    rows.append({"file": file, "card": json.loads(card.to_json())})
+    rows = [row for row in rows if row["file"] != told["file"]]
+    rows.append(told | {"card": json.loads(card.to_json())})
     rows.sort(key=lambda row: row["file"])
     with written_whole(place) as beside:
         beside.write_text(json.dumps(rows, indent=1) + "\n")

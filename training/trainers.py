@@ -16,6 +16,7 @@ from lightning.fabric import Fabric
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.training.runs import RunFolder, stop_requests
+from atari_zoo.untrained import UNTRAINED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +56,10 @@ class Trainer(ABC):
     Config: ClassVar[type[TrainingConfig]]
     config: TrainingConfig
 
-    @staticmethod
-    @abstractmethod
-    def new_network(actions: int) -> MnihNetwork:
+    @classmethod
+    def new_network(cls, actions: int) -> MnihNetwork:
         """The network before training, random."""
+        return UNTRAINED[cls.algorithm](actions)
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ class Judgement(NamedTuple):
 class ValueTrainer(Trainer):
     """Plays a step in every environment, then learns as often as `update_every` says.
 
-    An algorithm defines `new_network` and `judge`, and may explore in its own way.
+    An algorithm defines `judge`, and may explore in its own way.
     """
 
     config: ValueConfig

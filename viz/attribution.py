@@ -48,8 +48,8 @@ def attribute(
     target: "chosen", an action's number or name, (batch,) numbers of actions, "margin", "value",
         "advantage", "atom:FIRE:50", "quantile:FIRE:3", "entropy" or "max": see
         `attribution_targets`.
-    baseline: "black", "mean", "previous", "still", "blurred", "observations" or a tensor, of the
-        methods that compare: see `baselines`.
+    baseline: "black", "mean", "previous", "still", "blurred", "observations" or a tensor, such as
+        `zoo.counterfactual` gives, of the methods that compare: see `baselines`.
     seed: of methods with randomness; an observation gets the same values in any batch.
     Returns values and deltas on the network's device.
     Raises ValueError if something is not there, or the method would be wrong on this network.

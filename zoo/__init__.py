@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from atari_zoo.catalog import UnknownModel as UnknownModel
     from atari_zoo.catalog import list_models as list_models
+    from atari_zoo.counterfactuals import counterfactual as counterfactual
     from atari_zoo.games import UnknownGame as UnknownGame
     from atari_zoo.games import game as game
     from atari_zoo.layers import activations as activations
@@ -32,6 +33,7 @@ _WHERE = {
     "training_log": "logs",
     "checkpoints": "run_checkpoints",
     "list_models": "catalog",
+    "counterfactual": "counterfactuals",
     "UnknownGame": "games",
     "game": "games",
     "activations": "layers",

@@ -18,6 +18,9 @@ from atari_zoo.names import UnknownModel as UnknownModel
 from atari_zoo.published import published
 from atari_zoo.user_catalog import user_catalog
 
+INITIAL = "initial"  # the tag of a model before training
+BEGINNING = ("seed", "virtual_batch")  # what it is made again from
+
 
 def list_models(
     game: str | None = None,
@@ -100,15 +103,14 @@ def _sources(collection: str | None = None) -> list[Group | Listed]:
 
 @cache
 def _starters() -> Listed:
-    folder = resources.files("atari_zoo").joinpath("data/agents")
-    rows = json.loads(folder.joinpath("catalog.json").read_text())
-    return Listed(
-        STARTER,
-        tuple(
-            Entry(
-                ModelCard.from_json(json.dumps(row["card"])),
-                packaged=Path(str(folder.joinpath(row["file"]))),
-            )
-            for row in rows
-        ),
-    )
+    folder = Path(str(resources.files("atari_zoo").joinpath("data/agents")))
+    found = []
+    for row in json.loads((folder / "catalog.json").read_text()):
+        card = ModelCard.from_json(json.dumps(row["card"]))
+        log = folder / f"{card.algorithm}-{card.game}-{card.run}.log.jsonl"
+        found.append(Entry(card, packaged=folder / row["file"], log=log))
+        if not card.tag:
+            begun = card.replace(tag=INITIAL, frames=0, scores={})
+            begin = {name: row[name] for name in BEGINNING if name in row}
+            found.append(Entry(begun, log=log, **begin))
+    return Listed(STARTER, tuple(found))

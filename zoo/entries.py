@@ -37,7 +37,9 @@ class Entry:
 
     files: what it cannot be read without, the one to open first; none if it is in the package.
     extras: what was published beside it, by kind: "play", "log", "checkpoints", "video" ...
-    packaged: its file inside this package.
+    packaged, log: its file inside this package, and its run's training log.
+    seed, virtual_batch: if not None, it is the network before training, which is in no file but
+        made again: see `initial_network`.
     megabytes: about what `files` take.
     checked: false where the addresses are inferred and were never seen to work.
     """
@@ -46,12 +48,20 @@ class Entry:
     files: tuple[RemoteFile, ...] = ()
     extras: dict[str, RemoteFile] = field(default_factory=dict)
     packaged: Path | None = None
+    log: Path | None = None
+    seed: int | None = None
+    virtual_batch: int = 0
     megabytes: float = 0
     checked: bool = True
 
     @property
     def path(self) -> Path:
-        """The file to open: in the package, or in the cache once it is fetched."""
+        """The file to open: in the package, or in the cache once it is fetched.
+
+        Raises ValueError if there is none, the model being made from a seed.
+        """
+        if self.seed is not None:
+            raise ValueError(f"{self.card.name} is no file: it is made again from its seed")
         return self.packaged or self.files[0].path
 
     @property
@@ -62,7 +72,8 @@ class Entry:
     @property
     def is_here(self) -> bool:
         """Whether it can be opened without a network."""
-        return self.packaged is not None or all(file.path.is_file() for file in self.files)
+        # nothing is needed of what is packaged, or made from a seed
+        return all(file.path.is_file() for file in self.files)
 
 
 @dataclass(frozen=True)

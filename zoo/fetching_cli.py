@@ -120,7 +120,7 @@ def cache(
 
 
 def _chosen(names: list[str], filters: tuple[str | None, ...]) -> list[Entry]:
-    """The models that are named, and those that the filters leave; not those in the package."""
+    """The models that are named, and those that the filters leave; not those that need no file."""
     from atari_zoo.catalog import entries, find
 
     if not names and not any(filters):
@@ -133,7 +133,7 @@ def _chosen(names: list[str], filters: tuple[str | None, ...]) -> list[Entry]:
         found += entries(*filters)
     if not found:
         raise ValueError("there are no such models; `atari-zoo list` shows those there are")
-    return [entry for entry in found if entry.packaged is None]
+    return [entry for entry in found if entry.files]
 
 
 def _fetch(chosen: list[Entry], kinds: list[str], folder: Path | None, dry_run: bool) -> None:

@@ -18,7 +18,6 @@ from atari_zoo.names import UnknownModel
 
 READERS = (json_logs, dopamine_logs, sb3_logs, sb3_metrics, tensorboard_logs)  # register themselves
 KIND = "log"  # what the catalogue calls it
-SUFFIX = ".log.jsonl"  # of a starter agent's log, beside its model
 
 
 def training_log(source: str | Path) -> pandas.DataFrame:
@@ -56,8 +55,8 @@ def log_file(name: str) -> Path:
     DownloadError if it cannot be fetched.
     """
     entry = find(name)
-    if entry.packaged is not None and (log := _beside(entry.packaged)).is_file():
-        return log
+    if entry.log is not None:
+        return entry.log
     if KIND in entry.extras:
         return fetch(Wanted(entry, entry.extras[KIND]))
     raise LogError(f"no training log of '{name}' was published")
@@ -73,13 +72,9 @@ def logged(
     found = [
         entry.card.replace(tag="").name  # a run's checkpoints have one log
         for entry in entries(game, algorithm, collection=collection)
-        if KIND in entry.extras or (entry.packaged and _beside(entry.packaged).is_file())
+        if KIND in entry.extras or entry.log is not None
     ]
     return list(dict.fromkeys(found))
-
-
-def _beside(model: Path) -> Path:
-    return model.with_name(model.stem + SUFFIX)
 
 
 def _place(source: str | Path) -> tuple[Path, dict[str, str]]:

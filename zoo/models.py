@@ -24,6 +24,7 @@ from atari_zoo.converters.reports import Report, report
 from atari_zoo.converters.verification import verify
 from atari_zoo.download_bars import download_bars
 from atari_zoo.games import game as find_game
+from atari_zoo.untrained import initial_network
 
 Network = MnihNetwork | ForeignNetwork
 
@@ -39,8 +40,9 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
     >>> load("a2c/Pong/1")(torch.zeros(1, 4, 84, 84)).shape
     torch.Size([1, 6])
     """
-    place = device_named(device)
-    return to_torch(_path(name)).to(place).eval()
+    place, found = device_named(device), _found(name)
+    network = found if isinstance(found, MnihNetwork) else to_torch(found)
+    return network.to(place).eval()
 
 
 def device_named(name: str | torch.device) -> torch.device:
@@ -122,7 +124,7 @@ def verify_model(name: str | Path, seed: int = 0) -> list[dict[str, Any]]:
     """
     from atari_zoo.rollouts import rollout
 
-    model = to_onnx(_path(name))
+    model = to_onnx(_found(name))
     rows = verify(model, seed=seed)
     card = read_card(model)
     if card is not None and card.game:
@@ -132,13 +134,18 @@ def verify_model(name: str | Path, seed: int = 0) -> list[dict[str, Any]]:
     return [asdict(row) for row in rows]
 
 
-def _path(name: str | Path) -> Path:
-    """Where a model is: a file, else what the zoo calls so, fetched; else a folder or a prefix."""
+def _found(name: str | Path) -> Path | MnihNetwork:
+    """Where a model is: a file, else what the zoo calls so, fetched; else a folder or a prefix.
+
+    One that is made from a seed is in no file.
+    """
     path = Path(name)
     if path.is_file():
         return path
     try:
         entry = find(str(name))
+        if entry.seed is not None:
+            return initial_network(entry.card, entry.seed, entry.virtual_batch)
         with download_bars() as update:
             return converted(entry, lambda done, size: update(entry.card.name, done, size))
     except UnknownModel:

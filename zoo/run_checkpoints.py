@@ -44,7 +44,9 @@ def _of_model(entry: Entry) -> list[Checkpoint]:
     """Those of the model's run, with the paths of those that are here."""
     card = entry.card
     run = entries(card.game, card.algorithm, card.run, collection=collection_of(card))
-    here = {other.card.tag: str(other.path) for other in run if other.is_here}
+    here = {
+        other.card.tag: str(other.path) for other in run if other.is_here and other.seed is None
+    }
     if KIND in entry.extras:
         told = original_checkpoints(fetch(Wanted(entry, entry.extras[KIND])))
         return [dataclasses.replace(at, path=here.get(at.tag, "")) for at in told]

@@ -10,7 +10,7 @@ import sys
 from importlib import resources
 from pathlib import Path
 
-from atari_zoo.catalog import list_models
+from atari_zoo.catalog import INITIAL, list_models
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.generated_tables import bring_up_to_date
 from atari_zoo.games import game
@@ -35,7 +35,7 @@ def starter_table() -> str:
     as they are stored; the human-normalized one takes random play and a person's from the table
     of games.
     """
-    rows = [_row(card) for card in list_models(collection="starter")]
+    rows = [_row(card) for card in list_models(collection="starter") if card.tag != INITIAL]
     lines = [HEAD, ("---",) * len(HEAD), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

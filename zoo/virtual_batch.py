@@ -17,7 +17,7 @@ from torch.nn import functional
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.environments import Environments
-from atari_zoo.training.batched_networks import layers
+from atari_zoo.flat_weights import layers
 
 EPSILON = 1e-3  # added to the variance, as `batchnorm.py` of deep-neuroevolution has it
 GAMES, APART = 8, 25  # observations are taken from so many games, so many steps apart
