@@ -141,7 +141,7 @@ def compare(quick: bool) -> list[Row]:
     import torch
 
     repeats, peer_steps = (3, 24) if quick else (3, 4 * STEPS)
-    units, steps = (128, 8) if quick else (UNITS, STEPS)
+    units, steps = (32, 128) if quick else (UNITS, STEPS)
     case = f"{UNITS} fc units x {STEPS} steps"
     ours_from = f"ours from {units} x {steps}, " if quick else ""
     case += f" ({ours_from}theirs from {peer_steps} steps)"

@@ -13,7 +13,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-MORE_IS_BETTER = {"steps/s": True, "frames/s": True, "%": True, "s": False, "MiB": False}
+MORE_IS_BETTER = {
+    "steps/s": True,
+    "frames/s": True,
+    "%": True,
+    "s": False,
+    "ms": False,
+    "MiB": False,
+}
 
 
 @dataclass(frozen=True)
