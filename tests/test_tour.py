@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import socket
 from html.parser import HTMLParser
 
 import av
@@ -129,6 +130,18 @@ def test_the_lines_of_python_run_in_their_order(page, tmp_path, monkeypatch, cap
     written = {path.name for path in tmp_path.iterdir()}
     assert written == {"movie.mp4", "conv1.png", "attribution.png"}
     assert "Score(finished=" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["rainbow/Seaquest/1@2M", "apex/Pong/1", "es/Seaquest/1@initial"])
+def test_starter_agents_of_other_heads_without_a_network(name, tmp_path, monkeypatch):
+    def refused(*_):
+        raise AssertionError("the tour asked for a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    tour(name, tmp_path / "tour.html", steps=8, score_steps=8)
+    page = Page((tmp_path / "tour.html").read_text(encoding="utf-8"))
+    assert name in page.words and len(page.sources("img")) > 3
+    assert all(content(uri) for uri in page.sources("img") + page.sources("video"))
 
 
 def test_progress_rises_to_the_end(toured):
