@@ -3,6 +3,7 @@ play an agent with; what recording costs; and how often bfloat16 acts as float32
 
     python benchmarks/rollout.py --quick
     python benchmarks/rollout.py --envs 64 --device cuda
+    python benchmarks/rollout.py --quick --only recording profile
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import torch
 from rollout_peers import PEERS
-from rollout_profile import CEILING, profile
+from rollout_profile import CEILING, profiled
 from rows import Row, arguments, in_turns, row, show
 
 import atari_zoo as zoo
@@ -28,8 +29,8 @@ from atari_zoo.games import Game, game
 from atari_zoo.players import Player
 
 GAMES = ("Seaquest", "Pong", "Breakout")
+AGENTS = ("a2c/Pong/1", "rainbow/Seaquest/1")
 EVERYTHING = {"keep": ["frames", "ram", "outputs", "probabilities"], "layers": ["fc"]}
-LONGER = 4
 _ALONE = "the network alone"
 OURS = {
     "float32": {},
@@ -60,17 +61,12 @@ def recorded(network: MnihNetwork, envs: int, steps: int) -> float:
         shutil.rmtree(folder)
 
 
-def compare(of: Game, envs: int, device: str, steps: int, repeats: int) -> Iterator[Row]:
+def peers(of: Game, envs: int, device: str, steps: int, repeats: int) -> Iterator[Row]:
     """All contenders on one game, by turns."""
     network = agent(of, device)
     case = f"{of.name}, {envs} envs, {device}"
     contenders: dict[str, Callable[[int], float]] = {
         name: partial(ours, network, envs, options) for name, options in OURS.items()
-    }
-    exact = {"keep": ["frames"]}
-    contenders |= {  # longer, lest the last chunk, which nothing overlaps, count for much
-        "exact screens": lambda n: ours(network, envs, exact, LONGER * n),
-        "recording everything": lambda n: recorded(network, envs, LONGER * n),
     }
     with ExitStack() as stack:
         for name, peer in PEERS.items():
@@ -86,16 +82,27 @@ def compare(of: Game, envs: int, device: str, steps: int, repeats: int) -> Itera
     # what thinking and emulating would give if each core did either without a pause
     bound = [1 / (1 / a + 1 / b) for a, b in zip(rates[CEILING], rates[_ALONE], strict=True)]
     yield row("rollout", case, "bound of the two alone", rates["float32"], bound, "steps/s")
-    yield row(
-        "rollout",
-        f"{case}, recording everything",
-        "playing with exact screens",
-        rates["recording everything"],
-        rates["exact screens"],
-        "steps/s",
+
+
+def recording(of: Game, envs: int, device: str, steps: int, repeats: int) -> Iterator[Row]:
+    """What recording everything costs, in longer runs: nothing overlaps the last chunk."""
+    network, longer = agent(of, device), 4 * steps
+    rates = in_turns(
+        {
+            "exact screens": partial(ours, network, envs, {"keep": ["frames"]}, longer),
+            "everything": partial(recorded, network, envs, longer),
+        },
+        2 * repeats + 1,
     )
+    case = f"{of.name}, {envs} envs, {device}, recording everything"
+    found = rates["everything"], rates["exact screens"]
+    yield row("rollout", case, "playing with exact screens", *found, "steps/s")
+
+
+def profile(of: Game, envs: int, device: str, steps: int, repeats: int) -> Iterator[Row]:
+    """Where the processor's time goes; on CUDA it is not the processor's that counts."""
     if device == "cpu":
-        yield from profile(of, network, envs, steps, repeats)
+        yield from profiled(of, agent(of, device), envs, steps, repeats)
 
 
 def agreement(name: str, steps: int, device: str) -> Row:
@@ -114,23 +121,29 @@ def agreement(name: str, steps: int, device: str) -> Row:
     return row("rollout", f"{name}, bfloat16, {steps:,} steps", "float32", [share], [100.0], "%")
 
 
+PARTS = {"peers": peers, "recording": recording, "profile": profile}
+
+
 def main() -> None:
     """Measures and prints."""
     parser = arguments(__doc__)
     parser.add_argument("--envs", nargs="+", type=int, default=(8, 32))
     parser.add_argument("--device", default="cpu", help="of the network: cpu or cuda")
     parser.add_argument("--games", nargs="+", default=GAMES)
+    parser.add_argument("--only", nargs="+", choices=[*PARTS, "agreement"], metavar="PART")
+    parser.set_defaults(only=[*PARTS, "agreement"])
     options = parser.parse_args()
     steps, repeats = (150, 2) if options.quick else (400, 5)  # of 8 environments
     rows = [
         one
         for name, envs in product(options.games, options.envs)
-        for one in compare(game(name), envs, options.device, steps * 8 // envs, repeats)
+        for part in options.only
+        if part in PARTS
+        for one in PARTS[part](game(name), envs, options.device, steps * 8 // envs, repeats)
     ]
-    rows += [
-        agreement(name, 400 if options.quick else 4000, options.device)
-        for name in ("a2c/Pong/1", "rainbow/Seaquest/1")
-    ]
+    if "agreement" in options.only:
+        count = 400 if options.quick else 4000
+        rows += [agreement(name, count, options.device) for name in AGENTS]
     show(rows, options.json)
 
 

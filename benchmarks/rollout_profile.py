@@ -26,7 +26,7 @@ class Idle(MnihNetwork):
         return torch.zeros(len(observations), self.actions)
 
 
-def profile(of: Game, network: MnihNetwork, envs: int, steps: int, repeats: int) -> Iterator[Row]:
+def profiled(of: Game, network: MnihNetwork, envs: int, steps: int, repeats: int) -> Iterator[Row]:
     """A step's time on all cores together, beside the emulator's and beside play without
     thinking."""
     idle = Idle(network.trunk, network.head, network.card).eval()

@@ -75,9 +75,10 @@ def test_a_published_model_with_what_is_here_of_it(
 
 
 def test_a_model_whose_catalogue_alone_tells() -> None:
-    (only,) = checkpoints("a2c/Pong/1")
-    assert (only.tag, only.frames) == ("final", 11_600_000) and only.score > 18
-    assert Path(only.path).name == "a2c-Pong-1.onnx" and Path(only.path).is_file()
+    initial, final = checkpoints("a2c/Pong/1")
+    assert (initial.tag, initial.frames, initial.path) == ("initial", 0, "")
+    assert (final.tag, final.frames) == ("final", 11_600_000) and final.score > 18
+    assert Path(final.path).name == "a2c-Pong-1.onnx" and Path(final.path).is_file()
 
 
 def test_a_run_of_the_trainer(tmp_path: Path) -> None:

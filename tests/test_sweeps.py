@@ -164,7 +164,8 @@ def test_patterns_and_paths(marks, tmp_path, random_agent):
     models = ["?2c/Pong/*", tmp_path / "a/mine.onnx", tmp_path / "b/mine.onnx", "a2c/pong/1"]
     done = sweep("sweep_jobs:play", models, tmp_path / "out", settings={"marks": str(marks)})
     names = [outcome.task.name for outcome in done.outcomes]
-    assert names == ["a2c-Pong-1/seed-0", "mine/seed-0", "mine~2/seed-0"]
+    every = [f"a2c-Pong-1{tag}/seed-0" for tag in ("", "@initial")]
+    assert names == [*every, "mine/seed-0", "mine~2/seed-0"]
 
 
 @pytest.mark.parametrize(

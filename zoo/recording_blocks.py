@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -34,9 +36,9 @@ def _row(name: str, array: np.ndarray, steps: int, of: Head) -> np.ndarray:
         wanted = layout(name).row
         rest = "..." if wanted is None else str(wanted).strip("(),")
         raise ValueError(f"'{name}' is {array.shape}; expected {expected} and then ({rest})")
-    kinds = layout(name).dtypes  # of which what comes first decides
-    first = array.dtype.name if array.dtype.name in kinds else kinds[0]
-    dtype = np.dtype(of.arrays[name] or first)
+    dtype = _stored(name, of.arrays[name], array.dtype)
+    if array.dtype == dtype:
+        return array
     with np.errstate(over="ignore"):
         turned = array.astype(dtype, copy=False)
     if not _same(array, turned):
@@ -44,10 +46,15 @@ def _row(name: str, array: np.ndarray, steps: int, of: Head) -> np.ndarray:
     return turned
 
 
+@cache  # asked for every array of every step
+def _stored(name: str, known: str, given: np.dtype[Any]) -> np.dtype[Any]:
+    """The type that an array is stored in: of those allowed what comes first decides."""
+    kinds = layout(name).dtypes
+    return np.dtype(known or (given.name if given.name in kinds else kinds[0]))
+
+
 def _same(array: np.ndarray, turned: np.ndarray) -> bool:
     """Whether nothing is lost but digits."""
-    if array is turned or array.dtype == turned.dtype:
-        return True
     if turned.dtype.kind == "f":
         return array.dtype.kind in "biuf" and bool(
             (np.isfinite(turned) == np.isfinite(array)).all()

@@ -25,7 +25,7 @@ def checkpoints(source: str | Path) -> list[Checkpoint]:
     no checkpoints or cannot be read, DownloadError where it cannot be fetched.
 
     >>> [(at.tag, at.frames) for at in checkpoints("a2c/Pong/1")]
-    [('final', 11600000)]
+    [('initial', 0), ('final', 11600000)]
     """
     path = Path(source)
     if path.is_file():
