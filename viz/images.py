@@ -90,6 +90,17 @@ def text(
     draw.text(at, words, fill=fill, font=_font(size), anchor=anchor)
 
 
+def fitting(words: str, width: float, size: int = 13) -> str:
+    """The words, or as much of them as is no wider than `width` pixels, and dots."""
+    font = _font(size)
+    if font.getlength(words) <= width:
+        return words
+    kept = words
+    while kept and font.getlength(kept + "…") > width:
+        kept = kept[:-1]
+    return kept + "…"
+
+
 def png(picture: UInt8[np.ndarray, "height width 3"]) -> bytes:
     """The picture as the bytes of a PNG file."""
     stream = io.BytesIO()

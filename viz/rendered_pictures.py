@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from atari_zoo.viz.filters import INK, frame_names
-from atari_zoo.viz.images import enlarge, grid, in_grey, save_png, text
+from atari_zoo.viz.images import enlarge, fitting, grid, in_grey, save_png, text
 from atari_zoo.viz.movies import write_mp4
 from atari_zoo.viz.rendered import Rendered, as_bytes
 
@@ -90,7 +90,7 @@ def _tile(
     canvas.paste(Image.fromarray(strip), (0, HEAD))
     draw = ImageDraw.Draw(canvas)
     size = 13 if factor > 1 else 10
-    text(draw, (0, 2), _short(caption, canvas.width, size), INK, size)
+    text(draw, (0, 2), fitting(caption, canvas.width, size), INK, size)
     pitch = frames.shape[2] + 2
     for index, name in enumerate(frame_names(len(frames))):
         text(draw, ((index + 0.5) * pitch, HEAD - 3), name, INK, 10, anchor="ms")
@@ -106,11 +106,6 @@ def _captions(rendered: Rendered) -> list[str]:
             words += f"    > {rendered.percentile[index]:.4g} % of play"
         captions.append(words + ("" if rendered.held[index] else "    did not hold"))
     return captions
-
-
-def _short(caption: str, width: int, size: int) -> str:
-    most = int(width / (0.56 * size))
-    return caption if len(caption) <= most else caption[: most - 1] + "…"
 
 
 def _even(picture: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "even_h even_w 3"]:
