@@ -39,6 +39,7 @@ class Plan:
     noise: Noise = SILENCE
     keep: Sequence[str] = ()
     layers: Sequence[str] = ()
+    recompute: Sequence[str] = ()
     dtype: str = "float32"
     backend: str = "auto"
     groups: int = 2
@@ -53,6 +54,15 @@ class Plan:
         unknown = [name for name in self.keep if name not in KEEP]
         if unknown:
             raise ValueError(f"cannot keep '{unknown[0]}'; there are {', '.join(KEEP)}")
+        if self.recompute and (self.noise != SILENCE or self.dtype != "float32"):
+            raise ValueError(
+                "what a network computed with noise or in half precision cannot be recomputed: "
+                "record these layers with layers="
+            )
+        if self.recompute and not {"screens", "frames"} & set(self.keep):
+            raise ValueError(
+                "layers are recomputed from what the agent saw: keep 'screens' or 'frames' too"
+            )
 
 
 @dataclass(frozen=True)

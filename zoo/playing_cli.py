@@ -26,6 +26,7 @@ EXAMPLES = {
         "atari-zoo record a2c/Pong/1 --steps 2500",
         "atari-zoo record agent.onnx --steps 10000 --envs 8 --keep ram --keep screens -o play.zarr",
         "atari-zoo record agent.onnx --steps 2500 -o play.npz    # as the original zoo has it",
+        "atari-zoo record apex/Pong/1 --recompute fc    # smaller: the model computes fc when read",
     ),
 }
 Model = Annotated[
@@ -113,6 +114,10 @@ def record(
     layers: Annotated[
         list[str] | None, typer.Option("--layer", help="Whose activations are kept.")
     ] = None,
+    recompute: Annotated[
+        list[str] | None,
+        typer.Option(help="Layers that the model computes again when they are read: smaller."),
+    ] = None,
     seed: Seed = 0,
     envs: Envs = 1,
     game: Game = None,
@@ -144,7 +149,8 @@ def record(
         mode=mode,
         difficulty=difficulty,
         keep=keep or ["frames", "ram", "outputs"],
-        layers=layers or ["fc"],
+        layers=layers or ([] if recompute else ["fc"]),
+        recompute=recompute or [],
         path=None if archive else output,
         resume=True,
     )

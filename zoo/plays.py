@@ -8,12 +8,14 @@ from pathlib import Path
 from types import TracebackType
 
 from atari_zoo.choosers import Chances, Chooser
+from atari_zoo.converters.hooks import layer_named
 from atari_zoo.environments import Environments
 from atari_zoo.models import Network
 from atari_zoo.noises import ObservationNoise, with_parameter_noise
 from atari_zoo.plans import Plan, rules, told
 from atari_zoo.players import Player
 from atari_zoo.playing import Playing, repeated, split, steps
+from atari_zoo.recomputed import loadable
 from atari_zoo.recording_layout import LAYERS
 from atari_zoo.recording_sinks import Sink, sink
 from atari_zoo.recordings import Recording
@@ -40,6 +42,13 @@ class Play:
             settled.action, settled.epsilon, plan.seed, device, plan.noise.actions
         )
         self._envs, self._actions, self._began = envs, network.actions, 0.0
+        for layer in plan.recompute:
+            layer_named(network, layer)
+        again = (
+            {"recompute": {"layers": list(plan.recompute), "weights": loadable(network)}}
+            if plan.recompute
+            else {}
+        )
         arrays = [*plan.keep, *(f"{LAYERS}{layer}" for layer in plan.layers)]
         with ExitStack() as stack:
             noisy = with_parameter_noise(network, plan.noise, plan.seed)
@@ -48,7 +57,7 @@ class Play:
             self.backend = player.backend
             of = (card, settled.game.name, settled.preprocessing, plan.seed)
             self._kept: Sink = stack.enter_context(
-                sink(path, resume, *of, told(plan, settled), arrays, self.tally)
+                sink(path, resume, *of, told(plan, settled) | again, arrays, self.tally)
             )
             self._playings = []
             for group in split(envs, plan.groups):

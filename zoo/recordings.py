@@ -17,6 +17,7 @@ from atari_zoo.lazy_arrays import Derived, Rows
 from atari_zoo.observation_stacks import stacks_at
 from atari_zoo.pair_colours import colours
 from atari_zoo.preprocessing import render
+from atari_zoo.recomputed import Recomputed
 from atari_zoo.recording_episodes import Episodes, episodes, scores_before, summary
 
 NAMES = frozenset(
@@ -41,7 +42,8 @@ class Recording:
         game's last step.
     actions: as chosen, indices into the game's minimal actions; executed: as the emulator was
         given them. rewards, lives: what the step gave, and left.
-    outputs, activations: the network's, by layer. probabilities: of the actions.
+    outputs, activations: the network's, by layer; of some, the model may compute them only when
+        they are read. probabilities: of the actions.
     returns, lengths: of the episodes that counted, by environment, then in order; `counted` of
         each environment's first ones, or all that ended.
     played: how: the rule that chose actions, and noise, mode and the like where there were any.
@@ -85,6 +87,9 @@ class Recording:
         self._arrays = {"starts": starts} | arrays
         self._frames, self._steps = frames, steps
         self._told = None if returns is None or lengths is None else Episodes(returns, lengths)
+        again = self.played.get("recompute", {})
+        for layer in again.get("layers", ()):
+            self.activations.setdefault(layer, Recomputed(self, layer, again["weights"]))
 
     @cached_property
     def starts(self) -> Bool[np.ndarray, "steps envs"]:

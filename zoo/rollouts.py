@@ -34,6 +34,7 @@ class Options(TypedDict, total=False):
     noise: Noise
     keep: Sequence[str]
     layers: Sequence[str]
+    recompute: Sequence[str]
     path: str | Path | None
     resume: bool
     dtype: str
@@ -65,6 +66,7 @@ def rollout(
     noise: Noise = SILENCE,
     keep: Sequence[str] = (),
     layers: Sequence[str] = (),
+    recompute: Sequence[str] = (),
     path: str | Path | None = None,
     resume: bool = False,
     dtype: str = "float32",
@@ -87,7 +89,9 @@ def rollout(
         screens, which observations of any preprocessing are rendered from), "ram", "screens"
         (84x84, as the agent saw them), "outputs", "probabilities" (of the actions), "executed"
         (the actions that the emulator was given).
-    layers: whose activations to record, in float16.
+    layers: whose activations to record, in float16. recompute: whose to leave out, because the
+        model, which must be one that `load` knows by its card's name, computes them again when
+        they are read: a recording with fc is a third to three quarters smaller so.
     path: of a folder to record into while playing; the recording returned then reads from it.
         Of several networks, the folder that their recordings' folders are made in.
     resume: goes on with what is there, as if it had never stopped; or begins, if nothing is.
@@ -118,6 +122,7 @@ def rollout(
         noise=noise,
         keep=keep,
         layers=layers,
+        recompute=recompute,
         dtype=dtype,
         backend=backend,
         groups=groups,
