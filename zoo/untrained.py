@@ -17,6 +17,7 @@ from atari_zoo.converters.heads import (
     QHead,
 )
 from atari_zoo.converters.networks import MnihNetwork, Trunk
+from atari_zoo.flat_weights import write_parameters
 from atari_zoo.games import game as find_game
 from atari_zoo.virtual_batch import fold_norms, reference_batch
 
@@ -40,7 +41,7 @@ def initial_network(card: ModelCard, seed: int, virtual_batch: int = 0) -> MnihN
         of = find_game(card.game).rom, virtual_batch, card.preprocessing
         weights = nn.utils.parameters_to_vector(network.parameters()).detach()
         fold_norms(network, weights, reference_batch(*of, seed, "cpu"))
-        nn.utils.vector_to_parameters(weights, network.parameters())
+        write_parameters(network, weights)
     network.card = card
     return network.eval()
 
@@ -78,7 +79,7 @@ def policy(actions: int) -> MnihNetwork:
     """A policy alone: weights normal with the deviations of `deviations`, biases 0."""
     network = MnihNetwork(Trunk(), PolicyHead(UNITS, actions))
     flat = deviations(network)
-    nn.utils.vector_to_parameters(torch.randn_like(flat) * flat, network.parameters())
+    write_parameters(network, torch.randn_like(flat) * flat)
     return network
 
 
