@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import atari_zoo as zoo
+from atari_zoo.converters import ConversionError
 from atari_zoo.names import UnknownModel
 
 HOW = {"steps": 70, "envs": 2, "seed": 3, "keep": ["frames"]}
@@ -63,6 +65,12 @@ def test_a_model_that_has_changed_since_is_told(tmp_path: Path) -> None:
     told = json.loads(place.read_text())
     told["attributes"]["played"]["recompute"]["weights"] = "0" * 64
     place.write_text(json.dumps(told))
+    damaged = tmp_path / "damaged.zarr"
+    shutil.copytree(tmp_path / "play.zarr", damaged)
+    told["attributes"]["played"]["recompute"] = ["fc"]
+    (damaged / "zarr.json").write_text(json.dumps(told))
+    with pytest.raises(ConversionError, match=r"damaged\.zarr: its attributes are damaged"):
+        zoo.open_recording(damaged)
     recording = zoo.open_recording(tmp_path / "play.zarr")
     assert recording.actions.shape == (70, 2)  # the rest can be read
     with pytest.raises(ValueError, match="what a2c/Pong/1 now is did not play this"):

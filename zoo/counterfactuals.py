@@ -36,6 +36,8 @@ def counterfactual(
     >>> counterfactual(recording, step=120, ram={59: 3})  # three lives in Seaquest
     """
     stack, envs = recording.preprocessing.stack, recording.starts.shape[1]
+    if not len(recording.actions) or not len(recording.rewards):
+        raise ValueError("no actions and rewards in this recording: it cannot be played again")
     _check("env", env, envs)
     _check("step", step, len(recording.starts))
     for address, value in ram.items():

@@ -90,6 +90,10 @@ def _head(attributes: Mapping[str, Any]) -> Head:
     )
     for name in told["arrays"]:
         layout(name)
+    if (again := told["played"].get("recompute")) is not None and not (
+        isinstance(again["weights"], str) and all(isinstance(n, str) for n in again["layers"])
+    ):
+        raise ValueError(f"recompute is {again}")
     counts = [told[name] for name in ("envs", "chunk", "steps")]
     if not all(type(count) is int and count >= 0 for count in counts) or 0 in counts[:2]:
         raise ValueError(f"envs, chunk and steps are {counts}")
