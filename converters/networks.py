@@ -58,7 +58,7 @@ class Scale(nn.Module):
 
     def forward(self, observations: Tensor) -> Tensor:
         if observations.dtype == torch.uint8:
-            return observations.to(torch.get_default_dtype()) / 255
+            return observations.to(torch.get_default_dtype()).div_(255)  # of its own copy
         return observations
 
 

@@ -15,6 +15,7 @@ from recorded import (
     CARD,
     CHUNK,
     ENVS,
+    KEEP,
     STEPS,
     append,
     check,
@@ -26,7 +27,7 @@ from recorded import (
 
 import atari_zoo as zoo
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.recording_layout import LAYOUTS
+from atari_zoo.recording_layout import LAYOUTS, LONG
 from atari_zoo.recording_writer import RecordingWriter
 
 
@@ -53,6 +54,25 @@ def test_single_steps_and_blocks_give_the_same_files(file, play, tmp_path):
             append(to, play, start, min(start + 7, STEPS))
     for other in ("steps", "odd"):
         assert contents(tmp_path / other) == contents(file)
+
+
+@pytest.mark.parametrize("stopped", [LONG - 1, LONG, LONG + 6])
+def test_small_arrays_go_on_in_a_second_file(play, tmp_path, stopped):
+    """Theirs are `LONG` chunks long, 64 steps here; they are written whole each time."""
+    paths = [tmp_path / name for name in ("stopped", "whole")]
+    for path, stops in zip(paths, [(0, stopped, STEPS), (0, STEPS)], strict=True):
+        with RecordingWriter(path, CARD, "Breakout", Preprocessing(), 7, ENVS, KEEP, 1) as to:
+            append(to, play, 0, stops[1])
+            # as another process finds it meanwhile, or this one's heirs: the arrays are longer
+            check(zoo.open_recording(path), play, stops[1])
+            assert zarr.open_group(path, mode="r")["rewards"].shape[0] % LONG == 0
+        if stops[1:-1]:
+            with RecordingWriter.resume(path) as to:
+                append(to, play, *stops[1:])
+        check(zoo.open_recording(path), play, STEPS)
+        assert {array.shape[0] for _, array in zarr.open_group(path, mode="r").arrays()} == {STEPS}
+        assert len(list((path / "rewards").glob("c.*"))) == 2
+    assert contents(paths[0]) == contents(paths[1])
 
 
 def test_only_the_first_episodes_count_if_so_said(play, tmp_path):

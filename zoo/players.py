@@ -85,7 +85,7 @@ class Player:
     ) -> tuple[Float[Tensor, "batch actions"], dict[str, Tensor]]:
         """The outputs, and the layers' values; on CUDA the next call overwrites them."""
         if self._session is not None:
-            pixels = observations.float() / 255 if _bytes(observations) else observations
+            pixels = observations.float().div_(255) if _bytes(observations) else observations
             names = ["output", *self.layers]
             found = self._session.run(names, {self._session.get_inputs()[0].name: pixels.numpy()})
             outputs, *values = map(torch.from_numpy, found)
@@ -103,7 +103,7 @@ class Player:
     ) -> Float[Tensor, "batch actions"]:
         if self.dtype != torch.float32:
             pixels = observations.to(self.dtype)  # a byte is exact in each of them
-            observations = pixels / 255 if _bytes(observations) else pixels
+            observations = pixels.div_(255) if _bytes(observations) else pixels
         return self.network(observations).float()
 
     @torch.inference_mode()

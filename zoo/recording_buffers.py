@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -10,20 +11,35 @@ import zarr
 
 from atari_zoo.recording_chunks import array_of, new_array
 from atari_zoo.recording_head import Head
+from atari_zoo.recording_layout import LONG, layout
+
+WRITERS = 4  # threads: most of the time of small arrays is waiting
 
 
 class Buffers:
-    """One chunk of every array of a recording, of which the first `filled` steps are there."""
+    """The chunk that is being filled of every array of a recording.
+
+    filled: how many of the `chunk` steps that come next on the disk are there.
+
+    On the disk the arrays are as long as their longest chunks until `trim` is called: what counts
+    is how many steps the recording says it has.
+    """
 
     def __init__(self, group: zarr.Group, of: Head) -> None:
         self.filled = 0
         self._group, self._head = group, of
+        self._start = 0  # where `filled` counts from
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._rows: dict[str, np.ndarray] = {}
 
     @property
     def full(self) -> bool:
         return self.filled == self._head.chunk
+
+    @property
+    def steps(self) -> int:
+        """How many there are, those on the disk counted."""
+        return self._start + self.filled
 
     def fill(self, rows: Mapping[str, np.ndarray]) -> Iterator[None]:
         """Takes steps in; stops each time that the buffers are full, to have them written."""
@@ -34,32 +50,67 @@ class Buffers:
         while done < total:
             some = min(self._head.chunk - self.filled, total - done)
             for name, array in rows.items():
-                self._rows[name][self.filled : self.filled + some] = array[done : done + some]
+                place = self._begun(name) + self.filled
+                self._rows[name][place : place + some] = array[done : done + some]
             done, self.filled = done + some, self.filled + some
             if self.full:
                 yield
 
-    def write(self, start: int) -> None:
-        """Writes the steps, which are those from `start` on."""
+    def write(self) -> None:
+        """Writes the steps; raises OSError where that fails."""
         if not self.filled:
             return
-        for name, array in self._arrays.items():
-            array.resize((start + self.filled, *array.shape[1:]))
-            array[start:] = self._rows[name][: self.filled]
+        with ThreadPoolExecutor(WRITERS) as pool:
+            # the largest first, so that none of them is left alone in the end
+            largest = sorted(self._rows, key=lambda name: -self._rows[name].nbytes)
+            list(pool.map(self._write, largest))
+
+    def empty(self) -> None:
+        """Begins the next chunk; this one was full, and written."""
+        self._start, self.filled = self.steps, 0
+        for name, rows in self._rows.items():
+            if not layout(name).changes and self._begun(name) == 0:
+                rows[:] = 0
+
+    def trim(self) -> None:
+        """Cuts the arrays to the steps that there are."""
+        for array in self._arrays.values():
+            if array.shape[0] != self.steps:
+                array.resize((self.steps, *array.shape[1:]))
 
     def reopen(self, checked: zarr.Group, start: int, stop: int) -> None:
-        """Takes up the steps from `start` to `stop`, and cuts off what is behind them.
+        """Takes up the steps from `start`, a chunk's first, to `stop`; cuts off what is behind.
 
         checked: the group again, whose damaged chunks are told of.
         """
+        self._start, self.filled = start, stop - start
         for name in self._head.arrays:
             array = array_of(self._group, name)
             self._take(name, array)
-            self._rows[name][: stop - start] = array_of(checked, name)[start:stop]
-            array.resize((stop, *array.shape[1:]))
-        self.filled = stop - start
+            first = start - self._begun(name)
+            self._rows[name][: stop - first] = array_of(checked, name)[first:stop]
+        self.trim()
+
+    def _write(self, name: str) -> None:
+        array, rows, begun = self._arrays[name], self._rows[name], self._begun(name)
+        long = self._head.chunk * LONG
+        ahead = -(-self.steps // long) * long
+        if array.shape[0] < ahead:
+            array.resize((ahead, *array.shape[1:]))
+        # of small arrays all that there is of a chunk, so that nothing need be read first
+        count = begun + self.filled if layout(name).changes else len(rows)
+        array[self._start - begun : self._start - begun + count] = rows[:count]
+
+    def _begun(self, name: str) -> int:
+        """How many rows of the array's chunk are written: small arrays have longer chunks."""
+        return self._start % len(self._rows[name])
 
     def _take(self, name: str, array: zarr.Array[Any]) -> None:
         self._arrays[name] = array
         self._head.arrays[name] = array.dtype.name
-        self._rows[name] = np.empty((self._head.chunk, *array.shape[1:]), array.dtype)
+        how = layout(name)
+        if how.apart:  # each environment's in one place, as it is packed
+            shape = (array.shape[1], array.chunks[0], *array.shape[2:])
+            self._rows[name] = np.empty(shape, array.dtype).swapaxes(0, 1)
+        else:
+            self._rows[name] = np.zeros((array.chunks[0], *array.shape[1:]), array.dtype)

@@ -35,6 +35,7 @@ def new_array(group: zarr.Group, name: str, rows: np.ndarray, of: Head) -> zarr.
         fill_value=0,
         dimension_names=("step", "env", *(None for _ in rows.shape[2:])),
         config=CONFIG,
+        chunk_key_encoding={"name": "default", "separator": "."},  # folders cost time, too
         overwrite=True,
         **codecs,
     )

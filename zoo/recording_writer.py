@@ -105,11 +105,7 @@ class RecordingWriter:
     @property
     def steps(self) -> int:
         """How many steps were appended."""
-        return self._whole + self._buffers.filled
-
-    @property
-    def _whole(self) -> int:
-        return self.safe // self.head.chunk * self.head.chunk
+        return self._buffers.steps
 
     def append(
         self,
@@ -152,7 +148,7 @@ class RecordingWriter:
         """Makes all steps safe; a chunk that is not full is written again when it is."""
         changed = self.head.attributes() | {"steps": self.steps}
         try:
-            self._buffers.write(self._whole)
+            self._buffers.write()
             self._group.update_attributes(changed)  # last, so that what it counts is there
         except OSError as error:
             self._failed = True
@@ -164,12 +160,13 @@ class RecordingWriter:
             ) from error
         self.head.steps, self._failed = self.steps, False
         if self._buffers.full:
-            self._buffers.filled = 0
+            self._buffers.empty()
 
     def close(self) -> None:
         """Writes what is left, unless writing has just failed."""
         if not self._failed:
             self.flush()
+            self._buffers.trim()
 
     def __enter__(self) -> RecordingWriter:
         return self
@@ -183,7 +180,8 @@ class RecordingWriter:
         self.close()
 
     def _take_up(self, checked: zarr.Group) -> None:
-        self._buffers.reopen(checked, self._whole, self.safe)
+        whole = self.safe // self.head.chunk * self.head.chunk
+        self._buffers.reopen(checked, whole, self.safe)
         if "scores" in self.head.arrays:
             last = {n: np.asarray(array_of(checked, n)[self.safe - 1]) for n in ALWAYS}
             over = last["terminated"] | last["truncated"]
