@@ -6,7 +6,8 @@ that are safe; whatever is behind that count is as good as absent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -147,17 +148,9 @@ class RecordingWriter:
     def flush(self) -> None:
         """Makes all steps safe; a chunk that is not full is written again when it is."""
         changed = self.head.attributes() | {"steps": self.steps}
-        try:
+        with self._told():
             self._buffers.write()
             self._group.update_attributes(changed)  # last, so that what it counts is there
-        except OSError as error:
-            self._failed = True
-            raise type(error)(
-                error.errno,
-                f"{error.strerror}; {self.safe} steps are safe: make room, then go on with "
-                "RecordingWriter.resume",
-                str(self.path),
-            ) from error
         self.head.steps, self._failed = self.steps, False
         if self._buffers.full:
             self._buffers.empty()
@@ -166,7 +159,8 @@ class RecordingWriter:
         """Writes what is left, unless writing has just failed."""
         if not self._failed:
             self.flush()
-            self._buffers.trim()
+            with self._told():
+                self._buffers.trim()
 
     def __enter__(self) -> RecordingWriter:
         return self
@@ -178,6 +172,20 @@ class RecordingWriter:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """An OSError says how many steps are safe, and nothing is appended after it."""
+        try:
+            yield
+        except OSError as error:
+            self._failed = True
+            raise type(error)(
+                error.errno,
+                f"{error.strerror}; {self.safe} steps are safe: make room, then go on with "
+                "RecordingWriter.resume",
+                str(self.path),
+            ) from error
 
     def _take_up(self, checked: zarr.Group) -> None:
         whole = self.safe // self.head.chunk * self.head.chunk
