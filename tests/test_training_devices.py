@@ -7,11 +7,11 @@ from contextlib import closing
 import numpy as np
 import pytest
 import torch
+from filled_replay import fill
 from safetensors.torch import load_file
 
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.training import registry
-from atari_zoo.training.replay import GOES_ON
 
 DEVICES = [
     "cpu",
@@ -83,21 +83,14 @@ def test_updates_are_those_of_the_plain_loop_on_a_cpu(algorithm, device, tmp_pat
     for number, where in enumerate(("cpu", device)):
         with closing(trainer(algorithm, tmp_path / str(number), where)) as of:
             of.begin(0)
-            random = np.random.default_rng(0)
-            for _ in range(12):
-                parts = (
-                    random.integers(256, size=(4, 84, 84), dtype=np.uint8),
-                    random.integers(6, size=4),
-                    random.normal(size=4).astype(np.float32),
-                    np.full(4, GOES_ON),
-                )
-                of.replay.add(*(torch.from_numpy(part).to(where) for part in parts))
-                of.memory.enter()
-            draws = torch.from_numpy(random.random((3, *of.draws.shape)))
+            fill(of)
+            before = [parameter.detach().clone() for parameter in of.network.parameters()]
+            draws = torch.from_numpy(np.random.default_rng(0).random((3, *of.draws.shape)))
             learn = of.learn_once if number == 0 else of._new_learner()
             for fractions in draws:
                 of.draws.copy_(fractions)
                 learn()
+            assert not any(map(torch.equal, before, of.network.parameters()))
             learnt.append([parameter.detach().cpu() for parameter in of.network.parameters()])
     steps = 3 * registry.config(algorithm).learning_rate  # Adam's, of each weight at most
     for plain, there in zip(*learnt, strict=True):

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 import numpy as np
 import pytest
 import torch
+from filled_replay import fill
 
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 from atari_zoo.training import registry
@@ -17,7 +18,7 @@ from atari_zoo.training.apex import ApeX, ApeXConfig
 from atari_zoo.training.captured import put_back
 from atari_zoo.training.dqn import DQN, DQNConfig
 from atari_zoo.training.rainbow import Rainbow, RainbowConfig, projection
-from atari_zoo.training.replay import CUT, GOES_ON, TERMINATED
+from atari_zoo.training.replay import CUT, TERMINATED
 
 # a call of update() is a row of the replay, 16 frames and, once 10 rows are there, an update;
 # a log row each 4 of them, a checkpoint each 15, so that some lie between two rows
@@ -49,26 +50,6 @@ def made(algorithm: str, path, **changes):
     with closing(cls(path, dataclasses.replace(config, **changes), "cpu")) as trainer:
         trainer.begin(0)
         yield trainer
-
-
-def fill(trainer, rows: int = 12) -> None:
-    """Fills the replay with noise by hand, and the target network with other weights."""
-    random = np.random.default_rng(0)
-    for _ in range(rows):
-        envs = trainer.config.envs
-        endings = random.choice([GOES_ON, TERMINATED, CUT], envs, p=[0.7, 0.2, 0.1])
-        parts = (
-            random.integers(256, size=(envs, 84, 84), dtype=np.uint8),
-            random.integers(6, size=envs),
-            random.normal(size=envs).astype(np.float32),
-            endings,
-        )
-        trainer.replay.add(*map(torch.from_numpy, parts))
-        trainer.memory.enter()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weight in trainer.target.parameters():
-            weight += 0.02 * torch.randn(weight.shape, generator=generator)
 
 
 def whole(trainer) -> torch.Tensor:
