@@ -10,8 +10,11 @@ from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
+def written_whole(path: str | Path, sync: bool = True) -> Iterator[Path]:
     """Yields a file beside `path` to write to; it becomes `path` only if nothing fails.
+
+    sync: waits for the disk, so that it is whole even after a power cut; without, only a process
+        that dies does no harm.
 
     Raises OSError, naming `path`, where it cannot be written.
     """
@@ -19,8 +22,9 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     beside = _beside(path)
     try:
         yield beside
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())  # the content reaches the disk before the name does
+        if sync:
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())  # the content reaches the disk before the name does
         beside.chmod(0o644)
         beside.replace(path)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from recorded import (
 
 import atari_zoo as zoo
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.recording_layout import LAYOUTS, LONG
+from atari_zoo.recording_layout import ALWAYS, LAYOUTS, LONG
 from atari_zoo.recording_writer import RecordingWriter
 
 
@@ -54,6 +55,15 @@ def test_single_steps_and_blocks_give_the_same_files(file, play, tmp_path):
             append(to, play, start, min(start + 7, STEPS))
     for other in ("steps", "odd"):
         assert contents(tmp_path / other) == contents(file)
+
+
+def test_chunks_are_what_zarr_itself_would_write(file, tmp_path):
+    by_zarr = tmp_path / "zarr"
+    shutil.copytree(file, by_zarr, ignore=shutil.ignore_patterns("c.*"))
+    group, written = zarr.open_group(by_zarr, mode="r+"), zarr.open_group(file, mode="r")
+    for name in (*ALWAYS, *KEEP):
+        group[name].with_config({"write_empty_chunks": True})[...] = written[name][...]
+    assert contents(by_zarr) == contents(file)
 
 
 @pytest.mark.parametrize("stopped", [LONG - 1, LONG, LONG + 6])

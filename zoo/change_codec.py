@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import math
 import struct
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from zarr.core.array_spec import ArraySpec
 
 NAME = "atari_zoo.changes"
+SPAN = 8  # moments that are looked at together; with 8, their bits fill whole bytes
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,12 @@ class Changes(ArrayBytesCodec):
         moments = math.prod(array.shape[: self.time_axes])
         little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         values = little.view(_unsigned(array.dtype)).reshape(moments, -1)
-        if self.difference:
-            values = np.concatenate([values[:1], values[1:] ^ values[:-1]])
+        spans = _differences(values) if self.difference else iter([values])
         if self.transpose:
-            values = values.T
-        flat = values.ravel()
-        changed = flat != 0
-        planes = flat[changed].view(np.uint8).reshape(-1, array.dtype.itemsize).T
-        parts = [np.packbits(changed), *planes]
+            spans = iter([np.concatenate(list(spans)).T])
+        bits, changed = zip(*(_changed(span.ravel()) for span in spans), strict=True)
+        planes = np.concatenate(changed).view(np.uint8).reshape(-1, array.dtype.itemsize).T
+        parts = [np.concatenate(bits), *planes]
         packed = [Zstd(self.level).encode(np.ascontiguousarray(part)) for part in parts]
         return b"".join(struct.pack("<I", len(part)) + part for part in packed)
 
@@ -104,6 +104,30 @@ class Changes(ArrayBytesCodec):
             for before, row in pairwise(rows):  # faster than accumulate
                 row ^= before
         return rows.view(dtype.newbyteorder("<")).reshape(shape).astype(dtype, copy=False)
+
+
+def _differences(values: np.ndarray) -> Iterator[np.ndarray]:
+    """By what each moment differs from the one before: some at a time, as caches are small."""
+    for at in range(0, len(values), SPAN):
+        span = values[at : at + SPAN].copy()
+        if at:
+            span[0] ^= values[at - 1]
+        span[1:] ^= values[at : at + len(span) - 1]
+        yield span
+
+
+def _changed(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which elements are not 0, as bits, and those elements."""
+    if flat.dtype.itemsize > 1 or flat.size % 8:
+        changed = flat != 0
+        return np.packbits(changed), flat[changed]
+    words = flat.view(np.uint64)  # most are 0, which is sooner seen of eight bytes together
+    some = np.flatnonzero(words != 0)
+    elements = words[some].view(np.uint8).reshape(-1, 8)
+    changed = elements != 0
+    bits = np.zeros(len(words), np.uint8)
+    bits[some] = np.packbits(changed, axis=1)[:, 0]
+    return bits, elements[changed]
 
 
 def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from functools import cached_property
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import zarr
+from numcodecs.zstd import Zstd
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from atari_zoo.change_codec import Changes
@@ -15,6 +18,7 @@ from atari_zoo.lazy_arrays import Index, LazyArray
 from atari_zoo.recording_head import Head
 from atari_zoo.recording_layout import LONG, fits, layout
 
+LEVEL = 9  # of Zstandard, for small arrays
 CONFIG: Any = {"write_empty_chunks": True}  # so that a chunk that is missing was lost
 
 
@@ -25,7 +29,8 @@ def new_array(group: zarr.Group, name: str, rows: np.ndarray, of: Head) -> zarr.
     if how.changes:
         codecs: Any = {"serializer": Changes(**how.changes), "compressors": [Crc32cCodec()]}
     else:
-        codecs = {"serializer": BytesCodec(), "compressors": [ZstdCodec(level=9), Crc32cCodec()]}
+        zstd = ZstdCodec(level=LEVEL)
+        codecs = {"serializer": BytesCodec(), "compressors": [zstd, Crc32cCodec()]}
     return group.create_array(
         name,
         shape=(0, *rows.shape[1:]),
@@ -50,6 +55,20 @@ def array_of(group: zarr.Group, name: str) -> zarr.Array[Any]:
     if not isinstance(found, zarr.Array):
         raise ConversionError(f"{group.store}: '{name}' is missing")
     return found.with_config(CONFIG)
+
+
+def packed(array: zarr.Array[Any], rows: np.ndarray) -> bytes:
+    """A whole chunk of an array that `new_array` made, as its codecs store it.
+
+    Zarr would do the same, but takes two to four milliseconds for each chunk beside that.
+    """
+    codec = array.serializer
+    content = (
+        codec.encoded(rows)
+        if isinstance(codec, Changes)
+        else Zstd(LEVEL).encode(np.ascontiguousarray(rows, rows.dtype.newbyteorder("<")))
+    )
+    return content + struct.pack("<I", google_crc32c.value(content))
 
 
 class ZarrRows(LazyArray):
