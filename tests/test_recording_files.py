@@ -124,6 +124,20 @@ def test_lazy_arrays_are_indexed_as_numpys(file, play, index):
         np.testing.assert_array_equal(lazy[index], array[index], strict=True)
 
 
+def test_steps_one_by_one_are_those_of_the_whole(file, play):
+    recording, order = zoo.open_recording(file), np.random.default_rng(0).permutation(STEPS * ENVS)
+    read = {name: getattr(recording, name) for name in ("raw_frames", "ram", "outputs")}
+    read |= recording.activations
+    for name, rows in read.items():
+        expected = rows[:]
+        for step, env in zip(*np.divmod(order, ENVS), strict=True):
+            for _ in range(2):
+                row = rows[int(step), int(env)]
+                np.testing.assert_array_equal(row, expected[step, env], err_msg=name)
+                row[...] = 77  # the reader's own: what is read again is not spoilt
+    np.testing.assert_array_equal(recording.frames[-1, -1], play.colours[-1, -1])
+
+
 def test_indices_beyond_the_end_are_refused(file):
     recording = zoo.open_recording(file)
     for index in [STEPS, -STEPS - 1, (0, ENVS), (0, 0, 0, 0), (..., ...)]:
@@ -155,9 +169,13 @@ def test_a_damaged_chunk_is_named_and_the_rest_is_read(file, play, tmp_path, dam
     spoilt = {"flipped": changed, "cut": content[:-3], "empty": b""}[damage]
     (copy / name).write_bytes(spoilt)
     recording, array = zoo.open_recording(copy), name.split("/")[0]
-    read = {"frames": lambda: recording.raw_frames[:, 0], "ram": lambda: recording.ram[20]}
-    with pytest.raises(ConversionError, match=f"'{name}' is damaged or cut short") as caught:
-        read.get(array, lambda: recording.rewards)()
+    read = {
+        "frames": (lambda: recording.raw_frames[:, 0], lambda: recording.raw_frames[20, 0]),
+        "ram": (lambda: recording.ram[20], lambda: recording.ram[20, 1]),
+    }
+    for reads in read.get(array, (lambda: recording.rewards,)):
+        with pytest.raises(ConversionError, match=f"'{name}' is damaged or cut short") as caught:
+            reads()
     assert "\n" not in str(caught.value) and str(copy) in str(caught.value)
     np.testing.assert_array_equal(recording.ram[2 * CHUNK :], play.arrays["ram"][2 * CHUNK :])
     np.testing.assert_array_equal(recording.frames[:CHUNK], play.colours[:CHUNK])

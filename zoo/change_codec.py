@@ -93,10 +93,10 @@ class Changes(ArrayBytesCodec):
         """The array that `encoded` was given. Raises ValueError if these are no such bytes."""
         parts = _parts(content, 1 + dtype.itemsize)
         size, moments = math.prod(shape), math.prod(shape[: self.time_axes])
-        places = _places(_unpacked(parts[0], -(-size // 8)), size)
+        places = _places(inflated(parts[0], -(-size // 8)), size)
         values = np.empty((len(places), dtype.itemsize), np.uint8)
         for plane, part in enumerate(parts[1:]):
-            values[:, plane] = _unpacked(part, len(places))
+            values[:, plane] = inflated(part, len(places))
         flat = np.zeros(size, _unsigned(dtype))
         flat[places] = values.view(flat.dtype)[:, 0]
         rows = flat.reshape(-1, moments).T.copy() if self.transpose else flat.reshape(moments, -1)
@@ -148,8 +148,11 @@ def _parts(content: bytes, count: int) -> list[bytes]:
     return parts
 
 
-def _unpacked(part: bytes, size: int) -> np.ndarray:
-    """One part; never more than `size` bytes are made, whatever it claims."""
+def inflated(part: bytes, size: int) -> np.ndarray:
+    """What a Zstandard frame holds; never more than `size` bytes are made, whatever it claims.
+
+    Raises ValueError if that is not what it holds.
+    """
     out = np.empty(size, np.uint8)
     if size == 0:
         return out
@@ -164,7 +167,7 @@ def _places(bits: np.ndarray, size: int) -> np.ndarray:
     """Where the bits are set; most are not, so that whole words are passed over."""
     words = np.zeros(-(-len(bits) // 8) * 8, np.uint8)
     words[: len(bits)] = bits
-    some = np.flatnonzero(words.view(np.uint64))
+    some = np.flatnonzero(words.view(np.uint64) != 0)
     set_bits = np.flatnonzero(np.unpackbits(words.reshape(-1, 8)[some]).view(bool))
     places = some[set_bits >> 6] * 64 + (set_bits & 63)
     if len(places) and places[-1] >= size:

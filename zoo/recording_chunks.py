@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from functools import cached_property
 from typing import Any
@@ -11,13 +12,16 @@ import numpy as np
 import zarr
 from numcodecs.zstd import Zstd
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
 
-from atari_zoo.change_codec import Changes
+from atari_zoo.change_codec import Changes, inflated
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.lazy_arrays import Index, LazyArray
 from atari_zoo.recording_head import Head
 from atari_zoo.recording_layout import LONG, fits, layout
 
+CHECKSUM = 4  # bytes
 LEVEL = 9  # of Zstandard, for small arrays
 CONFIG: Any = {"write_empty_chunks": True}  # so that a chunk that is missing was lost
 
@@ -71,6 +75,15 @@ def packed(array: zarr.Array[Any], rows: np.ndarray) -> bytes:
     return content + struct.pack("<I", google_crc32c.value(content))
 
 
+def unpacked(array: zarr.Array[Any], content: bytes) -> np.ndarray:
+    """The chunk that `packed` made such bytes of. Raises ValueError if they are none."""
+    codec, inner = array.serializer, content[:-CHECKSUM]
+    if isinstance(codec, Changes):
+        return codec.decoded(inner, array.chunks, array.dtype)
+    size = math.prod(array.chunks) * array.dtype.itemsize
+    return inflated(inner, size).view(array.dtype.newbyteorder("<")).reshape(array.chunks)
+
+
 class ZarrRows(LazyArray):
     """An array of a recording on disk, or behind an address; nothing is read before it is used.
 
@@ -79,6 +92,7 @@ class ZarrRows(LazyArray):
 
     def __init__(self, group: zarr.Group, name: str, of: Head) -> None:
         self._group, self._name, self._head = group, name, of
+        self._kept: tuple[tuple[int, ...], np.ndarray] | None = None
 
     @cached_property
     def _array(self) -> zarr.Array[Any]:
@@ -101,6 +115,8 @@ class ZarrRows(LazyArray):
 
     def rows(self, steps: Index, envs: Index) -> np.ndarray:
         picked = steps
+        if isinstance(steps, int) and isinstance(envs, int):
+            return self._row(steps, range(self.shape[1])[envs])
         if isinstance(steps, slice):
             wanted = range(*steps.indices(self.shape[0]))
             backwards = wanted.step < 0
@@ -111,3 +127,14 @@ class ZarrRows(LazyArray):
         if not isinstance(steps, int):
             picked = np.arange(self.shape[0])[steps]  # as NumPy counts, from the end too
         return np.asarray(self._array.oindex[picked, envs])
+
+    def _row(self, step: int, env: int) -> np.ndarray:
+        """One of a chunk that is kept until another is asked for: who wants one may want many."""
+        array, (steps, envs) = self._array, self._array.chunks[:2]
+        at = (step // steps, env // envs, *(0 for _ in array.shape[2:]))
+        if self._kept is None or self._kept[0] != at:
+            key = f"{array.path}/{array.metadata.encode_chunk_key(at)}"
+            content = sync(self._group.store.get(key, default_buffer_prototype()))
+            assert content is not None  # the store would have told
+            self._kept = at, unpacked(array, content.to_bytes())
+        return self._kept[1][step % steps, env % envs].copy()
