@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from recorded import (
 
 import atari_zoo as zoo
 from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.converters.errors import ConversionError
 from atari_zoo.recording_layout import ALWAYS, LAYOUTS, LONG
 from atari_zoo.recording_writer import RecordingWriter
 
@@ -107,6 +109,29 @@ with writer(Path(sys.argv[1]), ["frames", "ram"]) as to:
         append(to, play, index, index + 1)
         print(to.steps, flush=True)
 """
+
+
+def test_two_processes_do_not_write_one_recording(play, tmp_path):
+    path, here = tmp_path / "play.zarr", str(Path(__file__).parent)
+    waiting = PLAYER.replace("    for index", "    print(sys.stdin.readline())\n    for index")
+    command = [sys.executable, "-c", waiting, str(path), here]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        while not (path / "zarr.json").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        for opens in (writer, RecordingWriter.resume):
+            with pytest.raises(ValueError, match="another process is writing this") as caught:
+                opens(path)
+            assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+        process.communicate("go on\n")
+    np.testing.assert_array_equal(zoo.open_recording(path).ram, play.arrays["ram"])
+    with pytest.raises(FileExistsError, match=r"go on with RecordingWriter.resume"):
+        writer(path)
+    (path / "zarr.json").write_text("{")
+    with pytest.raises(ConversionError):
+        RecordingWriter.resume(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["play.zarr"]  # and nothing beside it
 
 
 @pytest.mark.parametrize("killed_at", [5, 64])

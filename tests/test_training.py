@@ -6,6 +6,9 @@ import dataclasses
 import json
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,6 +176,41 @@ def test_another_runs_folder_is_refused(finished, change):
     (name,) = change
     with pytest.raises(ValueError, match=f"another {name} .*; choose another folder"):
         A2C(finished, dataclasses.replace(TINY, **change), "cpu")
+
+
+HOLDER = """
+import sys
+from atari_zoo.training.runs import RunFolder
+from test_training import TINY
+folder = RunFolder(sys.argv[1], "a2c", TINY)
+folder.log(frames=400, score=1.0)
+print("holds", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_processes_do_not_train_one_run(tmp_path):
+    here = str(Path(__file__).parent)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": here},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout.readline() == "holds\n"
+        with pytest.raises(ValueError, match="another process is training this run") as caught:
+            A2C(tmp_path, TINY, "cpu")
+        assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+        assert [row["frames"] for row in rows(tmp_path)] == [400]
+        holder.kill()  # who died holds nothing
+    config = dataclasses.replace(TINY, frames=400)
+    A2C(tmp_path, config, "cpu").train()
+    holding = A2C(tmp_path, config, "cpu")
+    with pytest.raises(ValueError, match="another process"):
+        A2C(tmp_path, config, "cpu")
+    holding.train()
+    A2C(tmp_path, config, "cpu").train()
 
 
 def test_environments_must_be_shared_evenly(tmp_path):

@@ -5,6 +5,7 @@ run/log.jsonl            one JSON object a line: frames, seconds, score, entropy
 run/latest.pt            everything needed to go on
 run/previous.pt          the same, one checkpoint before
 run/checkpoints/N.safetensors    the network's weights after N emulator frames
+run/.lock                there while a process trains
 """
 
 from __future__ import annotations
@@ -27,19 +28,32 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from atari_zoo.converters.files import written_whole
+from atari_zoo.holding import Hold
 
 
 class RunFolder:
     """Reads and writes the folder of one run; every write is whole or absent.
 
-    Raises ValueError if `path` holds a run of another algorithm or configuration.
+    No other process may open it before `release`, or before this one ends.
+
+    Raises ValueError if `path` holds a run of another algorithm or configuration, or one that is
+    being trained.
     """
 
     def __init__(self, path: str | Path, algorithm: str, config: Any) -> None:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        self._agree_on({"algorithm": algorithm} | dataclasses.asdict(config))
+        self._hold = Hold(self.path, "is training this run", self.path / ".lock")
+        try:
+            self._agree_on({"algorithm": algorithm} | dataclasses.asdict(config))
+        except ValueError:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Leaves the folder to others."""
+        self._hold.release()
 
     def _agree_on(self, config: dict[str, Any]) -> None:
         file = self.path / "config.json"

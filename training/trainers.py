@@ -136,6 +136,7 @@ class Trainer(ABC):
                 self.save()
             finally:
                 self.close()
+                self.folder.release()
         if stopping.is_set():
             raise KeyboardInterrupt
         return self.network

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from zarr.storage import LocalStore
 
 from atari_zoo.converters.cards import ModelCard, Preprocessing
+from atari_zoo.holding import Hold
 from atari_zoo.recording_blocks import block
 from atari_zoo.recording_buffers import Buffers
 from atari_zoo.recording_chunks import array_of
@@ -36,7 +37,8 @@ class RecordingWriter:
     counted: how many of each environment's first episodes count; all if not given.
     head: what the recording tells of itself; set `head.seconds` when that is known.
 
-    Raises FileExistsError if there is something at `path`, ValueError for what cannot be kept.
+    Raises FileExistsError if there is something at `path`, ValueError for what cannot be kept, or
+    where another process writes there.
 
     >>> with RecordingWriter("play.zarr", card, "Pong", preprocessing, 0, 8, ["ram"]) as writer:
     ...     writer.append(actions=actions, ram=ram, ...)
@@ -77,21 +79,35 @@ class RecordingWriter:
         path = Path(path)
         if not path.is_dir():
             raise FileNotFoundError(f"{path}: no recording to go on with")
-        of = head(dict(group_of(store_of(path)).attrs), str(path))
         self = cls.__new__(cls)
-        self._begin(path, of, zarr.open_group(LocalStore(path), mode="r+"))
-        if of.steps:
-            self._take_up(group_of(store_of(path)))
+        with self._held(path):
+            of = head(dict(group_of(store_of(path)).attrs), str(path))
+            self._begin(path, of, zarr.open_group(LocalStore(path), mode="r+"))
+            if of.steps:
+                self._take_up(group_of(store_of(path)))
         return self
 
     def _make(self, path: str | Path, of: Head, arrays: Sequence[str]) -> None:
         for name in arrays:
             layout(name)  # raises ValueError
         of.arrays = dict.fromkeys(arrays, "")  # their types are not known yet
-        if Path(path).exists():
-            raise FileExistsError(f"{path}: is there already; go on with RecordingWriter.resume")
-        group = zarr.create_group(LocalStore(path), zarr_format=3, attributes=of.attributes())
-        self._begin(Path(path), of, group)
+        with self._held(Path(path)):
+            if Path(path).exists():
+                raise FileExistsError(
+                    f"{path}: is there already; go on with RecordingWriter.resume"
+                )
+            group = zarr.create_group(LocalStore(path), zarr_format=3, attributes=of.attributes())
+            self._begin(Path(path), of, group)
+
+    @contextmanager
+    def _held(self, path: Path) -> Iterator[None]:
+        """Keeps others from writing there, unless what follows fails; until it is closed."""
+        self._hold = Hold(path, "is writing this recording")
+        try:
+            yield
+        except BaseException:
+            self._hold.release()
+            raise
 
     def _begin(self, path: Path, of: Head, group: zarr.Group) -> None:
         self.path, self.head, self._group = path, of, group
@@ -156,11 +172,14 @@ class RecordingWriter:
             self._buffers.empty()
 
     def close(self) -> None:
-        """Writes what is left, unless writing has just failed."""
-        if not self._failed:
-            self.flush()
-            with self._told():
-                self._buffers.trim()
+        """Writes what is left, unless writing has just failed, and lets others write."""
+        try:
+            if not self._failed:
+                self.flush()
+                with self._told():
+                    self._buffers.trim()
+        finally:
+            self._hold.release()
 
     def __enter__(self) -> RecordingWriter:
         return self
