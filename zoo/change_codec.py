@@ -30,6 +30,8 @@ from zarr.abc.codec import ArrayBytesCodec
 from zarr.core.buffer import Buffer, NDBuffer
 from zarr.registry import register_codec
 
+from atari_zoo.nonzero import nonzero, places_of
+
 if TYPE_CHECKING:
     from zarr.core.array_spec import ArraySpec
 
@@ -83,7 +85,7 @@ class Changes(ArrayBytesCodec):
         spans = _differences(values) if self.difference else iter([values])
         if self.transpose:
             spans = iter([np.concatenate(list(spans)).T])
-        bits, changed = zip(*(_changed(span.ravel()) for span in spans), strict=True)
+        bits, changed = zip(*(nonzero(span.ravel()) for span in spans), strict=True)
         planes = np.concatenate(changed).view(np.uint8).reshape(-1, array.dtype.itemsize).T
         parts = [np.concatenate(bits), *planes]
         packed = [Zstd(self.level).encode(np.ascontiguousarray(part)) for part in parts]
@@ -93,7 +95,7 @@ class Changes(ArrayBytesCodec):
         """The array that `encoded` was given. Raises ValueError if these are no such bytes."""
         parts = _parts(content, 1 + dtype.itemsize)
         size, moments = math.prod(shape), math.prod(shape[: self.time_axes])
-        places = _places(inflated(parts[0], -(-size // 8)), size)
+        places = places_of(inflated(parts[0], -(-size // 8)), size)
         values = np.empty((len(places), dtype.itemsize), np.uint8)
         for plane, part in enumerate(parts[1:]):
             values[:, plane] = inflated(part, len(places))
@@ -114,20 +116,6 @@ def _differences(values: np.ndarray) -> Iterator[np.ndarray]:
             span[0] ^= values[at - 1]
         span[1:] ^= values[at : at + len(span) - 1]
         yield span
-
-
-def _changed(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which elements are not 0, as bits, and those elements."""
-    if flat.dtype.itemsize > 1 or flat.size % 8:
-        changed = flat != 0
-        return np.packbits(changed), flat[changed]
-    words = flat.view(np.uint64)  # most are 0, which is sooner seen of eight bytes together
-    some = np.flatnonzero(words != 0)
-    elements = words[some].view(np.uint8).reshape(-1, 8)
-    changed = elements != 0
-    bits = np.zeros(len(words), np.uint8)
-    bits[some] = np.packbits(changed, axis=1)[:, 0]
-    return bits, elements[changed]
 
 
 def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -161,18 +149,6 @@ def inflated(part: bytes, size: int) -> np.ndarray:
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"a part is no Zstandard frame of {size} bytes") from error
     return out
-
-
-def _places(bits: np.ndarray, size: int) -> np.ndarray:
-    """Where the bits are set; most are not, so that whole words are passed over."""
-    words = np.zeros(-(-len(bits) // 8) * 8, np.uint8)
-    words[: len(bits)] = bits
-    some = np.flatnonzero(words.view(np.uint64) != 0)
-    set_bits = np.flatnonzero(np.unpackbits(words.reshape(-1, 8)[some]).view(bool))
-    places = some[set_bits >> 6] * 64 + (set_bits & 63)
-    if len(places) and places[-1] >= size:
-        raise ValueError("a bit is set behind the end")
-    return places
 
 
 register_codec(NAME, Changes)
