@@ -44,7 +44,7 @@ class RunFolder:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        self._hold = Hold(self.path, "is training this run", self.path / ".lock")
+        self._hold = Hold(self.path, "is training this run")
         try:
             self._agree_on({"algorithm": algorithm} | dataclasses.asdict(config))
         except ValueError:

@@ -9,16 +9,16 @@ from filelock import FileLock, Timeout
 
 
 class Hold:
-    """Keeps other processes out of `folder` until it is released, or this process ends.
+    """Keeps other processes out of a folder until it is released, or this process ends.
 
+    folder: which is there.
     doing: what its holder does, for those that are kept out: "is training this run".
-    file: that is locked; beside the folder if not given.
 
     Raises ValueError if there is another holder. Where a file system cannot lock, there is none.
     """
 
-    def __init__(self, folder: Path, doing: str, file: Path | None = None) -> None:
-        self._file = file or folder.parent / f".{folder.name}.lock"
+    def __init__(self, folder: Path, doing: str) -> None:
+        self._file = folder / ".lock"
         self._lock = FileLock(self._file)
         try:
             self._lock.acquire(blocking=False)

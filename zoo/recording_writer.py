@@ -91,11 +91,12 @@ class RecordingWriter:
         for name in arrays:
             layout(name)  # raises ValueError
         of.arrays = dict.fromkeys(arrays, "")  # their types are not known yet
+        try:
+            Path(path).mkdir(parents=True)
+        except FileExistsError as error:
+            there = f"{path}: is there already; go on with RecordingWriter.resume"
+            raise FileExistsError(there) from error
         with self._held(Path(path)):
-            if Path(path).exists():
-                raise FileExistsError(
-                    f"{path}: is there already; go on with RecordingWriter.resume"
-                )
             group = zarr.create_group(LocalStore(path), zarr_format=3, attributes=of.attributes())
             self._begin(Path(path), of, group)
 
