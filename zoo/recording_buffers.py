@@ -65,7 +65,7 @@ class Buffers:
         if not self.filled:
             return
         for name, rows in self._rows.items():
-            rows[self._begun(name) + self.filled :] = 0
+            rows[self._begun(name) + self.filled :] = 0  # what the chunk before left there
             self._lengthen(self._arrays[name])
         with ThreadPoolExecutor(WRITERS) as pool:
             list(pool.map(lambda chunk: self._write(*chunk), self._chunks()))
@@ -73,9 +73,6 @@ class Buffers:
     def empty(self) -> None:
         """Begins the next chunk; this one was full, and written."""
         self._start, self.filled = self.steps, 0
-        for name, rows in self._rows.items():
-            if not layout(name).changes and self._begun(name) == 0:
-                rows[:] = 0
 
     def trim(self) -> None:
         """Cuts the arrays to the steps that there are."""
@@ -131,4 +128,4 @@ class Buffers:
             shape = (array.shape[1], array.chunks[0], *array.shape[2:])
             self._rows[name] = np.empty(shape, array.dtype).swapaxes(0, 1)
         else:
-            self._rows[name] = np.zeros((array.chunks[0], *array.shape[1:]), array.dtype)
+            self._rows[name] = np.empty((array.chunks[0], *array.shape[1:]), array.dtype)

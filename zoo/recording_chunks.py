@@ -115,7 +115,7 @@ class ZarrRows(LazyArray):
 
     def rows(self, steps: Index, envs: Index) -> np.ndarray:
         picked = steps
-        if isinstance(steps, int) and isinstance(envs, int):
+        if isinstance(steps, int) and isinstance(envs, int | np.integer):
             return self._row(steps, range(self.shape[1])[envs])
         if isinstance(steps, slice):
             wanted = range(*steps.indices(self.shape[0]))
