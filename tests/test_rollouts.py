@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import time
@@ -16,7 +17,9 @@ from atari_zoo.choosers import Chooser
 from atari_zoo.converters import ConversionError
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.noises import with_parameter_noise
+from atari_zoo.plans import Plan
 from atari_zoo.players import Player
+from atari_zoo.plays import Play
 
 SHORT = Preprocessing(max_frames=320)  # 80 steps
 
@@ -198,6 +201,15 @@ def test_how_environments_are_grouped_changes_nothing(random_agent, rule):
         np.testing.assert_array_equal(whole.screens, other.screens)
 
 
+@pytest.mark.parametrize("backend, expected", [("torch", 1), ("onnxruntime", 2)])
+def test_torchs_threads_do_not_work_against_the_emulators(random_agent, backend, expected):
+    plan = Plan(steps=1, envs=4, backend=backend)
+    with Play(random_agent("Pong"), plan) as play:
+        assert len(play._playings) == expected
+    with Play(random_agent("Pong"), dataclasses.replace(plan, groups=3)) as play:
+        assert len(play._playings) == 3
+
+
 EVERYTHING = {
     "keep": ["frames", "ram", "outputs", "probabilities", "executed"],
     "layers": ["conv3", "fc"],
@@ -250,7 +262,9 @@ import atari_zoo as zoo
 from atari_zoo.converters import ConversionError
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.noises import with_parameter_noise
+from atari_zoo.plans import Plan
 from atari_zoo.players import Player
+from atari_zoo.plays import Play
 torch.set_num_threads(1)
 zoo.rollout(
     zoo.load(sys.argv[1]), steps=400, envs=2, seed=5, preprocessing=Preprocessing(max_frames=320),

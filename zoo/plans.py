@@ -42,7 +42,7 @@ class Plan:
     recompute: Sequence[str] = ()
     dtype: str = "float32"
     backend: str = "auto"
-    groups: int = 2
+    groups: int | None = None
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.episodes is None):

@@ -98,6 +98,12 @@ def _begun(step: Step) -> np.ndarray:
     return step.terminated | step.truncated | step.life_ended
 
 
+def groups_for(player: Player) -> int:
+    """How many groups of environments play fastest."""
+    # torch's threads would work against the emulators' while another group's step runs
+    return 1 if player.backend == "torch" and player.device.type == "cpu" else 2
+
+
 def split(envs: int, shares: int) -> list[slice]:
     """The environments in so many groups, as even as they go."""
     ends = np.linspace(0, envs, shares + 1).astype(int).tolist()

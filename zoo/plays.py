@@ -14,7 +14,7 @@ from atari_zoo.models import Network
 from atari_zoo.noises import ObservationNoise, with_parameter_noise
 from atari_zoo.plans import Plan, rules, told
 from atari_zoo.players import Player
-from atari_zoo.playing import Playing, repeated, split, steps
+from atari_zoo.playing import Playing, groups_for, repeated, split, steps
 from atari_zoo.recomputed import loadable
 from atari_zoo.recording_layout import LAYERS
 from atari_zoo.recording_sinks import Sink, sink
@@ -60,7 +60,7 @@ class Play:
                 sink(path, resume, *of, told(plan, settled) | again, arrays, self.tally)
             )
             self._playings = []
-            for group in split(envs, plan.groups):
+            for group in split(envs, plan.groups or groups_for(player)):
                 games = Environments(
                     settled.game.rom,
                     group.stop - group.start,

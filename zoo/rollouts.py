@@ -39,7 +39,7 @@ class Options(TypedDict, total=False):
     resume: bool
     dtype: str
     backend: str
-    groups: int
+    groups: int | None
     progress: Callable[[int, int], None]
 
 
@@ -71,7 +71,7 @@ def rollout(
     resume: bool = False,
     dtype: str = "float32",
     backend: str = "auto",
-    groups: int = 2,
+    groups: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Recording | list[Recording]:
     """Plays `steps` steps in each environment, or `episodes` whole episodes in all.
@@ -98,7 +98,8 @@ def rollout(
     dtype, backend: see `Player`; with torch on a CPU, have OMP_WAIT_POLICY=PASSIVE in the
         environment before torch is imported, lest its threads spin on the emulator's cores.
     groups: the environments are played in so many halves or parts, so that the network thinks
-        of one while the others' emulators work.
+        of one while the others' emulators work. 2 if not given; but 1 where torch thinks on a
+        CPU, as its threads need the emulators' cores.
     progress: called with what is done and what there is to do, in steps or episodes.
 
     Raises ValueError if the network and the game do not fit, or an argument is out of range;
