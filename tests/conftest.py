@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,6 +16,10 @@ from jaxtyping import install_import_hook
 install_import_hook(
     "atari_zoo", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 )
+
+# a shell's background job is deaf to Ctrl-C, and so would be what the tests start and interrupt
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if find_spec("triton"):
     import_module("triton")  # after TensorFlow it crashes the process; torch imports it late
