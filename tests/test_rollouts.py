@@ -262,9 +262,7 @@ import atari_zoo as zoo
 from atari_zoo.converters import ConversionError
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.noises import with_parameter_noise
-from atari_zoo.plans import Plan
 from atari_zoo.players import Player
-from atari_zoo.plays import Play
 torch.set_num_threads(1)
 zoo.rollout(
     zoo.load(sys.argv[1]), steps=400, envs=2, seed=5, preprocessing=Preprocessing(max_frames=320),

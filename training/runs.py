@@ -44,12 +44,8 @@ class RunFolder:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.checkpoints.mkdir(parents=True, exist_ok=True)
+        self._agree_on({"algorithm": algorithm} | dataclasses.asdict(config))
         self._hold = Hold(self.path, "is training this run")
-        try:
-            self._agree_on({"algorithm": algorithm} | dataclasses.asdict(config))
-        except ValueError:
-            self.release()
-            raise
 
     def release(self) -> None:
         """Leaves the folder to others."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import struct
 from functools import cached_property
 from typing import Any
 
-import google_crc32c
 import numpy as np
 import zarr
 from numcodecs.zstd import Zstd
@@ -20,8 +18,8 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.lazy_arrays import Index, LazyArray
 from atari_zoo.recording_head import Head
 from atari_zoo.recording_layout import LONG, fits, layout
+from atari_zoo.recording_stores import CHECKSUM, checksum
 
-CHECKSUM = 4  # bytes
 LEVEL = 9  # of Zstandard, for small arrays
 CONFIG: Any = {"write_empty_chunks": True}  # so that a chunk that is missing was lost
 
@@ -72,7 +70,7 @@ def packed(array: zarr.Array[Any], rows: np.ndarray) -> bytes:
         if isinstance(codec, Changes)
         else Zstd(LEVEL).encode(np.ascontiguousarray(rows, rows.dtype.newbyteorder("<")))
     )
-    return content + struct.pack("<I", google_crc32c.value(content))
+    return content + checksum(content)
 
 
 def unpacked(array: zarr.Array[Any], content: bytes) -> np.ndarray:

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from fsspec.asyn import AsyncFileSystem
 
 
+CHECKSUM = 4  # bytes
+
+
+def checksum(content: bytes) -> bytes:
+    """What a chunk of that content ends with."""
+    return struct.pack("<I", google_crc32c.value(content))
+
+
 class CheckedStore(WrapperStore[Store]):
     """A store whose chunks are whole, or named in an error.
 
@@ -51,7 +59,8 @@ class CheckedStore(WrapperStore[Store]):
         if found is None:
             raise ConversionError(f"{self.where}: '{key}' is missing; the other chunks are there")
         content = found.to_bytes()
-        if len(content) < 4 or content[-4:] != struct.pack("<I", google_crc32c.value(content[:-4])):
+        ends = content[-CHECKSUM:]
+        if len(content) < CHECKSUM or ends != checksum(content[:-CHECKSUM]):
             raise ConversionError(
                 f"{self.where}: '{key}' is damaged or cut short; the other chunks can be read"
             )
