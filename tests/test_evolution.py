@@ -33,7 +33,7 @@ from atari_zoo.virtual_batch import EPSILON, fold_norms, reference_batch
 SMALL = {
     "rom": "boxing",
     "envs": 2,
-    "workers": 2,
+    "threads": 2,
     "population": 4,
     "trials": 2,
     "noise": 2**21,
@@ -310,7 +310,7 @@ def test_a_checkpoint_is_a_plain_policy(finished):
         (ES, {"noise": 1000}, "1000 numbers is too short"),
         (GA, {"parents": 5}, "5 parents and 2 candidates cannot be chosen from a population of 4"),
         (GA, {"candidates": 9}, "2 parents and 9 candidates cannot"),
-        (GA, {"workers": 3}, "2 environments cannot be shared by 3"),
+        (GA, {"threads": 3}, "2 environments cannot be shared by 3"),
     ],
 )
 def test_impossible_settings_are_refused(tmp_path, trainer, change, message):

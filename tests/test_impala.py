@@ -41,8 +41,10 @@ def unroll() -> Unroll:
         observations[:-1],
         torch.randint(0, 6, (3, 2), generator=generator),
         torch.randn(3, 2, generator=generator),
-        torch.tensor([[False, True], [False, False], [False, False]]),
+        torch.tensor([[False, True], [False, False], [True, False]]),
+        torch.tensor([[False, False], [False, False], [True, False]]),
         torch.randn(3, 2, 6, generator=generator),
+        torch.zeros(3, 2),
         observations[-1],
     )
 
@@ -67,6 +69,7 @@ def papers_parts(network, unroll: Unroll) -> dict[str, float]:
             log_chosen = log_policy[s, env, action]
             rho = min(1.0, np.exp(log_chosen - log_acted[s, env, action]))
             reward, gamma = float(unroll.rewards[s, env]), 0.99 * (not unroll.over[s, env])
+            reward += 0.99 * values[s, env] * bool(unroll.cut[s, env])
             advantage = rho * (reward + gamma * target - values[s, env])
             delta = rho * (reward + gamma * ahead - values[s, env])
             target = values[s, env] + delta + gamma * rho * (target - ahead)
@@ -220,13 +223,13 @@ def test_the_learning_rate_falls_to_nothing(tmp_path):
 
 
 def test_steps_are_the_papers_rmsprop(tmp_path):
-    """One step for each batch, of the clipped gradient: g / (sqrt(mean of g^2) + epsilon)."""
+    """One step for each batch, of the clipped gradient: g / sqrt(mean of g^2 + epsilon)."""
     config = dataclasses.replace(TINY, frames=40, max_gradient=0.5)
     trainer = Watched(tmp_path, config, "cpu")
     trainer.train()
     network = trainer.new_network(6)
     network.load_state_dict(trainer.before[0])
-    squares = [torch.zeros_like(p) for p in network.parameters()]
+    squares = [torch.ones_like(p) for p in network.parameters()]
     for share in shares(trainer.unrolls[0], 1):
         network.zero_grad()
         impala_losses(network, share, config)[0].backward()
@@ -236,7 +239,7 @@ def test_steps_are_the_papers_rmsprop(tmp_path):
             for parameter, square in zip(network.parameters(), squares, strict=True):
                 gradient = parameter.grad * 0.5 / norm
                 square.mul_(0.99).add_(0.01 * gradient**2)
-                parameter -= 6e-4 * gradient / (square.sqrt() + 0.01)
+                parameter -= 6e-4 * gradient / (square + 0.01).sqrt()
     for name, weight in network.state_dict().items():
         found = trainer.network.state_dict()[name]
         torch.testing.assert_close(found, weight, atol=1e-6, rtol=1e-4, msg=name)

@@ -31,7 +31,7 @@ REPLAY = {
 }
 POPULATION = {
     "envs": 4,
-    "workers": 2,
+    "threads": 2,
     "population": 4,
     "max_steps": 10,
     "trials": 1,

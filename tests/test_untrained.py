@@ -25,7 +25,7 @@ SMALL = {
     "envs": 2,
     "batch": 2,
     "noise": 4_000_000,
-    "workers": 1,
+    "threads": 1,
     "virtual_batch": 16,
 }
 

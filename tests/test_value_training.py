@@ -96,9 +96,10 @@ def errors_of(algorithm: str, trainer, batch, slots) -> np.ndarray:
     return np.array(errors)
 
 
-@pytest.mark.parametrize("algorithm", ["dqn", "apex"])
-def test_losses_are_the_papers(algorithm, tmp_path):
-    with made(algorithm, tmp_path) as trainer:
+@pytest.mark.parametrize("algorithm, loss", [("dqn", "mse"), ("dqn", "huber"), ("apex", None)])
+def test_losses_are_the_papers(algorithm, loss, tmp_path):
+    """Dopamine's DQN squares the error, Mnih et al. (2015) clip its derivative."""
+    with made(algorithm, tmp_path, **({"loss": loss} if loss else {})) as trainer:
         fill(trainer)
         slots = whole(trainer)
         batch = trainer.replay.sample(slots)
@@ -106,7 +107,7 @@ def test_losses_are_the_papers(algorithm, tmp_path):
         errors = errors_of(algorithm, trainer, batch, slots)
         squares = errors**2 / 2
         huber = np.where(np.abs(errors) < 1, squares, np.abs(errors) - 0.5)
-        expected = huber if algorithm == "dqn" else squares
+        expected = {"mse": errors**2, "huber": huber, None: squares}[loss]
         assert (np.abs(errors) > 1).any() and (np.abs(errors) < 1).any()
         # float32 networks in batches and one by one
         np.testing.assert_allclose(losses.detach(), expected, atol=1e-4)
@@ -383,7 +384,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(algorithm, finished, tmp_path):
 def test_a_run_learns_and_tells_of_it(algorithm, finished):
     assert len(set(weights(finished[algorithm]).values())) == 4  # each checkpoint another
     first, *_, last = rows(finished[algorithm])
-    assert {"frames", "score", "episodes", "epsilon", "updates"} == set(first)
+    assert {"frames", "score", "episodes", "threads", "epsilon", "updates"} == set(first)
     assert set(last) == set(first) | {"loss", "q"}
     assert first["updates"] == 0 and last["updates"] == 34 and last["episodes"] > 0
 

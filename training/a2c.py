@@ -1,4 +1,8 @@
-"""A2C: synchronous advantage actor-critic (Mnih et al., 2016, https://arxiv.org/abs/1602.01783)."""
+"""A2C: synchronous advantage actor-critic (Mnih et al., 2016, https://arxiv.org/abs/1602.01783).
+
+The learner differentiates through the passes that chose the actions: the weights have not changed
+since, so a pass of its own would compute the same.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +17,20 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.heads import ActorCriticHead
 from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.training.actors import Actors, Unroll
-from atari_zoo.training.trainers import Trainer, TrainingConfig, Update
+from atari_zoo.training.actors import Actors, Unroll, bootstrapped
+from atari_zoo.training.optimizers import OptimizerConfig, optimizer, set_rate
+from atari_zoo.training.trainers import Trainer, Update
 
 
 @dataclass(frozen=True, kw_only=True)
-class A2CConfig(TrainingConfig):
+class A2CConfig(OptimizerConfig):
     """Hyper-parameters of A2C; the defaults are baselines'."""
 
-    workers: int = 1  # threads that share the environments, on a CPU
     unroll: int = 5  # steps between updates
-    learning_rate: float = 7e-4
-    anneal: bool = True  # the learning rate falls to 0 over `frames`
-    decay: float = 0.99  # of RMSProp's running mean square
-    epsilon: float = 1e-5
     discount: float = 0.99
     value_weight: float = 0.5
     entropy_weight: float = 0.01
-    max_gradient: float = 0.5
+    life_loss: bool = True  # a lost life ends an episode, while learning
 
 
 def discounted_returns(
@@ -49,20 +49,20 @@ def discounted_returns(
 
 
 def a2c_losses(
-    network: MnihNetwork, unroll: Unroll, config: A2CConfig
+    unroll: Unroll, bootstrap: Float[Tensor, "envs"], config: A2CConfig
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
-    """The loss, and its parts (policy, value, entropy) for the log."""
-    head = network.head
-    assert isinstance(head, ActorCriticHead)
-    logits, values = head.both(network.trunk(unroll.observations.flatten(0, 1)))
-    with torch.no_grad():
-        bootstrap = head.both(network.trunk(unroll.last))[1]
-    returns = discounted_returns(unroll.rewards, unroll.over, bootstrap, config.discount).flatten()
-    policy = torch.distributions.Categorical(logits=logits)
-    advantage = returns - values.detach()
+    """The loss, and its parts (policy, value, entropy) for the log.
+
+    unroll: its logits and values carry the gradients.
+    bootstrap: the value of the state after the last action.
+    """
+    rewards = bootstrapped(unroll, unroll.values, config.discount)
+    returns = discounted_returns(rewards, unroll.over, bootstrap, config.discount)
+    advantage = returns - unroll.values.detach()
+    policy = torch.distributions.Categorical(logits=unroll.logits, validate_args=False)
     parts = {
-        "policy_loss": -(advantage * policy.log_prob(unroll.actions.flatten())).mean(),
-        "value_loss": (returns - values).square().mean(),
+        "policy_loss": -(advantage * policy.log_prob(unroll.actions)).mean(),
+        "value_loss": (returns - unroll.values).square().mean(),
         "entropy": policy.entropy().mean(),
     }
     loss = (
@@ -76,31 +76,38 @@ def a2c_losses(
 class A2C(Trainer):
     """Trains an actor-critic.
 
-    On a CPU, `config.workers` threads each play and differentiate a share of the batch with
-    one core: far faster than one thread whose operations are each spread over the cores.
+    On a CPU, as many threads as `config.threads` each play and differentiate a share of the
+    batch with one core: far faster than one thread whose operations are each spread over them.
     """
 
     algorithm = "a2c"
     Config = A2CConfig
+    delegates = True
     config: A2CConfig
 
     def build(self) -> MnihNetwork:
         config = self.config
-        share, rest = divmod(config.envs, config.workers)
+        workers = self.threads if self.fabric.device.type == "cpu" else 1
+        if not config.threads:  # as many of the cores as can share alike
+            workers = max(n for n in range(1, workers + 1) if config.envs % n == 0)
+        share, rest = divmod(config.envs, workers)
         if rest:
-            raise ValueError(f"{config.envs} environments cannot be shared by {config.workers}")
-        threads = 1 if config.workers > 1 else 0
+            raise ValueError(
+                f"{config.envs} environments cannot be shared by {workers} threads; "
+                "choose numbers of which one divides the other"
+            )
+        self.threads = workers
+        threads = 1 if workers > 1 else self.threads
         self.actors = [
-            Actors(config, share, self.fabric.device, threads) for _ in range(config.workers)
+            Actors(config, share, self.fabric.device, threads, config.life_loss)
+            for _ in range(workers)
         ]
-        self.pool = ThreadPoolExecutor(config.workers, initializer=_one_core)
+        self.pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
         network = self.new_network(len(self.actors[0].environments.screen.actions))
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.fabric.to_device(network)
         self.parameters = list(network.parameters())
-        self.optimizer = torch.optim.RMSprop(
-            self.parameters, config.learning_rate, alpha=config.decay, eps=config.epsilon
-        )
+        self.optimizer = optimizer(self.parameters, config)
         return network
 
     def begin(self, seed: int) -> None:
@@ -109,19 +116,18 @@ class A2C(Trainer):
 
     def update(self) -> Update:
         config = self.config
+        frames = config.envs * config.unroll * config.preprocessing.frame_skip
         shares = list(self.pool.map(self._gradients, self.actors))
-        remaining = 1 - self.frames / config.frames if config.anneal else 1.0
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * remaining
         gradients = zip(*(share[0] for share in shares), strict=True)
         for parameter, parts in zip(self.parameters, gradients, strict=True):
             parameter.grad = sum(parts[1:], start=parts[0]) / len(parts)
         nn.utils.clip_grad_norm_(self.parameters, config.max_gradient)
+        set_rate(self.optimizer, config.rate(self.frames))
         self.optimizer.step()
         for actors in self.actors:
             self.recent.extend(actors.take_scores())
         values = {n: float(np.mean([share[1][n] for share in shares])) for n in shares[0][1]}
-        return Update(config.envs * config.unroll * config.preprocessing.frame_skip, values)
+        return Update(frames, values)
 
     def state(self) -> dict[str, Any]:
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -132,14 +138,16 @@ class A2C(Trainer):
 
     def close(self) -> None:
         self.pool.shutdown()
+        for actors in self.actors:
+            actors.environments.close()
 
     def _gradients(self, actors: Actors) -> tuple[tuple[Tensor, ...], dict[str, float]]:
         unroll = actors.unroll(self.network, self.config.unroll)
-        loss, parts = a2c_losses(self.network, unroll, self.config)
+        head = self.network.head
+        assert isinstance(head, ActorCriticHead)
+        with torch.no_grad():
+            bootstrap = head.both(self.network.trunk(unroll.last))[1]
+        loss, parts = a2c_losses(unroll, bootstrap, self.config)
         # not .backward(): the workers would add to the same .grad
         gradients = torch.autograd.grad(loss, self.parameters)
         return gradients, {name: float(part) for name, part in parts.items()}
-
-
-def _one_core() -> None:
-    torch.set_num_threads(1)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from atari_zoo.converters.heads import ActorCriticHead
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.environments import Environments
 from atari_zoo.training.trainers import TrainingConfig
@@ -20,8 +21,10 @@ class Unroll(NamedTuple):
     observations: UInt8[Tensor, "time envs stack 84 84"]
     actions: Int[Tensor, "time envs"]
     rewards: Float[Tensor, "time envs"]
-    over: Bool[Tensor, "time envs"]
+    over: Bool[Tensor, "time envs"]  # nothing that follows was earned by the action
+    cut: Bool[Tensor, "time envs"]  # as well, but by a time limit: the game would have gone on
     logits: Float[Tensor, "time envs actions"]  # of the policy that acted
+    values: Float[Tensor, "time envs"]  # that it gave the observations
     last: UInt8[Tensor, "envs stack 84 84"]  # the observations after the last action
 
 
@@ -29,7 +32,8 @@ class Actors:
     """Some of the environments, playing a policy step by step.
 
     threads: of the emulator; 0 for one a core.
-    life_loss: whether a lost life counts as an episode's end while learning.
+    life_loss: whether a lost life counts as an episode's end while learning; where the
+        preprocessing ends the agent's episodes with lives, it always does.
     """
 
     def __init__(
@@ -54,26 +58,36 @@ class Actors:
         self.scores = np.zeros(self.environments.count)
         self.lives = np.zeros(self.environments.count, np.int32)
 
-    @torch.no_grad()
     def unroll(self, network: MnihNetwork, steps: int) -> Unroll:
-        """Plays `steps` steps, actions sampled from the policy."""
+        """Plays `steps` steps, actions sampled from the policy.
+
+        Logits and values carry gradients where autograd is on and the weights want them.
+        """
+        head = network.head
+        assert isinstance(head, ActorCriticHead)
         played: list[tuple[Tensor, ...]] = []
         for _ in range(steps):
-            logits = network(self.observations)
-            noise = torch.empty_like(logits).exponential_(generator=self.generator)
-            chosen = (logits.softmax(-1) / noise).argmax(-1)  # a sample of the softmax
+            logits, values = head.both(network.trunk(self.observations))
+            chosen = self._sample(logits.detach())
             step = self.environments.step(chosen.cpu().numpy())
             ended = step.terminated | step.truncated
             self._score(step.rewards, ended)
-            over = ended | (step.lives < self.lives) if self.life_loss else ended
+            over = ended | step.life_ended
+            if self.life_loss:
+                over = over | (step.lives < self.lives)
             self.lives = step.lives
             gained = np.sign(step.rewards) if self.config.clip_rewards else step.rewards
-            tensors = (torch.from_numpy(a).to(chosen.device) for a in (gained, over))
-            played.append((self.observations, chosen, *tensors, logits))
+            cut = step.truncated & ~step.terminated
+            tensors = (torch.from_numpy(a).to(chosen.device) for a in (gained, over, cut))
+            played.append((self.observations, chosen, *tensors, logits, values))
             self.observations = step.observations
         stacked = [torch.stack(tensors) for tensors in zip(*played, strict=True)]
-        observations, actions, rewards, over, behaviour = stacked
-        return Unroll(observations, actions, rewards, over, behaviour, self.observations)
+        return Unroll(*stacked, self.observations)
+
+    def _sample(self, logits: Float[Tensor, "envs actions"]) -> Int[Tensor, "envs"]:
+        """An action of the softmax's distribution for each."""
+        noise = torch.empty_like(logits).exponential_(generator=self.generator)
+        return (logits.softmax(-1) / noise).argmax(-1)
 
     def take_scores(self) -> list[float]:
         """Scores of the episodes that ended since this was last asked."""
@@ -84,3 +98,14 @@ class Actors:
         self.scores += rewards
         self.finished.extend(map(float, self.scores[over]))
         self.scores[over] = 0
+
+
+def bootstrapped(
+    unroll: Unroll, values: Float[Tensor, "time envs"], discount: float
+) -> Float[Tensor, "time envs"]:
+    """Rewards, and where a time limit cut an episode short, what was still to be won.
+
+    The emulator does not show the screen after the cut; the value of the observation that the
+    last action was chosen by stands for that of the next.
+    """
+    return unroll.rewards + discount * values.detach() * unroll.cut

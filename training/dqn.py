@@ -11,14 +11,19 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.training.replay import Transitions
 from atari_zoo.training.value_config import ValueConfig
 from atari_zoo.training.value_training import Judgement, ValueTrainer
+
+LOSSES = {"mse": nn.functional.mse_loss, "huber": nn.functional.huber_loss}
 
 
 @dataclass(frozen=True, kw_only=True)
 class DQNConfig(ValueConfig):
     """Hyper-parameters of DQN; the defaults are Dopamine's."""
+
+    loss: str = "mse"  # or "huber", whose derivative ends at -1 and 1, as in the paper
 
 
 class DQN(ValueTrainer):
@@ -28,11 +33,15 @@ class DQN(ValueTrainer):
     Config = DQNConfig
     config: DQNConfig
 
+    def build(self) -> MnihNetwork:
+        if self.config.loss not in LOSSES:
+            raise ValueError(f"no loss '{self.config.loss}'; there are {', '.join(LOSSES)}")
+        return super().build()
+
     def judge(self, batch: Transitions) -> Judgement:
         with torch.no_grad():
             ahead = self.target(batch.following).amax(1)
             targets = batch.returns + batch.discounts * ahead
         values = self.network(batch.observations).gather(1, batch.actions[:, None]).squeeze(1)
-        # the error's derivative is clipped to -1..1, as the paper has it
-        losses = nn.functional.huber_loss(values, targets, reduction="none")
+        losses = LOSSES[self.config.loss](values, targets, reduction="none")
         return Judgement(losses, (targets - values).abs(), values)

@@ -32,7 +32,7 @@ class EvolutionConfig(TrainingConfig):
 
     clip_rewards: bool = False  # whole scores are compared: True is refused
     envs: int = 32  # individuals that play at the same time; each takes 7 MB for its weights
-    workers: int = 4  # threads that share them
+    threads: int = 4  # that share them; with another number, another run
     population: int = 100
     sigma: float = 0.02  # standard deviation of a perturbation
     episodes: int = 1  # of an individual
@@ -48,6 +48,7 @@ class Evolution(Trainer, Generic[Individual]):
     """
 
     config: EvolutionConfig
+    delegates = True
 
     @abstractmethod
     def write(self, individual: Individual, weights: Tensor) -> None:
@@ -65,7 +66,7 @@ class Evolution(Trainer, Generic[Individual]):
             network,
             config.rom,
             config.envs,
-            config.workers,
+            self.threads,
             config.preprocessing,
             config.max_steps,
             device,

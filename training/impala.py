@@ -18,22 +18,20 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.heads import ActorCriticHead
 from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.training.actors import Actors, Unroll
-from atari_zoo.training.trainers import Trainer, TrainingConfig, Update
+from atari_zoo.training.actors import Actors, Unroll, bootstrapped
+from atari_zoo.training.optimizers import OptimizerConfig, optimizer, set_rate
+from atari_zoo.training.trainers import Trainer, Update
 from atari_zoo.training.vtrace import vtrace
 
 
 @dataclass(frozen=True, kw_only=True)
-class IMPALAConfig(TrainingConfig):
+class IMPALAConfig(OptimizerConfig):
     """Hyper-parameters of IMPALA; the defaults are the paper's for Atari."""
 
     envs: int = 32
     batch: int | None = None  # environments to a step of the optimizer; None for all
-    threads: int = 0  # of the actors, and as many of the learner; 0 for half the cores each
     unroll: int = 20  # steps
     learning_rate: float = 6e-4
-    anneal: bool = True  # the learning rate falls to 0 over `frames`
-    decay: float = 0.99  # of RMSProp's running mean square
     epsilon: float = 0.01
     discount: float = 0.99
     value_weight: float = 0.5
@@ -57,7 +55,7 @@ def impala_losses(
     log_policy = policy.log_prob(unroll.actions)
     targets, advantages = vtrace(
         log_policy.detach() - acted.log_prob(unroll.actions),
-        unroll.rewards,
+        bootstrapped(unroll, values, config.discount),
         unroll.over,
         values.detach(),
         bootstrap,
@@ -91,6 +89,7 @@ class IMPALA(Trainer):
 
     algorithm = "impala"
     Config = IMPALAConfig
+    delegates = True
     config: IMPALAConfig
 
     def build(self) -> MnihNetwork:
@@ -101,7 +100,7 @@ class IMPALA(Trainer):
                 f"{config.envs} environments make no whole batches of {self.batch}; "
                 "choose a batch that divides them"
             )
-        threads = config.threads or max(1, torch.get_num_threads() // 2)
+        threads = max(1, self.threads // 2)
         self.actors = Actors(config, config.envs, self.fabric.device, threads, config.life_loss)
         # one thread acts and one learns; each has its cores to itself
         self.pool = ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(threads,))
@@ -111,9 +110,7 @@ class IMPALA(Trainer):
         self.fabric.to_device(network)
         self.behind = copy.deepcopy(network).requires_grad_(False)  # what the actors play
         self.parameters = list(network.parameters())
-        self.optimizer = torch.optim.RMSprop(
-            self.parameters, config.learning_rate, alpha=config.decay, eps=config.epsilon
-        )
+        self.optimizer = optimizer(self.parameters, config)
         return network
 
     def begin(self, seed: int) -> None:
@@ -130,8 +127,12 @@ class IMPALA(Trainer):
         parts = self.pool.submit(self._learn, unroll).result()
         # waits for the device; the actors meanwhile go on
         values = {name: float(part) for name, part in parts.items()}
-        config = self.config
-        return Update(config.envs * config.unroll * config.preprocessing.frame_skip, values)
+        return Update(self.unroll_frames, values)
+
+    @property
+    def unroll_frames(self) -> int:
+        """Emulator frames that an unroll of all environments plays."""
+        return self.config.envs * self.config.unroll * self.config.preprocessing.frame_skip
 
     def state(self) -> dict[str, Any]:
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -147,16 +148,16 @@ class IMPALA(Trainer):
     def _play(self) -> Future[tuple[Unroll, list[float]]]:
         """The next unroll with the weights as they now are, and the scores that it ended."""
         self.behind.load_state_dict(self.network.state_dict())
-        return self.pool.submit(
-            lambda: (self.actors.unroll(self.behind, self.config.unroll), self.actors.take_scores())
-        )
+        return self.pool.submit(self._unroll)
+
+    @torch.no_grad()
+    def _unroll(self) -> tuple[Unroll, list[float]]:
+        return self.actors.unroll(self.behind, self.config.unroll), self.actors.take_scores()
 
     def _learn(self, unroll: Unroll) -> dict[str, Tensor]:
         """Steps the optimizer for each batch; returns the parts of the loss, means over batches."""
         config = self.config
-        remaining = 1 - self.frames / config.frames if config.anneal else 1.0
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * remaining
+        set_rate(self.optimizer, config.rate(self.frames))
         learnt = []
         for share in shares(unroll, self.batch):
             loss, parts = impala_losses(self.network, share, config)

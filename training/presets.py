@@ -23,6 +23,7 @@ LARGE_BATCH = {
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "a2c": {
         "workstation": {"envs": 32, "frames": 20_000_000},
+        "baselines": {"frames": 40_000_000},  # the defaults: run_atari.py of openai/baselines
         "paper": {
             "envs": 20,
             "learning_rate": 7e-5,
@@ -41,6 +42,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "frames": 200_000_000,
             "save_every": 1_000_000,
             "preprocessing": PREPROCESSINGS["dopamine"],
+            "loss": "huber",  # as Dopamine's TensorFlow agent had it
         },
     },
     "rainbow": {

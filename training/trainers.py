@@ -15,6 +15,7 @@ from lightning.fabric import Fabric
 
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.threads import cores, torch_threads
 from atari_zoo.training.runs import RunFolder, stop_requests
 from atari_zoo.untrained import UNTRAINED
 
@@ -27,6 +28,7 @@ class TrainingConfig:
     frames: int = 40_000_000  # emulator frames to train for, in all
     seed: int = 1
     envs: int = 16  # copies of the game
+    threads: int = 0  # of this process, a core each; 0 for all cores
     clip_rewards: bool = True  # to -1, 0, 1, while learning
     save_every: int = 400_000  # emulator frames between checkpoints
     log_every: int = 40_000
@@ -55,6 +57,7 @@ class Trainer(ABC):
     algorithm: ClassVar[str]
     Config: ClassVar[type[TrainingConfig]]
     config: TrainingConfig
+    delegates: ClassVar[bool] = False  # whether `update` computes in threads of its own
 
     @classmethod
     def new_network(cls, actions: int) -> MnihNetwork:
@@ -73,6 +76,7 @@ class Trainer(ABC):
         self.folder = RunFolder(path, self.algorithm, config)
         self.fabric = Fabric(accelerator=accelerator, devices=1)
         self.fabric.seed_everything(config.seed, verbose=False)
+        self.threads = config.threads or cores()
         self.frames, self.seconds = 0, 0.0
         self.recent: deque[float] = deque(maxlen=100)  # scores of the last episodes
         self.network = self.build()
@@ -119,9 +123,9 @@ class Trainer(ABC):
         second one stops at once. Raises FloatingPointError, and saves nothing more, once a loss
         is no longer finite.
         """
-        self._begin()
-        self.progress(self.frames, self.score)
-        with stop_requests() as stopping:
+        with stop_requests() as stopping, torch_threads(1 if self.delegates else self.threads):
+            self._begin()
+            self.progress(self.frames, self.score)
             try:
                 while not self._done() and not stopping.is_set():
                     started = time.monotonic()
@@ -172,6 +176,7 @@ class Trainer(ABC):
             seconds=round(self.seconds, 1),
             score=self.score if self.recent else None,
             episodes=len(self.recent),
+            threads=self.threads,
             **values,
         )
         self.progress(self.frames, self.score)

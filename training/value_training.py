@@ -48,7 +48,9 @@ class ValueTrainer(Trainer):
     def build(self) -> MnihNetwork:
         config, device = self.config, self.fabric.device
         config.check()
-        self.environments = Environments(config.rom, config.envs, config.preprocessing, device)
+        self.environments = Environments(
+            config.rom, config.envs, config.preprocessing, device, threads=self.threads
+        )
         length = config.buffer // config.envs
         self.replay = Replay(
             length, config.envs, config.preprocessing, config.steps, config.discount, device

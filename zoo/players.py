@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -124,21 +124,6 @@ class Player:
             times[name] = time.perf_counter() - started
         self._session = session
         return times["onnxruntime"] < times["torch"]
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """torch keeps to the calling thread meanwhile.
-
-    Where onnxruntime computes, what is left to torch is little, but its idle threads would spin
-    for a while after each of its calls, on the cores that emulators and onnxruntime need.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _rounded(network: Network, dtype: torch.dtype) -> Network:

@@ -12,9 +12,9 @@ from atari_zoo.models import Network
 from atari_zoo.names import file_name
 from atari_zoo.noises import Noise
 from atari_zoo.plans import SILENCE, Plan
-from atari_zoo.players import one_torch_thread
 from atari_zoo.plays import Play
 from atari_zoo.recordings import Recording
+from atari_zoo.threads import torch_threads
 
 
 class Options(TypedDict, total=False):
@@ -137,7 +137,7 @@ def rollout(
             for one, place in zip(networks, places, strict=True)
         ]
         if all(play.backend == "onnxruntime" for play in plays):
-            stack.enter_context(one_torch_thread())
+            stack.enter_context(torch_threads(1))
         going = [play for play in plays if not play.tally.finished]
         while going:
             # in turn: while one's network thinks, the emulators of the others work

@@ -16,7 +16,7 @@ EXAMPLES = {
         "atari-zoo train a2c Pong --frames 14000000 --output runs/a2c-Pong-1",
         "atari-zoo train rainbow Seaquest --hours 10 --device cuda",
         "atari-zoo train impala Breakout --preset paper",
-        "atari-zoo train a2c Seaquest --envs 32 --set workers=4 --set learning_rate=1e-3",
+        "atari-zoo train a2c Seaquest --envs 32 --set threads=4 --set learning_rate=1e-3",
     )
 }
 
