@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
 import torch
 
+from atari_zoo.living_units import living
 from atari_zoo.training import registry
 from atari_zoo.training.optimizers import TensorFlowRMSprop, optimizer
 
@@ -73,6 +75,32 @@ def test_the_rate_rises_then_falls():
         [0.1 * 0.99, 0.9, 0.45, 0.0]
     )
     assert registry.config("a2c", learning_rate=1.0, warmup=0, anneal=False).rate(7) == 1.0
+
+
+def alive(trainer, updates: int) -> dict[str, tuple[int, int]]:
+    """Units of conv1 and fc that answer to what the agent sees, before and after the updates."""
+    trainer.begin(1)
+    seen, new = [], copy.deepcopy(trainer.network)
+    for _ in range(updates):
+        trainer.frames += trainer.update().frames
+        seen.extend(environments.observations.clone() for environments in trainer.games)
+    observations = torch.cat(seen[-40:])
+    before, after = living(new, observations), living(trainer.network, observations)
+    trainer.close()
+    return {name: (int(before[name].sum()), int(after[name].sum())) for name in ("conv1", "fc")}
+
+
+@pytest.mark.parametrize("algorithm, changes", [("a2c", {}), ("impala", {"batch": 16})])
+def test_the_first_hundred_updates_kill_no_units(algorithm, changes, tmp_path):
+    """Steps of the full rate, as without the ramp, or torch's RMSProp, would."""
+    config = registry.config(algorithm, envs=16, unroll=5, rom="pong", **changes)
+    trainer = registry.trainer(algorithm)(tmp_path / "ours", config, "cpu")
+    for name, (before, after) in alive(trainer, 100).items():
+        assert after >= 0.95 * before, name
+    killing = dataclasses.replace(config, optimizer="rmsprop", learning_rate=7e-4, warmup=0)
+    trainer = registry.trainer(algorithm)(tmp_path / "torch", killing, "cpu")
+    before, after = alive(trainer, 20)["fc"]
+    assert after < 0.75 * before  # or the test shows nothing
 
 
 def test_an_unknown_optimizer_is_refused():

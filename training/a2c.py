@@ -6,6 +6,7 @@ since, so a pass of its own would compute the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.heads import ActorCriticHead
 from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.environments import Environments
 from atari_zoo.training.actors import Actors, Unroll, bootstrapped
 from atari_zoo.training.optimizers import OptimizerConfig, optimizer, set_rate
 from atari_zoo.training.trainers import Trainer, Update
@@ -138,8 +140,11 @@ class A2C(Trainer):
 
     def close(self) -> None:
         self.pool.shutdown()
-        for actors in self.actors:
-            actors.environments.close()
+        super().close()
+
+    @property
+    def games(self) -> Sequence[Environments]:
+        return [actors.environments for actors in self.actors]
 
     def _gradients(self, actors: Actors) -> tuple[tuple[Tensor, ...], dict[str, float]]:
         unroll = actors.unroll(self.network, self.config.unroll)

@@ -81,8 +81,8 @@ class Actors:
             tensors = (torch.from_numpy(a).to(chosen.device) for a in (gained, over, cut))
             played.append((self.observations, chosen, *tensors, logits, values))
             self.observations = step.observations
-        stacked = [torch.stack(tensors) for tensors in zip(*played, strict=True)]
-        return Unroll(*stacked, self.observations)
+        stacked = (torch.stack(tensors) for tensors in zip(*played, strict=True))
+        return Unroll._make((*stacked, self.observations))
 
     def _sample(self, logits: Float[Tensor, "envs actions"]) -> Int[Tensor, "envs"]:
         """An action of the softmax's distribution for each."""

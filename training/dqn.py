@@ -6,17 +6,21 @@ The hyper-parameters are those of Dopamine's DQN as it is now, with Adam in RMSP
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.training.replay import Transitions
 from atari_zoo.training.value_config import ValueConfig
 from atari_zoo.training.value_training import Judgement, ValueTrainer
 
-LOSSES = {"mse": nn.functional.mse_loss, "huber": nn.functional.huber_loss}
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    "mse": nn.functional.mse_loss,
+    "huber": nn.functional.huber_loss,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.environments import screen
+from atari_zoo.environments import Environments, screen
 from atari_zoo.training.noise_table import NoiseTable
 from atari_zoo.training.populations import Arena
 from atari_zoo.training.trainers import Trainer, TrainingConfig, Update
@@ -79,6 +79,10 @@ class Evolution(Trainer, Generic[Individual]):
 
     def close(self) -> None:
         self.arena.close()
+
+    @property
+    def games(self) -> Sequence[Environments]:
+        return [players.environments for players in self.arena.players]
 
     def play(self, individuals: Sequence[Individual]) -> tuple[Float[np.ndarray, "episodes"], int]:
         """The score of an episode of each, and the emulator frames played in all."""

@@ -8,6 +8,7 @@ rate, the gradient's limit and RMSProp's epsilon are made for.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.heads import ActorCriticHead
 from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.environments import Environments
 from atari_zoo.training.actors import Actors, Unroll, bootstrapped
 from atari_zoo.training.optimizers import OptimizerConfig, optimizer, set_rate
 from atari_zoo.training.trainers import Trainer, Update
@@ -143,7 +145,11 @@ class IMPALA(Trainer):
 
     def close(self) -> None:
         self.pool.shutdown()
-        self.actors.environments.close()
+        super().close()
+
+    @property
+    def games(self) -> Sequence[Environments]:
+        return [self.actors.environments]
 
     def _play(self) -> Future[tuple[Unroll, list[float]]]:
         """The next unroll with the weights as they now are, and the scores that it ended."""

@@ -78,7 +78,7 @@ class RunFolder:
 
     def save(self, frames: int, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Archives the weights, and replaces the state that a resumed run begins from."""
-        archive = self.checkpoints / f"{frames:012d}.safetensors"
+        archive = self.checkpoint(frames)
         with written_whole(archive) as beside:
             save_file({name: tensor.cpu().contiguous() for name, tensor in weights.items()}, beside)
         content = io.BytesIO()
@@ -86,6 +86,10 @@ class RunFolder:
         if self._latest.exists():
             self._latest.replace(self._previous)
         _write(self._latest, content.getvalue())
+
+    def checkpoint(self, frames: int) -> Path:
+        """The file of the weights after so many frames."""
+        return self.checkpoints / f"{frames:012d}.safetensors"
 
     def resume(self) -> dict[str, Any] | None:
         """The last saved state, or None in a new run; the log is cut back to it.

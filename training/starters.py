@@ -18,6 +18,7 @@ from atari_zoo.converters.exporting import network_to_onnx
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.interchange import save_onnx
 from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.living_units import living_units
 from atari_zoo.rollouts import rollout
 from atari_zoo.training.trained_agents import trained_agent
 
@@ -70,6 +71,7 @@ def _scores(network: MnihNetwork) -> dict[str, object]:
         "envs": EPISODES,
         "random_mean": random["mean"],
         "random_std": random["std"],
+        "living_units": living_units(network),
     }
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -15,7 +16,9 @@ from lightning.fabric import Fabric
 
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.environments import Environments
 from atari_zoo.threads import cores, torch_threads
+from atari_zoo.training.health import Health
 from atari_zoo.training.runs import RunFolder, stop_requests
 from atari_zoo.untrained import UNTRAINED
 
@@ -80,6 +83,7 @@ class Trainer(ABC):
         self.frames, self.seconds = 0, 0.0
         self.recent: deque[float] = deque(maxlen=100)  # scores of the last episodes
         self.network = self.build()
+        self.health = Health(self.folder.checkpoint(0))
         state = self.folder.resume()
         if state is None:
             self.save()  # the model before any training
@@ -112,9 +116,15 @@ class Trainer(ABC):
     def restore(self, state: dict[str, Any]) -> None:
         """Takes `state` back; tensors are on the CPU."""
 
+    @property
     @abstractmethod
+    def games(self) -> Sequence[Environments]:
+        """What the agent plays while it learns."""
+
     def close(self) -> None:
         """Gives back threads and emulators."""
+        for environments in self.games:
+            environments.close()
 
     def train(self) -> MnihNetwork:
         """Trains to `frames` or `hours`, whichever is first.
@@ -136,6 +146,7 @@ class Trainer(ABC):
                         self._log(update.values)
                     if self._passed(update.frames, self.config.save_every):
                         self.save()
+                        self._examine()
                         self._begin()
                 self.save()
             finally:
@@ -165,6 +176,10 @@ class Trainer(ABC):
     def _begin(self) -> None:
         self.begin((self.config.seed * 1_000_003 + self.frames) % 2**30)
 
+    def _examine(self) -> None:
+        """Warns where units have died."""
+        self.health.warn(copy.deepcopy(self.network).cpu(), self.frames)
+
     def _log(self, values: dict[str, float]) -> None:
         if not all(map(np.isfinite, values.values())):
             raise FloatingPointError(
@@ -180,3 +195,5 @@ class Trainer(ABC):
             **values,
         )
         self.progress(self.frames, self.score)
+        for environments in self.games:
+            self.health.see(environments.observations)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,8 +121,9 @@ class ValueTrainer(Trainer):
         if self.config.keep_replay:
             self.files.prune(self.replay)
 
-    def close(self) -> None:
-        self.environments.close()
+    @property
+    def games(self) -> Sequence[Environments]:
+        return [self.environments]
 
     @property
     def agent_steps(self) -> int:

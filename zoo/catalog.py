@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from atari_zoo.cache import cached_models
 from atari_zoo.converters.cards import ModelCard
@@ -71,6 +72,14 @@ def find(name: str) -> Entry:
             for card in source.cards(wanted.title, wanted.algorithm, wanted.run, wanted.tag):
                 return source.entry(card)
     raise UnknownModel(explained(name, list_models()))
+
+
+def measured(name: str) -> dict[str, Any]:
+    """What the catalogue says was measured on the model called `name`; empty if it lists none."""
+    try:
+        return find(name).card.scores
+    except UnknownModel:
+        return {}
 
 
 def collections() -> dict[str, int]:

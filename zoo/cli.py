@@ -96,14 +96,19 @@ def list_(
 def info(model: Model, as_json: Json = False) -> None:
     """What is known of a model: its card and its layers."""
     import atari_zoo as zoo
+    from atari_zoo.catalog import measured
 
     network = zoo.load(model)
     facts = json.loads(network.card.to_json()) | {"name": network.card.name}
+    facts["scores"] = facts["scores"] | measured(model)
+    facts["living_units"] = facts["scores"].pop("living_units", {})
     facts["parameters"] = sum(p.numel() for p in network.parameters())
     facts["layers"] = list(network.layers)
     if as_json:
         print(json.dumps(facts))
         return
+    living = facts["living_units"].items()
+    facts["living_units"] = {name: f"{some} of {units}" for name, (some, units) in living}
     table = Table(show_header=False)
     for name in sorted(facts):
         if facts[name] not in ("", [], {}, 0):

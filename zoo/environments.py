@@ -142,6 +142,11 @@ class Environments:
         """
         return self._rendered("raw").emulators.greys
 
+    @property
+    def observations(self) -> Shaped[Tensor, "envs stack 84 84"]:
+        """The newest: what `reset` or the last `step` gave."""
+        return self._stack
+
     def close(self) -> None:
         """Ends the emulators."""
         self._frames.close()

@@ -17,6 +17,7 @@ from atari_zoo.games import game
 from atari_zoo.model_pages import interval
 
 SOURCE = "the cards"
+LAYERS = ("conv1", "conv2", "conv3", "fc")
 HEAD = (
     "agent",
     "million frames",
@@ -25,6 +26,7 @@ HEAD = (
     "95 % of the mean",
     "random play, alike",
     "human-normalized",
+    "living units: conv1, conv2, conv3, fc",
 )
 
 
@@ -53,7 +55,13 @@ def _row(card: ModelCard) -> tuple[str, ...]:
         f"{low:.1f} to {high:.1f}",
         "" if random is None else f"{random:.1f}",
         "" if normalized is None else f"{normalized:.2f}",
+        _living(card),
     )
+
+
+def _living(card: ModelCard) -> str:
+    counts = card.scores["living_units"]
+    return ", ".join(f"{counts[name][0]}/{counts[name][1]}" for name in LAYERS if name in counts)
 
 
 def _hours(card: ModelCard) -> float:
