@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from atari_zoo.converters.foreign import Network
 from atari_zoo.converters.hooks import recorded
 from atari_zoo.converters.receptive_fields import receptive_field
-from atari_zoo.models import Network
 from atari_zoo.viz.ascent import Settings, image_shape
 from atari_zoo.viz.objectives import Objective
 from atari_zoo.viz.render import render

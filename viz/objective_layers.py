@@ -7,10 +7,10 @@ from itertools import product
 
 import torch
 
+from atari_zoo.converters.foreign import Network
 from atari_zoo.converters.heads import Dense
 from atari_zoo.converters.networks import Convolution
 from atari_zoo.games import game as find_game
-from atari_zoo.models import Network
 from atari_zoo.viz import unit_objectives
 from atari_zoo.viz.ascent import image_shape
 from atari_zoo.viz.layer_values import Reference, values_of

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 from atari_zoo.viz import batch_objectives, image_objectives, unit_objectives
 from atari_zoo.viz.ascent import image_shape
 from atari_zoo.viz.objective_layers import Thing, numbers, of_layer

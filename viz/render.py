@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 from atari_zoo.viz.ascent import Settings, ascend, image_shape
 from atari_zoo.viz.layer_values import IMAGE, Values, values_of
 from atari_zoo.viz.objective_batches import joined

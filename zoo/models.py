@@ -16,7 +16,7 @@ from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, ModelCard, 
 from atari_zoo.converters.convert import read, to_onnx, to_torch, written
 from atari_zoo.converters.errors import naming
 from atari_zoo.converters.exporting import network_to_onnx
-from atari_zoo.converters.foreign import ForeignNetwork
+from atari_zoo.converters.foreign import Network
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.registry import is_prefix
@@ -25,8 +25,6 @@ from atari_zoo.converters.verification import verify
 from atari_zoo.download_bars import download_bars
 from atari_zoo.games import game as find_game
 from atari_zoo.untrained import initial_network
-
-Network = MnihNetwork | ForeignNetwork
 
 
 def load(name: str | Path, device: str | torch.device = "cpu") -> Network:

@@ -11,7 +11,7 @@ import numpy as np
 from atari_zoo.lazy_arrays import Index, LazyArray
 
 if TYPE_CHECKING:
-    from atari_zoo.models import Network
+    from atari_zoo.converters.foreign import Network
     from atari_zoo.recordings import Recording
 
 BATCH = 256  # observations at once
