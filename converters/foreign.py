@@ -48,6 +48,11 @@ class ForeignNetwork(nn.Module):
 Network = MnihNetwork | ForeignNetwork
 
 
+def observation_shape(network: Network) -> tuple[int, int, int]:
+    """Frames, height and width of what the network sees."""
+    return network.trunk.shape if isinstance(network, MnihNetwork) else (4, 84, 84)
+
+
 def _through_onnx2torch(model: onnx.ModelProto) -> nn.Module:
     import onnx2torch
 
