@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from atari_zoo.converters.foreign import Network
 from atari_zoo.converters.hooks import recorded
-from atari_zoo.models import Network
 from atari_zoo.recordings import Recording
 
 SCREENS = (1, 4, 84, 84)  # of an agent's observation

@@ -17,7 +17,7 @@ from scipy.special import softmax
 from scipy.stats import entropy
 
 import atari_zoo as zoo
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 from atari_zoo.viz.attribution import attribute
 
 PEER = "one mask at a time"

@@ -19,9 +19,9 @@ from rows import Row, arguments, by_turns, row, show
 
 import atari_zoo as zoo
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard
+from atari_zoo.converters.foreign import Network
 from atari_zoo.environments import Environments
 from atari_zoo.games import Game, game
-from atari_zoo.models import Network
 from atari_zoo.recording_writer import RecordingWriter
 
 GAMES = ("Seaquest", "Breakout", "Pong")

@@ -25,7 +25,7 @@ from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.converters.exporting import network_to_onnx
-from atari_zoo.converters.foreign import ForeignNetwork
+from atari_zoo.converters.foreign import ForeignNetwork, Network
 from atari_zoo.converters.heads import Head, PolicyHead, QHead
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.networks import MnihNetwork
@@ -54,7 +54,7 @@ def to_onnx(
     return network_to_onnx(network, float16)
 
 
-def to_torch(source: str | Path | onnx.ModelProto) -> MnihNetwork | ForeignNetwork:
+def to_torch(source: str | Path | onnx.ModelProto) -> Network:
     """A model as a torch module: the Mnih network where it is that, else through onnx2torch.
 
     source: an ONNX model or file, or a file that `to_onnx` reads.

@@ -21,10 +21,8 @@ from atari_zoo.converters.heads import (
     LinearHead,
     QuantileHead,
 )
-from atari_zoo.converters.interchange import write_card
+from atari_zoo.converters.interchange import OPSET, write_card
 from atari_zoo.converters.networks import Convolution, MnihNetwork
-
-OPSET = 17
 
 
 def network_to_onnx(network: MnihNetwork, float16: bool = False) -> onnx.ModelProto:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.networks import MnihNetwork
 
 OLDER_OPSET = 17
 
@@ -42,6 +43,14 @@ class ForeignNetwork(nn.Module):
             observations = observations.float() / 255
         outputs = self.graph(observations)
         return outputs[0] if isinstance(outputs, list | tuple) else outputs
+
+
+Network = MnihNetwork | ForeignNetwork
+
+
+def observation_shape(network: Network) -> tuple[int, int, int]:
+    """Frames, height and width of what the network sees."""
+    return network.trunk.shape if isinstance(network, MnihNetwork) else (4, 84, 84)
 
 
 def _through_onnx2torch(model: onnx.ModelProto) -> nn.Module:

@@ -13,6 +13,7 @@ from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.registry import Probe, Source, reader
 
 CARD_KEY = "atari_zoo.card"
+OPSET = 17  # of every graph that is written here
 
 
 def _is_onnx(probe: Probe) -> bool:

@@ -15,8 +15,8 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.exporting import OPSET
 from atari_zoo.converters.folding import fold
+from atari_zoo.converters.interchange import OPSET
 from atari_zoo.converters.symbols import BATCH
 
 LARGEST = 1 << 24  # elements of a tensor, for one observation

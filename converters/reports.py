@@ -13,7 +13,7 @@ from typing import Any
 import onnx
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.foreign import ForeignNetwork
+from atari_zoo.converters.foreign import Network
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.recognise import recognise
 from atari_zoo.converters.registry import FORMATS, Source
@@ -93,7 +93,7 @@ class Report:
             yield "note", note
 
 
-def report(source: Source, model: onnx.ModelProto, network: MnihNetwork | ForeignNetwork) -> Report:
+def report(source: Source, model: onnx.ModelProto, network: Network) -> Report:
     """What was found in `source`, and how its conversion `model` compares at every layer.
 
     network: what `to_torch` makes of the model.

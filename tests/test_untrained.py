@@ -15,9 +15,9 @@ import atari_zoo as zoo
 from atari_zoo.catalog import find
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.games import game
-from atari_zoo.models import verify_model
 from atari_zoo.training import registry
 from atari_zoo.untrained import UNTRAINED, initial_network
+from atari_zoo.verification import verify_model
 
 SMALL = {
     "rom": "seaquest",

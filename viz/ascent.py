@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network, observation_shape
 from atari_zoo.viz import rescue
 from atari_zoo.viz.layer_values import IMAGE, reader
 from atari_zoo.viz.objectives import Objective
-from atari_zoo.viz.parameterizations import Parameterization, Pixels, Shape
+from atari_zoo.viz.parameterizations import Parameterization, Pixels
 from atari_zoo.viz.randomness import generators
 from atari_zoo.viz.stopping import Stopping
 from atari_zoo.viz.transforms import Jitter, Transform, draws_for, transformed
@@ -87,7 +87,7 @@ def ascend(
 
     progress: called with the number of steps done. stopped: ends the loop when it says so.
     """
-    shape = image_shape(network)
+    shape = observation_shape(network)
     how = settings.parameterization
     weight = next(network.parameters())
     device, dtype = weight.device, weight.dtype
@@ -126,12 +126,6 @@ def ascend(
         snapshots[settings.steps] = images
     kept = {step: some.cpu() for step, some in snapshots.items()}
     return Ascent(images.cpu(), curve.cpu(), stopping.steps().cpu(), kept)
-
-
-def image_shape(network: Network) -> Shape:
-    """Frames, height and width of what the network sees."""
-    trunk = getattr(network, "trunk", None)
-    return trunk.shape if trunk is not None else (4, 84, 84)
 
 
 def _optimizer(

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from atari_zoo.analysis.peaks import recorded_peaks, unit_count
 from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.foreign import Network
 from atari_zoo.converters.receptive_fields import map_size, receptive_field
-from atari_zoo.models import Network
 from atari_zoo.recordings import Recording
 from atari_zoo.viz.atlas_pages import atlas_page
 from atari_zoo.viz.atlas_rows import add_reached, layer_row, numbered, short

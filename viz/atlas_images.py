@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from atari_zoo.converters.foreign import Network, observation_shape
 from atari_zoo.converters.hooks import recorded
 from atari_zoo.converters.receptive_fields import receptive_field
-from atari_zoo.models import Network
-from atari_zoo.viz.ascent import Settings, image_shape
+from atari_zoo.viz.ascent import Settings
 from atari_zoo.viz.objectives import Objective
 from atari_zoo.viz.render import render
 from atari_zoo.viz.transforms import Jitter
@@ -55,7 +55,7 @@ def atlas_images(
 def _all_units(network: Network, layer: str) -> Objective:
     """A sample for each unit, in the order of `atari_zoo.analysis.peaks`."""
     weight = next(network.parameters())
-    black = torch.zeros(1, *image_shape(network), dtype=weight.dtype, device=weight.device)
+    black = torch.zeros(1, *observation_shape(network), dtype=weight.dtype, device=weight.device)
     with torch.inference_mode(), recorded(network, [layer]) as values:
         network(black)
     shape = values[layer].shape[1:]

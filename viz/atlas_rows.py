@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.analysis.peaks import Peaks, dead_units, peaks
+from atari_zoo.converters.foreign import Network
 from atari_zoo.converters.receptive_fields import receptive_field
-from atari_zoo.models import Network
 from atari_zoo.recordings import Recording
 from atari_zoo.viz.moments import distinct_moments, ranking
 from atari_zoo.viz.native_boxes import native_box

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 from atari_zoo.viz import (  # noqa: F401  (they register their methods)
     ablation_methods,
     gradient_methods,

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 from atari_zoo.viz.attribution_methods import Case, Method
 from atari_zoo.viz.attribution_targets import Target, score
 from atari_zoo.viz.baselines import Baseline, references

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 from atari_zoo.viz.scores import Score
 
 BATCH = 64  # observations at a time: bounds the memory, and on a CPU no size is faster

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 from atari_zoo.viz.scores import OUTPUT, Score
 from atari_zoo.viz.target_registry import TARGETS, Asked, action_named, target
 

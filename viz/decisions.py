@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from atari_zoo.converters.foreign import Network
 from atari_zoo.games import game as find_game
-from atari_zoo.models import Network
 from atari_zoo.recordings import Recording
 from atari_zoo.viz.attribution import attribute, methods
 from atari_zoo.viz.attribution_cases import NOTHING, Attribution

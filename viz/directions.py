@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 from atari_zoo.viz.layer_values import Reference, values_of
 from atari_zoo.viz.objectives import Objective, Term
 

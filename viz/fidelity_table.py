@@ -11,7 +11,7 @@ import pandas
 from jaxtyping import Float
 from torch import Tensor
 
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 from atari_zoo.viz.attribution import methods
 from atari_zoo.viz.attribution_cases import asked, explained
 from atari_zoo.viz.attribution_methods import Case, Method, method_named

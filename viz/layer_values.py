@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from atari_zoo.converters.foreign import Network
 from atari_zoo.converters.heads import Dense
 from atari_zoo.converters.hooks import recorded
 from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.models import Network
 from atari_zoo.viz.quick_convolution import quickened
 
 

@@ -7,12 +7,11 @@ from itertools import product
 
 import torch
 
+from atari_zoo.converters.foreign import Network, observation_shape
 from atari_zoo.converters.heads import Dense
 from atari_zoo.converters.networks import Convolution
 from atari_zoo.games import game as find_game
-from atari_zoo.models import Network
 from atari_zoo.viz import unit_objectives
-from atari_zoo.viz.ascent import image_shape
 from atari_zoo.viz.layer_values import Reference, values_of
 from atari_zoo.viz.objectives import Objective
 
@@ -43,7 +42,7 @@ def of_layer(thing: Thing, network: Network) -> Objective:
     Raises ValueError with the reason, and with the place in the text where that is an index.
     """
     layer, rectified = thing.name, thing.rectified
-    black = torch.zeros(1, *image_shape(network), dtype=next(network.parameters()).dtype)
+    black = torch.zeros(1, *observation_shape(network), dtype=next(network.parameters()).dtype)
     reference = Reference(layer)
     shape = tuple(values_of(network, [reference], black)[reference].shape[1:])
     if not thing.indices and thing.place is None:

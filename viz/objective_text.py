@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 from atari_zoo.viz.objective_layers import Index, Thing
 from atari_zoo.viz.objective_words import meaning
 from atari_zoo.viz.objectives import Objective

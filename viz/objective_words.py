@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network, observation_shape
 from atari_zoo.viz import batch_objectives, image_objectives, unit_objectives
-from atari_zoo.viz.ascent import image_shape
 from atari_zoo.viz.objective_layers import Thing, numbers, of_layer
 from atari_zoo.viz.objectives import Objective
 
@@ -63,7 +62,7 @@ def _penalty(thing: Thing, network: Network) -> Objective:
 @word("frame_l2")
 def _frame_l2(thing: Thing, network: Network) -> Objective:
     """Of all frames, or of one: frame_l2:0 is the oldest's."""
-    frames = image_shape(network)[0]
+    frames = observation_shape(network)[0]
     if not thing.indices:
         return image_objectives.frame_l2([1.0] * frames)
     (chosen,) = numbers(thing, network, (frames,), "frame")

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 from atari_zoo.viz.layer_values import IMAGE, Reference, Values
 
 Item = TypeVar("Item")

@@ -14,8 +14,8 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from atari_zoo.analysis.peaks import Peaks, dead_units, recorded_peaks
+from atari_zoo.converters.foreign import Network
 from atari_zoo.converters.receptive_fields import Box, ReceptiveField, receptive_field
-from atari_zoo.models import Network
 from atari_zoo.recordings import Recording
 from atari_zoo.viz.moments import APART, distinct_moments, ranking
 from atari_zoo.viz.native_boxes import native_box

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 from atari_zoo.viz.attribution_methods import BATCH, Case, method
 from atari_zoo.viz.attribution_targets import score
 from atari_zoo.viz.blurring import blur_matrix, blurred

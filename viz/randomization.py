@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 from atari_zoo.viz.attribution_cases import NOTHING, explained
 from atari_zoo.viz.attribution_methods import Case, Method
 from atari_zoo.viz.scores import Score

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from atari_zoo.models import Network
-from atari_zoo.viz.ascent import Settings, ascend, image_shape
+from atari_zoo.converters.foreign import Network, observation_shape
+from atari_zoo.viz.ascent import Settings, ascend
 from atari_zoo.viz.layer_values import IMAGE, Values, values_of
 from atari_zoo.viz.objective_batches import joined
 from atari_zoo.viz.objective_checks import check
@@ -96,13 +96,13 @@ def _probe(network: Network, objective: Objective) -> Values:
     """The values that the objective reads, for a black image."""
     of = {reference.network or network for reference in objective.references}
     for other in of:
-        if image_shape(other) != image_shape(network):
+        if observation_shape(other) != observation_shape(network):
             raise ValueError(
-                f"one network sees images of {image_shape(network)}, the other of "
-                f"{image_shape(other)}: there is no image for both"
+                f"one network sees images of {observation_shape(network)}, the other of "
+                f"{observation_shape(other)}: there is no image for both"
             )
     dtype = next(network.parameters()).dtype
-    black = torch.zeros(1, *image_shape(network), dtype=dtype)
+    black = torch.zeros(1, *observation_shape(network), dtype=dtype)
     return values_of(network, objective.references, black) | {IMAGE: black}
 
 

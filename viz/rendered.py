@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from atari_zoo.analysis.peaks import peaks
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 from atari_zoo.viz.ascent import Ascent
 from atari_zoo.viz.layer_values import IMAGE, values_of
 from atari_zoo.viz.objectives import Objective

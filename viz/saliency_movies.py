@@ -12,8 +12,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from atari_zoo.converters.foreign import Network
 from atari_zoo.games import game as find_game
-from atari_zoo.models import Network
 from atari_zoo.recordings import Recording
 from atari_zoo.viz.attribution_cases import asked, explained
 from atari_zoo.viz.attribution_methods import method_named

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from atari_zoo.converters.foreign import Network
 from atari_zoo.converters.hooks import recorded
-from atari_zoo.models import Network
 
 OUTPUT = "output"
 

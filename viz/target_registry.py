@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from atari_zoo.converters.foreign import Network
 from atari_zoo.games import game as find_game
-from atari_zoo.models import Network
 from atari_zoo.viz.scores import Score, layer_value
 
 

@@ -13,7 +13,7 @@ from atari_zoo.progress import progress_bar
 from atari_zoo.settings import settings
 
 if TYPE_CHECKING:
-    from atari_zoo.models import Network
+    from atari_zoo.converters.foreign import Network
     from atari_zoo.recordings import Recording
     from atari_zoo.viz.decisions import Decision
 

@@ -188,7 +188,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """onnxruntime against torch, at every named layer, on random and on real observations."""
-    from atari_zoo.models import verify_model
+    from atari_zoo.verification import verify_model
 
     rows = verify_model(model, seed)
     worst = max(row["difference"] for row in rows)

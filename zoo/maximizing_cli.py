@@ -18,7 +18,7 @@ from atari_zoo.progress import progress_bar
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from atari_zoo.models import Network
+    from atari_zoo.converters.foreign import Network
     from atari_zoo.viz.objectives import Objective
     from atari_zoo.viz.parameterizations import Parameterization
     from atari_zoo.viz.rendered import Rendered

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,17 @@ from atari_zoo.catalog import UnknownModel, find
 from atari_zoo.conversions import check_actions, converted
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN, Algorithm
 from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, ModelCard, Preprocessing
-from atari_zoo.converters.convert import read, to_onnx, to_torch, written
+from atari_zoo.converters.convert import read, to_torch, written
 from atari_zoo.converters.errors import naming
 from atari_zoo.converters.exporting import network_to_onnx
-from atari_zoo.converters.foreign import ForeignNetwork
+from atari_zoo.converters.foreign import Network
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.registry import is_prefix
 from atari_zoo.converters.reports import Report, report
-from atari_zoo.converters.verification import verify
 from atari_zoo.download_bars import download_bars
 from atari_zoo.games import game as find_game
 from atari_zoo.untrained import initial_network
-
-Network = MnihNetwork | ForeignNetwork
 
 
 def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
@@ -40,7 +37,7 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
     >>> load("a2c/Pong/1")(torch.zeros(1, 4, 84, 84)).shape
     torch.Size([1, 6])
     """
-    place, found = device_named(device), _found(name)
+    place, found = device_named(device), source_named(name)
     network = found if isinstance(found, MnihNetwork) else to_torch(found)
     return network.to(place).eval()
 
@@ -116,28 +113,11 @@ def convert(
     return Conversion(network_to_onnx(network, float16=True), card, told)
 
 
-def verify_model(name: str | Path, seed: int = 0) -> list[dict[str, Any]]:
-    """onnxruntime against torch at every layer: the larger of the differences on noise and, where
-    the card names a game, on what the agent sees when it plays.
+def source_named(name: str | Path) -> Path | MnihNetwork:
+    """What `to_onnx` reads of a model: a file, else what the zoo calls so, fetched; else a folder
+    or a prefix. One that is made from a seed is in no file: it comes as the network.
 
-    Returns a row (layer, shape, difference, magnitude) for each layer.
-    """
-    from atari_zoo.rollouts import rollout
-
-    model = to_onnx(_found(name))
-    rows = verify(model, seed=seed)
-    card = read_card(model)
-    if card is not None and card.game:
-        played = rollout(to_torch(model).eval(), steps=16, envs=2, seed=seed, keep=["screens"])
-        real = verify(model, torch.cat([played.observations(e) for e in range(2)]).numpy())
-        rows = [max(pair, key=lambda row: row.difference) for pair in zip(rows, real, strict=True)]
-    return [asdict(row) for row in rows]
-
-
-def _found(name: str | Path) -> Path | MnihNetwork:
-    """Where a model is: a file, else what the zoo calls so, fetched; else a folder or a prefix.
-
-    One that is made from a seed is in no file.
+    Raises UnknownModel if there is none of these.
     """
     path = Path(name)
     if path.is_file():

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Shaped
 from torch import Tensor, nn
 
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 
 PLACES = ("stack", "frame")
 

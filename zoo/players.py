@@ -13,10 +13,10 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from atari_zoo.converters.exporting import network_to_onnx
+from atari_zoo.converters.foreign import Network
 from atari_zoo.converters.hooks import recorded
 from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.graphed_forward import GraphedForward
-from atari_zoo.models import Network
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BACKENDS = ("auto", "torch", "onnxruntime", "trial")

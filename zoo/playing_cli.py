@@ -12,7 +12,7 @@ from atari_zoo.names import file_name
 from atari_zoo.progress import progress_bar
 
 if TYPE_CHECKING:
-    from atari_zoo.models import Network
+    from atari_zoo.converters.foreign import Network
     from atari_zoo.recordings import Recording
 
 EXAMPLES = {

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 
 from atari_zoo.choosers import Chances, Chooser
+from atari_zoo.converters.foreign import Network
 from atari_zoo.converters.hooks import layer_named
 from atari_zoo.environments import Environments
-from atari_zoo.models import Network
 from atari_zoo.noises import ObservationNoise, with_parameter_noise
 from atari_zoo.plans import Plan, rules, told
 from atari_zoo.players import Player

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import Tensor
 
 from atari_zoo.lazy_arrays import Index, LazyArray
 
 if TYPE_CHECKING:
-    from atari_zoo.models import Network
-    from atari_zoo.recordings import Recording
+    from atari_zoo.converters.foreign import Network
 
 BATCH = 256  # observations at once
 
@@ -23,14 +24,25 @@ class Recomputed(LazyArray):
     They are what was computed while it played, up to the rounding of float32's arithmetic. The
     model is loaded by its name at the first reading, which raises what `atari_zoo.load` raises,
     and ValueError if its weights are no longer those that played.
+
+    observations: what the agent saw in one environment at some steps. steps_envs: how many of
+        both. model: its name. weights: the fingerprint of those that played.
     """
 
-    def __init__(self, recording: Recording, layer: str, weights: str) -> None:
-        self._recording, self._layer, self._weights = recording, layer, weights
+    def __init__(
+        self,
+        observations: Callable[[int, slice], Tensor],
+        steps_envs: tuple[int, ...],
+        model: str,
+        layer: str,
+        weights: str,
+    ) -> None:
+        self._observations, self._steps_envs = observations, steps_envs
+        self._model, self._layer, self._weights = model, layer, weights
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        return (*self._recording.starts.shape, *self._row)
+        return (*self._steps_envs, *self._row)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -45,7 +57,7 @@ class Recomputed(LazyArray):
             for at in range(0, wanted.size, BATCH):
                 some = wanted.reshape(-1)[at : at + BATCH]
                 first, last = int(some.min()), int(some.max()) + 1
-                seen = self._recording.observations(env, slice(first, last))[some - first]
+                seen = self._observations(env, slice(first, last))[some - first]
                 values = activations(self._network, seen, [self._layer])[self._layer]
                 made[at : at + len(some), place] = values.half().numpy()
         return made.reshape(*wanted.shape, *columns.shape, *self._row)
@@ -54,11 +66,10 @@ class Recomputed(LazyArray):
     def _network(self) -> Network:
         from atari_zoo.models import load
 
-        name = self._recording.card.name
-        network = load(name)
+        network = load(self._model)
         if fingerprint(network) != self._weights:
             raise ValueError(
-                f"what {name} now is did not play this: its weights are others, so that "
+                f"what {self._model} now is did not play this: its weights are others, so that "
                 f"{self._layer} cannot be computed again"
             )
         return network
@@ -67,7 +78,7 @@ class Recomputed(LazyArray):
     def _row(self) -> tuple[int, ...]:
         from atari_zoo.layers import activations
 
-        seen = self._recording.observations(0, slice(0, 1))
+        seen = self._observations(0, slice(0, 1))
         return tuple(activations(self._network, seen, [self._layer])[self._layer].shape[1:])
 
 

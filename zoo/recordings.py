@@ -89,7 +89,9 @@ class Recording:
         self._told = None if returns is None or lengths is None else Episodes(returns, lengths)
         again = self.played.get("recompute", {})
         for layer in again.get("layers", ()):
-            self.activations.setdefault(layer, Recomputed(self, layer, again["weights"]))
+            shape = (0, 0) if starts is None else starts.shape
+            made = Recomputed(self.observations, shape, card.name, layer, again["weights"])
+            self.activations.setdefault(layer, made)
 
     @cached_property
     def starts(self) -> Bool[np.ndarray, "steps envs"]:

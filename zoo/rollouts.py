@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack, overload
 
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.models import Network
+from atari_zoo.converters.foreign import Network
 from atari_zoo.names import file_name
 from atari_zoo.noises import Noise
 from atari_zoo.plans import SILENCE, Plan

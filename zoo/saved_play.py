@@ -16,9 +16,9 @@ from torch import Tensor
 
 from atari_zoo.cached_files import ARRAYS
 from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.foreign import Network
 from atari_zoo.layers import activations
 from atari_zoo.lazy_arrays import Rows
-from atari_zoo.models import Network
 from atari_zoo.recordings import Recording
 
 ROWS = 64  # steps that are written at once
