@@ -1,7 +1,6 @@
 """Learning curves: the mean score of an algorithm's runs, and how sure it is.
 
-The bands are percentiles of the mean under resampling of whole runs with replacement (Agarwal et
-al., 2021, https://arxiv.org/abs/2108.13264, whose stratified bootstrap this is for one game).
+The bands are those of `atari_zoo.intervals`: whole runs are resampled.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ import pandas
 from jaxtyping import Float
 
 from atari_zoo.converters.algorithms import ALGORITHMS
+from atari_zoo.intervals import bootstrap_band
 from atari_zoo.log_tables import NAMES
 
 AXES = ("frames", "seconds")
 POINTS = 400  # of the common grid
-CONFIDENCE, RESAMPLES = 0.95, 2000
 
 
 @dataclass(frozen=True)
@@ -72,20 +71,6 @@ def common_grid(
     begin, end = max(x[0] for x, _ in runs), min(x[-1] for x, _ in runs)
     grid = np.linspace(begin, end, points if begin < end else int(begin == end))
     return grid, np.stack([np.interp(grid, x, score) for x, score in runs])
-
-
-def bootstrap_band(
-    scores: Float[np.ndarray, "runs points"], seed: int = 0
-) -> tuple[Float[np.ndarray, "points"], Float[np.ndarray, "points"]]:
-    """The 95 % band of the mean over runs; NaN for one run, which says nothing of others."""
-    count, points = scores.shape
-    if count < 2:
-        return np.full(points, np.nan), np.full(points, np.nan)
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES)
-    means = drawn / count @ scores  # (resamples, points)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
-    return low, high
 
 
 def _curve(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.finite import finite_tensor
 from atari_zoo.converters.heads import (
     ActorCriticHead,
     CategoricalHead,
@@ -32,7 +33,6 @@ from atari_zoo.converters.networks import (
     Trunk,
     mnih_convolutions,
 )
-from atari_zoo.converters.places import finite_tensor
 
 
 class Affine(NamedTuple):

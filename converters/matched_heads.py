@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.finite import finite_tensor
 from atari_zoo.converters.heads import (
     ActorCriticHead,
     CategoricalHead,
@@ -23,7 +24,6 @@ from atari_zoo.converters.places import (
     Place,
     Weights,
     dense_layer,
-    finite_tensor,
     size,
     units,
     width,

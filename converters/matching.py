@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.finite import finite_tensor
 from atari_zoo.converters.matched_heads import match_head
 from atari_zoo.converters.networks import ConvShape, MnihNetwork, Trunk
-from atari_zoo.converters.places import Place, fill_dense, finite_tensor
+from atari_zoo.converters.places import Place, fill_dense
 from atari_zoo.converters.symbols import Graph, Layer, Value, ancestors
 
 # outputs that tell by their name that they choose the action

@@ -20,9 +20,9 @@ from atari_zoo.converters.assembling import (
     quantile_head,
 )
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.finite import finite_tensor
 from atari_zoo.converters.heads import Head
 from atari_zoo.converters.namings import Naming
-from atari_zoo.converters.places import finite_tensor
 
 QUANTILES = 200  # what QR-DQN has where nobody says otherwise
 LARGEST_TABLE = 10_000  # atoms, quantiles

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +16,13 @@ from torch import Tensor
 
 from atari_zoo.converters.archives import Archive, first_member, is_zip
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.npy import npy_header
 from atari_zoo.converters.registry import Probe, Source, reader
 from atari_zoo.converters.state_dicts import source_of
 from atari_zoo.converters.weight_metadata import ACTIONS, CARD, HEAD, described
 
 LARGEST = 1 << 28  # bytes of all the arrays
 ARRAYS = 2_000
-HEADER = 10_000  # bytes; NumPy's own limit for headers that may be trusted
 METADATA = (CARD, HEAD, ACTIONS)
 
 
@@ -67,19 +66,6 @@ def _array(name: str, content: bytes) -> np.ndarray:
         raise ConversionError(f"{name[:80]!a} {shape} of {dtype} is not what its bytes hold")
     flat = np.frombuffer(content, dtype, math.prod(sizes), file.tell())
     return flat.reshape(shape, order="F" if fortran else "C")
-
-
-def npy_header(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether in Fortran's order, and type of a .npy file; it is left at its numbers.
-
-    Raises any exception where it is damaged: the header is a Python literal.
-    """
-    version = np.lib.format.read_magic(file)
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }[version]
-    return read(file, max_header_size=HEADER)
 
 
 def _text(name: str, array: np.ndarray) -> str:

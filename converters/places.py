@@ -6,14 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import nn
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.finite import finite_tensor
 from atari_zoo.converters.heads import Head
 from atari_zoo.converters.symbols import Atom, Axis, Layer, Value
-
-LARGEST = 1e6  # magnitude of a weight: trained ones stay below 1000
 
 # layers of the graph, the modules that take their weights, and the order of their units
 Weights = list[tuple[Layer, nn.Module, tuple[Atom, ...]]]
@@ -71,25 +69,6 @@ def fill_dense(module: nn.Module, layer: Layer, order: tuple[Atom, ...]) -> None
 def leaves(axis: Iterable[Atom]) -> list[Atom]:
     """An axis's atoms, those that were split replaced by their parts."""
     return [leaf for atom in axis for leaf in (leaves(atom.parts) if atom.parts else [atom])]
-
-
-def finite_tensor(array: np.ndarray | torch.Tensor, name: str = "") -> torch.Tensor:
-    """The array as float32.
-
-    Raises ConversionError, with the layer's `name`, if it holds what is no trained weight.
-    """
-    array = array.detach().cpu().float().numpy() if isinstance(array, torch.Tensor) else array
-    of = f" in '{name}'" if name else ""
-    if array.dtype.kind != "f":
-        raise ConversionError(f"weights{of} of type {array.dtype}, not floats")
-    if not np.isfinite(array).all():
-        raise ConversionError(f"weights{of} that are not finite numbers")
-    largest = float(np.abs(array).max(initial=0))
-    if largest > LARGEST:
-        raise ConversionError(
-            f"weights{of} as large as {largest:.0e}: damaged, or another byte order"
-        )
-    return torch.from_numpy(np.array(array, np.float32))  # a copy: protobuf's is read-only
 
 
 def dense_layer(value: Value) -> Layer:

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.places import finite_tensor
+from atari_zoo.converters.finite import finite_tensor
 from atari_zoo.converters.symbols import BATCH
 from atari_zoo.converters.tf_constants import constant
 from atari_zoo.converters.tf_operators import Node, tensor_of, tf_operator

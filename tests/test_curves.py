@@ -17,7 +17,7 @@ from log_files import original_rows, write_original, write_run
 from PIL import Image
 from typer.testing import CliRunner
 
-from atari_zoo.analysis.learning_curves import bootstrap_band, common_grid, curves
+from atari_zoo.analysis.learning_curves import common_grid, curves
 from atari_zoo.games import game, games
 from atari_zoo.log_tables import common_table
 from atari_zoo.logs import training_log
@@ -48,29 +48,6 @@ def log(
     )
     table.attrs["source"] = f"{algorithm}/{run}"
     return table
-
-
-@pytest.mark.parametrize("runs", [2, 3, 4])
-def test_the_band_is_that_of_all_resamples(runs: int) -> None:
-    scores = np.random.default_rng(runs).normal(size=(runs, 40)).cumsum(axis=1)
-    low, high = bootstrap_band(scores)
-    means = np.array(
-        [scores[list(of)].mean(0) for of in itertools.product(range(runs), repeat=runs)]
-    )
-    # of 2000 draws the part below a quantile errs by 0.35 %: three times that
-    for band, at in ((low, 0.025), (high, 0.975)):
-        around = np.quantile(means, [at - 0.0105, at + 0.0105], axis=0, method="inverted_cdf")
-        assert (band >= around[0] - 1e-9).all() and (band <= around[1] + 1e-9).all()
-    mean = scores.mean(axis=0)
-    assert (low <= mean).all() and (mean <= high).all()
-    np.testing.assert_array_equal(bootstrap_band(scores), (low, high))  # the seed is fixed
-
-
-def test_a_band_narrows_with_more_runs_and_one_run_has_none() -> None:
-    scores = np.random.default_rng(0).normal(size=(40, 5))
-    widths = [np.subtract(*bootstrap_band(scores[:n])[::-1]).mean() for n in (4, 10, 40)]
-    assert widths[0] > widths[1] > widths[2] > 0
-    assert np.isnan(bootstrap_band(scores[:1])).all()
 
 
 def test_nothing_is_extrapolated() -> None:

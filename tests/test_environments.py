@@ -16,6 +16,7 @@ from ale_py.vector_env import AtariVectorEnv
 
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 from atari_zoo.environments import Environments
+from atari_zoo.pair_colours import colours
 from atari_zoo.preprocessing import render
 
 SEED = 5
@@ -140,6 +141,11 @@ def test_colour_frames_are_wrapped_as_deepmind_wraps_them(rom, height, changes):
     assert ended >= 2
 
 
+def shown(games: Environments) -> np.ndarray:
+    """The raw screens in colour."""
+    return colours(games.palette)(games.raw().screens)
+
+
 def bare_emulator(rom: str) -> ALEInterface:
     ALEInterface.setLoggerMode(LoggerMode.Error)
     emulator = ALEInterface()
@@ -155,22 +161,22 @@ def test_the_newest_frame_is_the_maximum_of_two_screens(rom, max_pool):
     """Against the emulator itself: four frames an action, the larger of the last two."""
     emulator = bare_emulator(rom)
     preprocessing = dataclasses.replace(BARE, max_pool=max_pool)
-    with closing(Environments(rom, 1, preprocessing, colour=True, threads=1)) as ours:
+    with closing(Environments(rom, 1, preprocessing, raw=True, threads=1)) as ours:
         ours.reset(SEED)
         for (action,) in random_actions(1, 60, len(ours.screen.actions)):
-            greys, colours = [], []
+            greys, rgb = [], []
             for _ in range(4):
                 emulator.act(emulator.getMinimalActionSet()[action])
                 greys.append(emulator.getScreenGrayscale())
-                colours.append(emulator.getScreenRGB())
+                rgb.append(emulator.getScreenRGB())
             assert not emulator.game_over()
-            colour = np.maximum(*colours[-2:])
+            colour = np.maximum(*rgb[-2:])
             grey = np.maximum(*greys[-2:])
             small = cv2.resize(grey, (84, 84), interpolation=cv2.INTER_AREA)
             expected = small if max_pool == "grey" else opencv(colour)
             newest = ours.step(np.array([action])).observations[0, -1].numpy()
             np.testing.assert_array_equal(newest, expected)
-            np.testing.assert_array_equal(ours.frames()[0], colour)
+            np.testing.assert_array_equal(shown(ours)[0], colour)
 
 
 @pytest.mark.parametrize("name", ["vector", "dopamine"])
@@ -181,10 +187,10 @@ def test_colour_screens_belong_to_the_observations(name):
     grey is the grey of the maximum; ALE's grey palette is within 1 of OpenCV's.
     """
     preprocessing = dataclasses.replace(PREPROCESSINGS[name], max_frames=400)
-    with closing(Environments("breakout", 2, preprocessing, colour=True, threads=1)) as games:
+    with closing(Environments("breakout", 2, preprocessing, raw=True, threads=1)) as games:
         observations, ended = games.reset(SEED), 0
         for actions in random_actions(2, 105, 4):
-            for stack, colour in zip(observations.numpy(), games.frames(), strict=True):
+            for stack, colour in zip(observations.numpy(), shown(games), strict=True):
                 wrong = np.abs(stack[-1].astype(int) - opencv(colour)) > 2
                 assert wrong.sum() <= 12  # of 7056: where the ball is drawn over a brick
             step = games.step(actions)
@@ -254,12 +260,13 @@ def test_what_stands_before_the_first_frame(start, max_pool):
 @pytest.mark.parametrize("max_pool", ["grey", "rgb"])
 def test_later_steps_leave_what_was_given_alone(max_pool):
     preprocessing = Preprocessing(max_pool=max_pool, max_frames=200)
-    with closing(Environments("pong", 1, preprocessing, colour=True, threads=1)) as games:
-        given = [(games.reset(SEED).numpy(), games.frames())]
+    with closing(Environments("pong", 1, preprocessing, raw=True, threads=1)) as games:
+        given = [(games.reset(SEED).numpy(), *games.raw(), games.palette, games.greys)]
         then = [tuple(value.copy() for value in given[0])]
         for actions in random_actions(1, 60, 6):
             observations, *rest = games.step(actions)
-            given.append((observations.numpy(), *rest, games.frames()))
+            raw = (*games.raw(), games.palette, games.greys)
+            given.append((observations.numpy(), *rest, *raw))
             then.append(tuple(value.copy() for value in given[-1]))
     for now, before in zip(given, then, strict=True):
         for one, other in zip(now, before, strict=True):
@@ -328,16 +335,10 @@ def test_a_reset_without_a_seed_goes_on_drawing(raw):
     assert firsts[0].equal(firsts[1])
 
 
-def test_colour_must_be_asked_for():
-    with closing(Environments("pong", 1, Preprocessing(), threads=1)) as games:
-        games.reset(SEED)
-        with pytest.raises(ValueError, match="colour=True"):
-            games.frames()
-
-
+@pytest.mark.parametrize("max_pool", ["grey", "rgb"], ids=["vectorised", "pool"])
 @pytest.mark.parametrize("name", ["raw", "palette", "greys"])
-def test_raw_must_be_asked_for(name):
-    with closing(Environments("pong", 1, Preprocessing(), colour=True)) as games:
+def test_raw_must_be_asked_for(name, max_pool):
+    with closing(Environments("pong", 1, Preprocessing(max_pool=max_pool), threads=1)) as games:
         games.reset(SEED)
         with pytest.raises(ValueError, match="raw=True"):
             getattr(games, name)()

@@ -16,10 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from atari_zoo.analysis.learning_curves import CONFIDENCE, Curve, curves
+from atari_zoo.analysis.learning_curves import Curve, curves
 from atari_zoo.converters.files import written_whole
 from atari_zoo.games import UnknownGame
 from atari_zoo.games import game as find_game
+from atari_zoo.intervals import CONFIDENCE
 from atari_zoo.viz.reference_lines import add_reference_lines
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

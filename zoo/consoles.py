@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 from ale_py import ALEInterface, LoggerMode
-from jaxtyping import Bool, Integer, UInt8
+from jaxtyping import UInt8
 
 from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.palettes import Palette
 
 NOOP, FIRE = 0, 1  # among the minimal actions of the games that have FIRE
 
@@ -25,24 +26,6 @@ class Draws(NamedTuple):
 
     emulator_seed: int
     below: Callable[[int], int]
-
-
-@runtime_checkable
-class Palette(Protocol):
-    """Who is told the emulator's colours and its own greys of them.
-
-    known: by index, whether it was told.
-    """
-
-    known: Bool[np.ndarray, "256"]
-
-    def learn(
-        self,
-        indices: Integer[np.ndarray, "new"],
-        colours: UInt8[np.ndarray, "new 3"],
-        greys: UInt8[np.ndarray, "new"],
-    ) -> None:
-        """Takes up colours that are on a screen."""
 
 
 class Console:

@@ -14,6 +14,7 @@ from atari_zoo.converters.registry import Source
 from atari_zoo.converters.reports import report
 from atari_zoo.entries import Entry
 from atari_zoo.fetching import fetched
+from atari_zoo.games import check_actions
 from atari_zoo.games import game as find_game
 from atari_zoo.transfers import Progress
 
@@ -39,16 +40,6 @@ def converted(entry: Entry, progress: Progress | None = None) -> Path:
     write_card(model, _card(entry.card, source, model))
     save_onnx(model, place)
     return place
-
-
-def check_actions(actions: int, card: ModelCard, source: str) -> None:
-    """Raises ValueError if a network cannot play the game that its card names."""
-    if card.action_meanings and actions != len(card.action_meanings):
-        raise ValueError(
-            f"{source}: the network has {actions} actions, but {card.game} has "
-            f"{len(card.action_meanings)} ({' '.join(card.action_meanings)}): is it another "
-            "game's?"
-        )
 
 
 def _newer(place: Path, entry: Entry) -> bool:

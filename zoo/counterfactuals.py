@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.consoles import FIRE, Console
-from atari_zoo.emulator_worker import SharedPalette
 from atari_zoo.games import game as find_game
+from atari_zoo.palettes import SharedPalette
 from atari_zoo.recordings import Recording
 from atari_zoo.renderers import Renderer
 from atari_zoo.resets import reset_rule

@@ -16,39 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Integer, UInt8
 
 if __name__ == "__main__":
     sys.modules["gymnasium"] = None  # type: ignore[assignment]  # ale-py starts faster without it
 
 from atari_zoo.consoles import Console
 from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.palettes import SharedPalette
 from atari_zoo.renderers import Renderer
 from atari_zoo.resets import reset_rule
 from atari_zoo.shared_arrays import layout, shared_arrays
-
-
-class SharedPalette:
-    """The colours that this process has seen, which it also tells the pool and its renderer.
-
-    Its own are kept apart, as another process may be writing the pool's.
-    """
-
-    def __init__(self, arrays: dict[str, np.ndarray], renderer: Renderer) -> None:
-        self.arrays, self.renderer = arrays, renderer
-        self.known = np.zeros(256, bool)
-        self.colours, self.greys = np.zeros((256, 3), np.uint8), np.zeros(256, np.uint8)
-
-    def learn(
-        self,
-        indices: Integer[np.ndarray, "new"],
-        colours: UInt8[np.ndarray, "new 3"],
-        greys: UInt8[np.ndarray, "new"],
-    ) -> None:
-        """Takes up colours that are on a screen."""
-        self.colours[indices], self.greys[indices], self.known[indices] = colours, greys, True
-        self.renderer.learn(indices, self.colours, self.greys)
-        self.arrays["colours"][indices], self.arrays["greys"][indices] = colours, greys
 
 
 class Players:

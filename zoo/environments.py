@@ -38,7 +38,7 @@ class Environments:
     rom: the game's name in snake case.
     seed: copy i is seeded with seed + i, so that the same seed gives the same games.
     device: where observations are put.
-    colour, raw: whether `frames`, or `raw`, will be asked for.
+    raw: whether `raw`, `palette` or `greys` will be asked for.
     threads: of the emulator, or processes; 0 for one a core.
     mode, difficulty: of the game, as ALE numbers them; as they come if None.
 
@@ -52,7 +52,6 @@ class Environments:
         count: int,
         preprocessing: Preprocessing,
         device: torch.device | str = "cpu",
-        colour: bool = False,
         threads: int = 0,
         raw: bool = False,
         mode: int | None = None,
@@ -62,13 +61,13 @@ class Environments:
         self.device = torch.device(device)
         self.screen = screen(rom, mode, difficulty)
         self._fire = "FIRE" in self.screen.actions and self.screen.actions.index("FIRE")
-        exact = colour or raw or mode is not None or difficulty is not None
+        exact = raw or mode is not None or difficulty is not None
         self._frames: NativeFrames | RenderedFrames = (
             RenderedFrames(rom, count, preprocessing, self.device, threads, mode, difficulty)
             if exact or not NativeFrames.renders(preprocessing)
             else NativeFrames(rom, count, preprocessing, self.device, threads)
         )
-        self._asked = {"colour": colour, "raw": raw}
+        self._raw = raw
         self._stack = torch.zeros(0)
         self._lives = np.zeros(count, np.int32)
         self._press_fire = np.zeros(count, bool)
@@ -110,21 +109,13 @@ class Environments:
             self._stack[where] = self._first_stack(new.frames[where])
         return self._step(new)
 
-    def frames(self) -> UInt8[np.ndarray, "envs height width 3"]:
-        """The colour screens that the newest observations were made from.
-
-        They are the maximum of the last two emulator frames, so that nothing flickers.
-        Raises ValueError if the environments were made without `colour`.
-        """
-        return self._rendered("colour").colour()
-
     def raw(self) -> Raw:
         """The last two screens that the newest observations were made from, and the RAM.
 
         `render` makes frames of the screens, with `palette` and `greys`.
         Raises ValueError if the environments were made without `raw`.
         """
-        return self._rendered("raw").raw()
+        return self._rendered().raw()
 
     @property
     def palette(self) -> UInt8[np.ndarray, "256 3"]:
@@ -132,7 +123,7 @@ class Environments:
 
         Raises ValueError if the environments were made without `raw`.
         """
-        return self._rendered("raw").emulators.palette
+        return self._rendered().emulators.palette
 
     @property
     def greys(self) -> UInt8[np.ndarray, "256"]:
@@ -140,7 +131,7 @@ class Environments:
 
         Raises ValueError if the environments were made without `raw`.
         """
-        return self._rendered("raw").emulators.greys
+        return self._rendered().emulators.greys
 
     @property
     def observations(self) -> Shaped[Tensor, "envs stack 84 84"]:
@@ -151,9 +142,9 @@ class Environments:
         """Ends the emulators."""
         self._frames.close()
 
-    def _rendered(self, what: str) -> RenderedFrames:
-        if not self._asked[what] or isinstance(self._frames, NativeFrames):
-            raise ValueError(f"no {what} here: make the Environments with {what}=True")
+    def _rendered(self) -> RenderedFrames:
+        if not self._raw or isinstance(self._frames, NativeFrames):
+            raise ValueError("no raw screens here: make the Environments with raw=True")
         return self._frames
 
     def _first_stack(self, frames: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from atari_zoo.converters.cards import ModelCard
+
 
 class UnknownGame(ValueError):
     """A name that no game has; the message says which are near."""
@@ -71,6 +73,16 @@ def games() -> tuple[Game, ...]:
         )
         for row in table["games"]
     )
+
+
+def check_actions(actions: int, card: ModelCard, source: str) -> None:
+    """Raises ValueError if a network cannot play the game that its card names."""
+    if card.action_meanings and actions != len(card.action_meanings):
+        raise ValueError(
+            f"{source}: the network has {actions} actions, but {card.game} has "
+            f"{len(card.action_meanings)} ({' '.join(card.action_meanings)}): is it another "
+            "game's?"
+        )
 
 
 def score_source() -> str:

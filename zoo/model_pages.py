@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.games import UnknownGame, game, score_source
+from atari_zoo.intervals import interval
 
 # the Hub's names of licences; it calls the others "other"
 LICENCES = frozenset(
@@ -39,7 +38,6 @@ PREPROCESSING = {
     "sticky": "probability that the emulator repeats the action before",
     "max_frames": "emulator frames in an episode",
 }
-RESAMPLES = 10_000
 
 Row = Sequence[object]
 
@@ -84,14 +82,6 @@ def mean_score(card: ModelCard) -> float | None:
     """The mean return that the card tells, if it does."""
     mean = card.scores.get("mean")
     return float(mean) if isinstance(mean, int | float) else None
-
-
-def interval(returns: Sequence[float], seed: int = 0) -> tuple[float, float]:
-    """The means of 95 % of bootstrap resamples are between these two."""
-    scores = np.asarray(returns, float)
-    chosen = np.random.default_rng(seed).integers(len(scores), size=(RESAMPLES, len(scores)))
-    low, high = np.quantile(scores[chosen].mean(axis=1), (0.025, 0.975))
-    return float(low), float(high)
 
 
 def _introduction(card: ModelCard, parameters: int) -> str:

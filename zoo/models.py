@@ -10,7 +10,7 @@ import onnx
 import torch
 
 from atari_zoo.catalog import UnknownModel, find
-from atari_zoo.conversions import check_actions, converted
+from atari_zoo.conversions import converted
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN, Algorithm
 from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, ModelCard, Preprocessing
 from atari_zoo.converters.convert import read, to_torch, written
@@ -22,6 +22,7 @@ from atari_zoo.converters.networks import MnihNetwork
 from atari_zoo.converters.registry import is_prefix
 from atari_zoo.converters.reports import Report, report
 from atari_zoo.download_bars import download_bars
+from atari_zoo.games import check_actions
 from atari_zoo.games import game as find_game
 from atari_zoo.untrained import initial_network
 

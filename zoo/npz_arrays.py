@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from atari_zoo.converters.errors import ConversionError, naming
-from atari_zoo.converters.numpy_files import HEADER, npy_header
+from atari_zoo.converters.npy import HEADER, npy_header
 from atari_zoo.zip_members import zip_members
 from atari_zoo.zip_streams import ZipStream
 

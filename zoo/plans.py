@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from atari_zoo.conversions import check_actions
 from atari_zoo.converters.cards import ACTION_RULES, Preprocessing
 from atari_zoo.converters.foreign import Network
-from atari_zoo.games import Game
+from atari_zoo.games import Game, check_actions
 from atari_zoo.games import game as find_game
 from atari_zoo.noises import Noise
 

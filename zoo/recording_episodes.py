@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from atari_zoo.model_pages import interval
+from atari_zoo.intervals import interval
 
 
 class Episodes(NamedTuple):

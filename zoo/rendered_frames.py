@@ -57,10 +57,6 @@ class RenderedFrames:
         newest = self.emulators.newest
         return Raw(newest.screens.copy(), newest.ram.copy())
 
-    def colour(self) -> UInt8[np.ndarray, "envs height width 3"]:
-        """The newest two screens in colour, their maximum."""
-        return colour_maximum(self.emulators.newest.screens, self.emulators.palette)
-
     def close(self) -> None:
         """Ends the emulators."""
         self.emulators.close()
@@ -69,16 +65,3 @@ class RenderedFrames:
         frames = torch.from_numpy(emulated.frames.copy()).to(self.device)
         names = Frames._fields[1:]
         return Frames(frames, *(getattr(emulated, name) for name in names))
-
-
-def colour_maximum(
-    screens: UInt8[np.ndarray, "*batch 2 height width"], palette: UInt8[np.ndarray, "256 3"]
-) -> UInt8[np.ndarray, "*batch height width 3"]:
-    """The maximum of two screens in colour, so that nothing flickers."""
-    older, newer = np.moveaxis(screens, -3, 0)
-    four = np.zeros((256, 4), np.uint8)  # four bytes are looked up at once
-    four[:, :3] = palette
-    pixels = four.view(np.uint32)[:, 0].take(newer)[..., None].view(np.uint8)[..., :3]
-    differ = older != newer  # few do
-    pixels[differ] = np.maximum(palette[older[differ]], palette[newer[differ]])
-    return np.ascontiguousarray(pixels)

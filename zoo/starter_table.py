@@ -14,7 +14,7 @@ from atari_zoo.catalog import INITIAL, list_models
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.generated_tables import bring_up_to_date
 from atari_zoo.games import game
-from atari_zoo.model_pages import interval
+from atari_zoo.intervals import interval
 
 SOURCE = "the cards"
 LAYERS = ("conv1", "conv2", "conv3", "fc")

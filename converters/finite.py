@@ -1,0 +1,29 @@
+"""Weights as tensors, once they are found to be finite numbers of a trained network's size."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from atari_zoo.converters.errors import ConversionError
+
+LARGEST = 1e6  # magnitude of a weight: trained ones stay below 1000
+
+
+def finite_tensor(array: np.ndarray | torch.Tensor, name: str = "") -> torch.Tensor:
+    """The array as float32.
+
+    Raises ConversionError, with the layer's `name`, if it holds what is no trained weight.
+    """
+    array = array.detach().cpu().float().numpy() if isinstance(array, torch.Tensor) else array
+    of = f" in '{name}'" if name else ""
+    if array.dtype.kind != "f":
+        raise ConversionError(f"weights{of} of type {array.dtype}, not floats")
+    if not np.isfinite(array).all():
+        raise ConversionError(f"weights{of} that are not finite numbers")
+    largest = float(np.abs(array).max(initial=0))
+    if largest > LARGEST:
+        raise ConversionError(
+            f"weights{of} as large as {largest:.0e}: damaged, or another byte order"
+        )
+    return torch.from_numpy(np.array(array, np.float32))  # a copy: protobuf's is read-only
