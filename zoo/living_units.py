@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from atari_zoo.converters.foreign import Network
 from atari_zoo.layers import activations
-from atari_zoo.models import Network
 from atari_zoo.rollouts import rollout
 
 ENVS, STEPS = 16, 500
