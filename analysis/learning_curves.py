@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.intervals import bootstrap_band
-from atari_zoo.log_tables import NAMES
+from atari_zoo.logs.tables import NAMES
 
 AXES = ("frames", "seconds")
 POINTS = 400  # of the common grid

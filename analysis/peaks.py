@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from atari_zoo.converters.foreign import Network
-from atari_zoo.converters.hooks import recorded
-from atari_zoo.recordings import Recording
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.recordings.recordings import Recording
 
 SCREENS = (1, 4, 84, 84)  # of an agent's observation
 

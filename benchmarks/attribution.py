@@ -17,8 +17,8 @@ from scipy.special import softmax
 from scipy.stats import entropy
 
 import atari_zoo as zoo
-from atari_zoo.converters.foreign import Network
-from atari_zoo.viz.attribution import attribute
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.viz.attribution.attribution import attribute
 
 PEER = "one mask at a time"
 SIZE, STEP, RADIUS, BLUR = 84, 5, 5, 3

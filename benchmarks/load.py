@@ -28,9 +28,9 @@ def make_files(folder: Path) -> None:
 
     from atari_zoo.converters import to_onnx
     from atari_zoo.converters.cards import ModelCard
-    from atari_zoo.converters.heads import ActorCriticHead
     from atari_zoo.converters.interchange import save_onnx
-    from atari_zoo.converters.networks import MnihNetwork, Trunk
+    from atari_zoo.converters.network.heads import ActorCriticHead
+    from atari_zoo.converters.network.networks import MnihNetwork, Trunk
 
     class Screens(gymnasium.Env):
         observation_space = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8)

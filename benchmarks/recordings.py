@@ -19,10 +19,10 @@ from rows import Row, arguments, by_turns, row, show
 
 import atari_zoo as zoo
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard
-from atari_zoo.converters.foreign import Network
-from atari_zoo.environments import Environments
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.emulator.environments import Environments
 from atari_zoo.games import Game, game
-from atari_zoo.recording_writer import RecordingWriter
+from atari_zoo.recordings.writer import RecordingWriter
 
 GAMES = ("Seaquest", "Breakout", "Pong")
 PEER = "np.savez_compressed"

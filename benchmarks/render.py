@@ -32,8 +32,8 @@ LUCENT = ("torch-lucent==0.1.8", "kornia==0.4.1", "decorator==5.1.1")
 def ours(units: int, steps: int, device: str = "cpu") -> float:
     """Seconds that `units` images of `steps` steps would take, scaled to all."""
     import atari_zoo as zoo
-    from atari_zoo.viz.ascent import Settings
-    from atari_zoo.viz.render import render
+    from atari_zoo.viz.render.ascent import Settings
+    from atari_zoo.viz.render.rendering import render
 
     network = zoo.load(AGENT, device)
     render(network, "fc:0..31", Settings(steps=1))
@@ -122,8 +122,8 @@ def install_lucent(folder: str) -> None:
 def atlas(peer_steps: int) -> Row:
     """All units of all layers of an agent on CUDA."""
     import atari_zoo as zoo
-    from atari_zoo.viz.ascent import Settings
-    from atari_zoo.viz.render import render
+    from atari_zoo.viz.render.ascent import Settings
+    from atari_zoo.viz.render.rendering import render
 
     network = zoo.load(AGENT, "cuda")
     wanted = [f"{name}:*" for name in network.layers]

@@ -23,10 +23,10 @@ from rows import Row, arguments, in_turns, row, show
 
 import atari_zoo as zoo
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard
-from atari_zoo.converters.heads import ActorCriticHead
-from atari_zoo.converters.networks import MnihNetwork, Trunk
+from atari_zoo.converters.network.heads import ActorCriticHead
+from atari_zoo.converters.network.networks import MnihNetwork, Trunk
 from atari_zoo.games import Game, game
-from atari_zoo.players import Player
+from atari_zoo.play.inference import Player
 
 GAMES = ("Seaquest", "Pong", "Breakout")
 AGENTS = ("a2c/Pong/1", "rainbow/Seaquest/1")

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from ale_py.vector_env import AtariVectorEnv
 
-from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.games import Game
-from atari_zoo.players import Player, one_torch_thread
+from atari_zoo.play.inference import Player, one_torch_thread
 
 Contender = Callable[[int], float]
 CORES = os.cpu_count() or 1

@@ -12,9 +12,9 @@ from rows import Row, in_turns, row
 from torch import Tensor
 
 import atari_zoo as zoo
-from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.games import Game
-from atari_zoo.players import one_torch_thread
+from atari_zoo.play.inference import one_torch_thread
 
 CEILING = "AtariVectorEnv alone"
 

@@ -25,7 +25,7 @@ class Preprocessing:
     rounding: str = "nearest"  # to bytes: "nearest" or "truncate"; "none": to numbers in 0..1
     stack: int = 4  # frames in an observation, newest last
     stack_start: str = "zeros"  # what stands before the first frame: "zeros", or its "copies"
-    reset: str = "vector"  # whose rules an episode begins by: a name in `atari_zoo.resets`
+    reset: str = "vector"  # whose rules an episode begins by: a name in `atari_zoo.emulator.resets`
     noops: int = 30  # single-frame no-ops at its start: fewer than this, or 1 to this many
     fire_reset: bool = True  # FIRE is pressed at an episode's start, in games that have it
     life_loss_ends: bool = False  # for the agent an episode ends with a life; the game goes on

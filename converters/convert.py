@@ -9,29 +9,29 @@ from pathlib import Path
 import onnx
 from torch import Tensor
 
-from atari_zoo.converters import (  # noqa: F401  (each registers its formats)
-    atari_agents,
-    cleanrl,
-    dopamine,
-    dopamine_jax,
-    flax_files,
-    interchange,
-    numpy_files,
-    sb3,
-    tf_frozen,
-    torch_files,
-)
+from atari_zoo.converters import interchange  # noqa: F401
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError, naming
-from atari_zoo.converters.exporting import network_to_onnx
-from atari_zoo.converters.foreign import ForeignNetwork, Network
-from atari_zoo.converters.heads import Head, PolicyHead, QHead
+from atari_zoo.converters.export.graph import network_to_onnx
+from atari_zoo.converters.formats import (
+    atari_agents,  # noqa: F401
+    cleanrl,  # noqa: F401
+    dopamine,  # noqa: F401
+    dopamine_jax,  # noqa: F401
+    flax_files,  # noqa: F401
+    numpy_files,  # noqa: F401
+    sb3,  # noqa: F401
+    tf_frozen,  # noqa: F401
+    torch_files,  # noqa: F401
+)
 from atari_zoo.converters.interchange import read_card, write_card
-from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.converters.recognise import recognise
+from atari_zoo.converters.network.foreign import ForeignNetwork, Network
+from atari_zoo.converters.network.heads import Head, PolicyHead, QHead
+from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.recognition.recognise import recognise
 from atari_zoo.converters.registry import Source, sniffed
-from atari_zoo.converters.state_dicts import network_from_state_dict
+from atari_zoo.converters.weights.state_dicts import network_from_state_dict
 
 
 def to_onnx(

@@ -10,10 +10,10 @@ from typing import Any
 
 import onnx
 
-from atari_zoo.converters.archives import member_names
+from atari_zoo.converters.archives.tarballs import is_tarball, listed
+from atari_zoo.converters.archives.zips import member_names
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.converters.tarballs import is_tarball, listed
+from atari_zoo.converters.network.networks import MnihNetwork
 
 START = 512  # bytes of a file that `sniff` is shown: a tar's magic ends at 263
 MEMBERS = 64  # names in a tarball that are looked at: a whole listing would read all of it

@@ -13,9 +13,9 @@ from typing import Any
 import onnx
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.foreign import Network
-from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.converters.recognise import recognise
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.recognition.recognise import recognise
 from atari_zoo.converters.registry import FORMATS, Source
 from atari_zoo.converters.structures import structure, unknown_structure
 from atari_zoo.converters.verification import (

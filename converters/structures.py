@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from atari_zoo.converters.foreign import ForeignNetwork
-from atari_zoo.converters.heads import CategoricalHead, ImplicitQuantileHead, QuantileHead
-from atari_zoo.converters.networks import ConvShape, MnihNetwork, Trunk
-from atari_zoo.converters.recognise import Input, Recognised
+from atari_zoo.converters.network.foreign import ForeignNetwork
+from atari_zoo.converters.network.heads import CategoricalHead, ImplicitQuantileHead, QuantileHead
+from atari_zoo.converters.network.networks import ConvShape, MnihNetwork, Trunk
+from atari_zoo.converters.recognition.recognise import Input, Recognised
 
 AXES = {"N": "batch", "F": "frames", "H": "height", "W": "width"}
 

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from atari_zoo.converters.convert import to_torch
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.foreign import ForeignNetwork
-from atari_zoo.converters.hooks import recorded
 from atari_zoo.converters.interchange import load_onnx
-from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.converters.recognise import Recognised, recognise
+from atari_zoo.converters.network.foreign import ForeignNetwork
+from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.recognition.recognise import Recognised, recognise
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from atari_zoo.converters.cards import ModelCard
-from atari_zoo.converters.heads import (
+from atari_zoo.converters.network.heads import (
     ActorCriticHead,
     CategoricalHead,
     DuelingHead,
@@ -18,7 +18,7 @@ from atari_zoo.converters.heads import (
     QHead,
     QuantileHead,
 )
-from atari_zoo.converters.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
 
 # name -> (algorithm whose outputs mean that, whether the trunk has the dense layer, head)
 HEADS: dict[str, tuple[str, bool, Callable[[int, int], Head]]] = {

@@ -25,8 +25,8 @@ if find_spec("triton"):
     import_module("triton")  # after TensorFlow it crashes the process; torch imports it late
 
 from atari_zoo.converters.cards import ModelCard  # noqa: E402
-from atari_zoo.converters.heads import ActorCriticHead  # noqa: E402
-from atari_zoo.converters.networks import MnihNetwork, Trunk  # noqa: E402
+from atari_zoo.converters.network.heads import ActorCriticHead  # noqa: E402
+from atari_zoo.converters.network.networks import MnihNetwork, Trunk  # noqa: E402
 from atari_zoo.games import game as find_game  # noqa: E402
 
 

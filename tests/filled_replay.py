@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from atari_zoo.training.replay import CUT, GOES_ON, TERMINATED
-from atari_zoo.training.value_training import ValueTrainer
+from atari_zoo.training.off_policy.replay import CUT, GOES_ON, TERMINATED
+from atari_zoo.training.off_policy.value_training import ValueTrainer
 
 
 def fill(trainer: ValueTrainer, rows: int = 12) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import frozen_graphs as g
 from frozen_builder import Frozen
 
-from atari_zoo.converters.networks import SAME, VALID
+from atari_zoo.converters.network.networks import SAME, VALID
 
 SMALL: dict[str, Any] = {"widths": (8, 12, 16), "units": 48, "actions": 5}
 

@@ -59,9 +59,9 @@ def frozen_graphs() -> list[Seed]:
 def onnx_files() -> list[Seed]:
     import torch
 
-    from atari_zoo.converters import heads
-    from atari_zoo.converters.exporting import network_to_onnx
-    from atari_zoo.converters.networks import MnihNetwork, Trunk, mnih_convolutions
+    from atari_zoo.converters.export.graph import network_to_onnx
+    from atari_zoo.converters.network import heads
+    from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convolutions
 
     convolutions = mnih_convolutions((4, 4, 4))
     made = (
@@ -262,7 +262,7 @@ def _resealed(files: Files, random: Random) -> Files:
     """An index whose entries are broken but whose checksums are right."""
     from table_files import index
 
-    from atari_zoo.converters.tf_table import read_table
+    from atari_zoo.converters.tf.table import read_table
 
     entries = read_table(files["tf_ckpt-1.index"])
     head = entries.pop(b"")

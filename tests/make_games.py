@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ale_py import roms
 
-from atari_zoo.environments import screen
+from atari_zoo.emulator.environments import screen
 
 # for two players only: ale-py ships the ROM but cannot play it alone
 TWO_PLAYERS = {"combat", "joust", "maze_craze", "warlords"}

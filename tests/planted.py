@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from atari_zoo.converters.cards import ModelCard
-from atari_zoo.converters.heads import ActorCriticHead
-from atari_zoo.converters.networks import MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.converters.network.heads import ActorCriticHead
+from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convolutions
 
 UNIT, ACTION, PLACE = 5, 2, 32  # of conv3; wired to it; the sprite's upper left pixel, a stride's
 

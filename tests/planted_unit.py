@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from atari_zoo.converters.cards import ModelCard
-from atari_zoo.converters.heads import QHead
-from atari_zoo.converters.hooks import recorded
-from atari_zoo.converters.networks import (
+from atari_zoo.converters.network.heads import QHead
+from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.converters.network.networks import (
     SAME,
     VALID,
     MnihNetwork,

@@ -8,8 +8,8 @@ import numpy as np
 from raw_play import RawPlay, raw_play
 
 from atari_zoo.converters.cards import ModelCard, Preprocessing
-from atari_zoo.recording_writer import RecordingWriter
-from atari_zoo.recordings import Recording
+from atari_zoo.recordings.recordings import Recording
+from atari_zoo.recordings.writer import RecordingWriter
 
 STEPS, ENVS, CHUNK = 90, 2, 16
 CARD = ModelCard("a2c", "Breakout", "2", scores={"mean": 1.5})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from atari_zoo.converters.heads import Head
-from atari_zoo.converters.networks import ConvShape, MnihNetwork, Trunk
+from atari_zoo.converters.network.heads import Head
+from atari_zoo.converters.network.networks import ConvShape, MnihNetwork, Trunk
 
 
 def small_network(head: type[Head], side: int, width: int, units: int, actions: int) -> MnihNetwork:

@@ -12,10 +12,10 @@ import torch
 from small_networks import small_network
 from torch.testing import assert_close
 
-from atari_zoo.converters.heads import QHead
-from atari_zoo.viz.attribution import attribute
-from atari_zoo.viz.blurring import blurred
-from atari_zoo.viz.masked_scores import as_pixels, grid_cells
+from atari_zoo.converters.network.heads import QHead
+from atari_zoo.viz.attribution.attribution import attribute
+from atari_zoo.viz.attribution.blurring import blurred
+from atari_zoo.viz.attribution.masks import as_pixels, grid_cells
 
 SIDE, ACTION = 12, 1
 

@@ -12,9 +12,9 @@ from architectures import observations
 from torch_zoo_files import atari_agents_model, save_atari_agents
 
 from atari_zoo.converters import ConversionError, MnihNetwork, to_torch
-from atari_zoo.converters.atari_agents import LARGEST
 from atari_zoo.converters.convert import read
-from atari_zoo.converters.heads import CategoricalHead, QHead
+from atari_zoo.converters.formats.atari_agents import LARGEST
+from atari_zoo.converters.network.heads import CategoricalHead, QHead
 
 SMALL: dict[str, Any] = {"widths": (4, 4, 4), "units": 8}
 

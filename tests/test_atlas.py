@@ -16,20 +16,20 @@ from torch.testing import assert_close
 from typer.testing import CliRunner
 
 from atari_zoo.analysis.peaks import peaks
-from atari_zoo.cli import app
+from atari_zoo.cli.app import app
 from atari_zoo.converters.cards import ModelCard, Preprocessing
-from atari_zoo.converters.exporting import network_to_onnx
-from atari_zoo.converters.heads import ActorCriticHead, CategoricalHead
-from atari_zoo.converters.hooks import recorded
+from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.interchange import save_onnx
-from atari_zoo.converters.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
-from atari_zoo.converters.receptive_fields import receptive_field
+from atari_zoo.converters.network.heads import ActorCriticHead, CategoricalHead
+from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.converters.network.receptive_fields import receptive_field
 from atari_zoo.games import game as find_game
-from atari_zoo.recordings import Recording
-from atari_zoo.viz.atlas import atlas
-from atari_zoo.viz.atlas_images import atlas_images
-from atari_zoo.viz.atlas_pages import script_safe
-from atari_zoo.viz.native_boxes import native_box
+from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.pages.atlas import atlas
+from atari_zoo.viz.pages.atlas_images import atlas_images
+from atari_zoo.viz.pages.atlas_page import script_safe
+from atari_zoo.viz.patches.native_boxes import native_box
 from atari_zoo.viz.sheets import png_file, sheets
 
 STEPS, ENVS = 30, 2

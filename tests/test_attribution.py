@@ -11,7 +11,12 @@ import torch
 from torch.testing import assert_close
 
 import atari_zoo as zoo
-from atari_zoo.viz.attribution import attribute, attribute_layer, integrated_gradients, methods
+from atari_zoo.viz.attribution.attribution import (
+    attribute,
+    attribute_layer,
+    integrated_gradients,
+    methods,
+)
 
 unchecked = attribute.__wrapped__  # as users have it: without the tests' shape checks
 COMPLETE = {of.name: of for of in methods() if of.complete}

@@ -8,10 +8,10 @@ import torch
 from torch.testing import assert_close
 
 from atari_zoo.converters.cards import ModelCard
-from atari_zoo.viz.attribution import attribute
-from atari_zoo.viz.attribution_targets import score
-from atari_zoo.viz.baselines import BASELINES, references
-from atari_zoo.viz.target_registry import TARGETS
+from atari_zoo.viz.attribution.attribution import attribute
+from atari_zoo.viz.attribution.baselines import BASELINES, references
+from atari_zoo.viz.attribution.target_registry import TARGETS
+from atari_zoo.viz.attribution.targets import score
 
 NAMES = ("NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE")  # Pong's
 

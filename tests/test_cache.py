@@ -19,12 +19,13 @@ import typer
 from served import Served, Trouble
 from typer.testing import CliRunner
 
-from atari_zoo import cache, fetching_cli, transfers
-from atari_zoo.catalog import entries, find, list_models
-from atari_zoo.downloads import DownloadError, Offline
-from atari_zoo.entries import Entry
-from atari_zoo.fetching import Wanted, fetch, fetch_all, fetched, wanted_files
-from atari_zoo.index import Index
+from atari_zoo.catalog.catalog import entries, find, list_models
+from atari_zoo.catalog.entries import Entry
+from atari_zoo.catalog.fetching import Wanted, fetch, fetch_all, fetched, wanted_files
+from atari_zoo.cli import fetch as fetching_cli
+from atari_zoo.downloads import cache, transfers
+from atari_zoo.downloads.downloads import DownloadError, Offline
+from atari_zoo.downloads.index import Index
 
 NAMES = (
     "uber:a2c/Seaquest/3@400M dopamine-lucid:rainbow/Pong/2 dopamine:iqn/Pong/1 "
@@ -357,7 +358,7 @@ def test_ctrl_c_keeps_what_has_arrived(server: Served, published: Callable[[str]
     path = urlparse(entry.files[0].urls[0]).path
     whole = server.files[path] = np.random.default_rng(0).bytes(400_000)
     server.trouble[path] = Trouble(stall=30, piece=100_000)
-    program = f"from atari_zoo.fetching_cli import fetch; fetch(['{entry.card.name}'])"
+    program = f"from atari_zoo.cli.fetch import fetch; fetch(['{entry.card.name}'])"
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
     part = entry.path.with_name(f"{entry.path.name}.part")
     while not part.exists() or part.stat().st_size == 0:

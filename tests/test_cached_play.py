@@ -22,12 +22,12 @@ from fuzzing import mutated
 from served import Served
 
 import atari_zoo as zoo
-from atari_zoo.cached_files import card_of
-from atari_zoo.cached_play import CachedPlay, open_cached_play
 from atari_zoo.converters import ConversionError
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.recordings import Recording
-from atari_zoo.saved_play import save_cached_play
+from atari_zoo.recordings.original_files import card_of
+from atari_zoo.recordings.original_play import CachedPlay, open_cached_play
+from atari_zoo.recordings.original_saved import save_cached_play
+from atari_zoo.recordings.recordings import Recording
 
 KEYS = ["observations", "frames", "ram", "representation", "score", "ep_rewards"]
 
@@ -340,7 +340,7 @@ def test_what_cannot_be_written_is_said(tmp_path, random_agent, envs, keep, laye
 READER = """
 import sys
 from pathlib import Path
-from atari_zoo.cached_play import open_cached_play
+from atari_zoo.recordings.original_play import open_cached_play
 
 def most():  # MiB that the process ever took
     lines = Path("/proc/self/status").read_text().splitlines()

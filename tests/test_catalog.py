@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 import atari_zoo.converters.convert  # noqa: F401  registers the formats
-from atari_zoo.catalog import UnknownModel, collections, entries, find, list_models
+from atari_zoo.catalog.catalog import UnknownModel, collections, entries, find, list_models
+from atari_zoo.catalog.user import BadCatalog
 from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS
 from atari_zoo.converters.registry import FORMATS
 from atari_zoo.games import UnknownGame, games
-from atari_zoo.user_catalog import BadCatalog
 
 CLOUD = "https://dgqeqexrlnkvd.cloudfront.net/zoo"
 HUB = "https://huggingface.co"
@@ -212,7 +212,7 @@ def test_lists_are_narrowed_down() -> None:
 def test_the_whole_list_is_quick_and_light() -> None:
     program = (
         "import time; begun = time.process_time()\n"
-        "from atari_zoo.catalog import list_models; cards = list_models()\n"
+        "from atari_zoo.catalog.catalog import list_models; cards = list_models()\n"
         "import sys; print(time.process_time() - begun, len(cards))\n"
         "heavy = {'torch', 'onnx', 'ale_py', 'gymnasium', 'pandas', 'requests', 'fsspec'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numcodecs.zstd import Zstd
 
-from atari_zoo.change_codec import Changes
+from atari_zoo.arrays.changes import Changes
 
 
 def plainly_decoded(content: bytes, shape: tuple[int, ...], codec: Changes, dtype) -> np.ndarray:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from log_files import write_dopamine, write_run
 
-from atari_zoo.logs import LogError, training_log
-from atari_zoo.names import UnknownModel
-from atari_zoo.run_checkpoints import Checkpoint, checkpoints
+from atari_zoo.catalog.names import UnknownModel
+from atari_zoo.logs.logs import LogError, training_log
+from atari_zoo.logs.run_checkpoints import Checkpoint, checkpoints
 
 
 def facts(frames: int, time: float, score: float | None) -> dict[str, Any]:

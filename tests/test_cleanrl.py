@@ -12,7 +12,7 @@ from torch_zoo_files import Agent, QNetwork, Rainbow, cleanrl_model, lively, sav
 
 from atari_zoo.converters import ConversionError, MnihNetwork, to_torch
 from atari_zoo.converters.convert import read
-from atari_zoo.converters.heads import (
+from atari_zoo.converters.network.heads import (
     ActorCriticHead,
     CategoricalHead,
     Head,

@@ -33,7 +33,7 @@ def agent(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("words", [["--help"], ["list"], ["list", "--json"], ["play", "--help"]])
 def test_help_and_list_do_not_wait_for_torch(words: list[str]) -> None:
     program = (
-        "import sys; from atari_zoo.cli import app\n"
+        "import sys; from atari_zoo.cli.app import app\n"
         f"try: app({words!r})\n"
         "except SystemExit as stop: assert not stop.code\n"
         "heavy = {'torch', 'onnx', 'ale_py', 'gymnasium', 'scipy'} & set(sys.modules)\n"

@@ -14,8 +14,8 @@ from served import Served
 from torch_zoo_files import save_atari_agents, save_cleanrl, save_sb3
 
 import atari_zoo as zoo
-from atari_zoo.catalog import find
-from atari_zoo.conversions import NAME
+from atari_zoo.catalog.catalog import find
+from atari_zoo.catalog.conversions import NAME
 from atari_zoo.converters.convert import read, to_torch, written
 from atari_zoo.converters.interchange import load_onnx, read_card
 

@@ -11,8 +11,8 @@ import torch
 
 import atari_zoo as zoo
 from atari_zoo.converters.cards import PREPROCESSINGS
-from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.viz.attribution import attribute
+from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.viz.attribution.attribution import attribute
 
 LIVES, OXYGEN = 59, 102  # in Seaquest's memory (Anand et al., 2019, arXiv:1906.08226)
 OXYGEN_ROWS = slice(66, 72)  # of 84: the bar at the bottom of the screen

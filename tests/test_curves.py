@@ -18,10 +18,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from atari_zoo.analysis.learning_curves import common_grid, curves
+from atari_zoo.cli.logs import EXAMPLES, logs
 from atari_zoo.games import game, games
-from atari_zoo.log_tables import common_table
-from atari_zoo.logs import training_log
-from atari_zoo.logs_cli import EXAMPLES, logs
+from atari_zoo.logs.logs import training_log
+from atari_zoo.logs.tables import common_table
 from atari_zoo.viz.curves import COLOURS, learning_curves, save_curves
 
 
@@ -270,7 +270,7 @@ def test_a_mistake_gets_one_clear_line(case: str) -> None:
 
 
 def test_the_command_itself_imports_nothing_heavy() -> None:
-    code = "import sys, atari_zoo.logs_cli; print([m for m in sys.modules if m in HEAVY])"
+    code = "import sys, atari_zoo.cli.logs; print([m for m in sys.modules if m in HEAVY])"
     heavy = ("pandas", "matplotlib", "torch", "numpy", "requests", "onnx")
     command = [sys.executable, "-c", f"HEAVY = {heavy}; {code}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)

@@ -25,11 +25,11 @@ from dopamine_files import (
     save_run,
 )
 
-from atari_zoo.converters import dopamine  # noqa: F401  (it registers its format)
 from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.converters.convert import read, to_onnx, to_torch
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.heads import CategoricalHead, ImplicitQuantileHead, QHead
+from atari_zoo.converters.formats import dopamine  # noqa: F401
+from atari_zoo.converters.network.heads import CategoricalHead, ImplicitQuantileHead, QHead
 from atari_zoo.converters.registry import Source
 
 # widths that differ, so that no two axes can change places unseen

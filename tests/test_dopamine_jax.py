@@ -32,7 +32,7 @@ from jax_files import (
 
 from atari_zoo.converters import ConversionError, MnihNetwork, ModelCard, to_torch
 from atari_zoo.converters.cards import PREPROCESSINGS
-from atari_zoo.converters.dopamine_jax import read_dopamine_pickle
+from atari_zoo.converters.formats.dopamine_jax import read_dopamine_pickle
 from atari_zoo.converters.registry import FORMATS, Probe
 
 # no two of these sizes are equal: what is swapped or transposed shows
@@ -79,7 +79,7 @@ for name in ("jax", "jaxlib", "flax", "optax", "tensorflow"):
     sys.modules[name] = None
 import numpy as np, torch
 from pathlib import Path
-from atari_zoo.converters.dopamine_jax import read_dopamine_pickle
+from atari_zoo.converters.formats.dopamine_jax import read_dopamine_pickle
 torch.set_num_threads(1)
 seen = torch.from_numpy(np.load("seen.npy"))
 found = {}

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 from served import Served, Trouble
 
-from atari_zoo import transfers, web
-from atari_zoo.addresses import https_form
-from atari_zoo.downloads import DownloadError, Offline, fetch_file
+from atari_zoo.downloads import transfers, web
+from atari_zoo.downloads.addresses import https_form
+from atari_zoo.downloads.downloads import DownloadError, Offline, fetch_file
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 OTHER = np.random.default_rng(1).bytes(250_000)
@@ -263,7 +263,7 @@ def test_a_full_disk_is_told_and_gone_on_with(server: Served, tmp_path: Path) ->
     program = f"""
 import resource
 from pathlib import Path
-from atari_zoo.downloads import fetch_file
+from atari_zoo.downloads.downloads import fetch_file
 import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # as a full disk: part of a write
 fetch_file(["{server.url}/a.bin", "{server.url}/b.bin"], Path("{disk}/a.bin"))
@@ -282,7 +282,8 @@ def test_eight_processes_at_once_fetch_once(server: Served, tmp_path: Path) -> N
     server.trouble["/a.bin"] = Trouble(pause=0.05)
     place = tmp_path / "a.bin"
     program = (
-        "import sys, time; from pathlib import Path; from atari_zoo.downloads import fetch_file\n"
+        "import sys, time; from pathlib import Path\n"
+        "from atari_zoo.downloads import fetch_file\n"
         f"Path(sys.argv[1]).touch()\n"
         f"while not Path('{tmp_path}/go').exists(): time.sleep(0.01)\n"
         f"print(len(fetch_file(['{server.url}/a.bin'], Path('{place}')).read_bytes()))"
@@ -308,7 +309,7 @@ def test_a_killed_process_leaves_a_part_that_the_next_goes_on_with(
     place = tmp_path / "a.bin"
     part = tmp_path / "a.bin.part"
     program = (
-        "from pathlib import Path; from atari_zoo.downloads import fetch_file\n"
+        "from pathlib import Path; from atari_zoo.downloads.downloads import fetch_file\n"
         f"fetch_file(['{server.url}/a.bin'], Path('{place}'))"
     )
     process = subprocess.Popen([sys.executable, "-c", program])

@@ -17,9 +17,9 @@ import pytest
 from ale_py import ALEInterface, LoggerMode, roms
 
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.emulators import Emulators
-from atari_zoo.resets import ale_draws, gymnasium_draws
-from atari_zoo.shared_arrays import layout
+from atari_zoo.emulator.pool import Emulators
+from atari_zoo.emulator.resets import ale_draws, gymnasium_draws
+from atari_zoo.emulator.shared_arrays import layout
 
 SEED = 5
 BARE = Preprocessing(noops=0, fire_reset=False)
@@ -154,7 +154,7 @@ def test_a_worker_that_dies_is_one_clear_error():
 
 
 def test_what_fails_in_a_worker_is_told(monkeypatch):
-    monkeypatch.setattr("atari_zoo.emulators.rom_path", lambda rom: roms.get_rom_path("pong"))
+    monkeypatch.setattr("atari_zoo.emulator.pool.rom_path", lambda rom: roms.get_rom_path("pong"))
     pool = Emulators("breakout", 1, BARE, mode=8)
     with pytest.raises(RuntimeError, match=r"an emulator failed: .*mode.*exit status 0"):
         pool.reset(SEED)
@@ -165,7 +165,7 @@ SCRIPT = """
     import os, signal, sys
     import numpy as np
     from atari_zoo.converters.cards import Preprocessing
-    from atari_zoo.emulators import Emulators
+    from atari_zoo.emulator.pool import Emulators
     pool = Emulators("pong", 2, Preprocessing(), workers=2)
     pool.reset(0)
     print(*pool.workers.processes, flush=True)

@@ -15,9 +15,9 @@ from ale_py import ALEInterface, LoggerMode, roms
 from ale_py.vector_env import AtariVectorEnv
 
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
-from atari_zoo.environments import Environments
-from atari_zoo.pair_colours import colours
-from atari_zoo.preprocessing import render
+from atari_zoo.emulator.environments import Environments
+from atari_zoo.preprocessing.colours import colours
+from atari_zoo.preprocessing.rendering import render
 
 SEED = 5
 # what cards of "deepmind" said before they had the wrappers' own resets

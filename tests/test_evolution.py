@@ -15,7 +15,7 @@ from torch.nn.utils import parameters_to_vector
 
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.training import registry
-from atari_zoo.training.es import (
+from atari_zoo.training.evolution.es import (
     CENTRE,
     ES,
     ESConfig,
@@ -24,10 +24,10 @@ from atari_zoo.training.es import (
     centred_ranks,
     score_gradient,
 )
-from atari_zoo.training.ga import GA, GAConfig
-from atari_zoo.training.noise_table import NoiseTable
-from atari_zoo.untrained import deviations, policy
-from atari_zoo.virtual_batch import EPSILON, fold_norms, reference_batch
+from atari_zoo.training.evolution.ga import GA, GAConfig
+from atari_zoo.training.evolution.noise_table import NoiseTable
+from atari_zoo.untrained.untrained import deviations, policy
+from atari_zoo.untrained.virtual_batch import EPSILON, fold_norms, reference_batch
 
 # episodes of 10 steps; a generation is 4 or 8 of them and a few trials
 SMALL = {

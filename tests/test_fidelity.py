@@ -14,14 +14,14 @@ from scipy.stats import spearmanr
 from small_networks import small_network
 from torch.testing import assert_close
 
-from atari_zoo.converters.heads import CategoricalHead, QHead
-from atari_zoo.viz.attribution import attribute
-from atari_zoo.viz.attribution_cases import asked
-from atari_zoo.viz.attribution_methods import method_named
-from atari_zoo.viz.fidelity import deletion, insertion, ranks
-from atari_zoo.viz.fidelity_table import as_frame, as_markdown, fidelity_table
-from atari_zoo.viz.infidelity import infidelity, random_squares, sensitivity
-from atari_zoo.viz.randomization import cascade, learned_layers, rank_correlation
+from atari_zoo.converters.network.heads import CategoricalHead, QHead
+from atari_zoo.viz.attribution.attribution import attribute
+from atari_zoo.viz.attribution.cases import asked
+from atari_zoo.viz.attribution.registry import method_named
+from atari_zoo.viz.fidelity.fidelity import deletion, insertion, ranks
+from atari_zoo.viz.fidelity.infidelity import infidelity, random_squares, sensitivity
+from atari_zoo.viz.fidelity.randomization import cascade, learned_layers, rank_correlation
+from atari_zoo.viz.fidelity.table import as_frame, as_markdown, fidelity_table
 
 SIDE = 20
 

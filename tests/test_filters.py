@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from atari_zoo.converters.heads import QHead
-from atari_zoo.converters.networks import MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.converters.network.heads import QHead
+from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.viz.filters import filter_picture, save_filters
 
 FACTOR = 5

@@ -27,8 +27,8 @@ from jax_files import (
 )
 
 from atari_zoo.converters import ConversionError, MnihNetwork, to_torch
-from atari_zoo.converters import flax_messages as messages
-from atari_zoo.converters.flax_files import read_flax
+from atari_zoo.converters.formats import flax_messages as messages
+from atari_zoo.converters.formats.flax_files import read_flax
 from atari_zoo.converters.registry import FORMATS, Probe
 
 # no two of these sizes are equal: what is swapped or transposed shows
@@ -117,7 +117,7 @@ for name in ("jax", "jaxlib", "flax", "tensorflow"):
     sys.modules[name] = None
 import numpy as np, torch
 from pathlib import Path
-from atari_zoo.converters.flax_files import read_flax
+from atari_zoo.converters.formats.flax_files import read_flax
 torch.set_num_threads(1)
 seen = torch.from_numpy(np.load("seen.npy"))
 found = {}

@@ -18,14 +18,14 @@ from log_files import write_dopamine, write_monitors
 from torch_zoo_files import sb3_model
 
 from atari_zoo.__main__ import main
-from atari_zoo.checkpoint_files import Checkpoint
 from atari_zoo.converters import to_torch
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 from atari_zoo.games import game
-from atari_zoo.logs import training_log
-from atari_zoo.training.a2c import A2C, A2CConfig
+from atari_zoo.logs.checkpoint_files import Checkpoint
+from atari_zoo.logs.logs import training_log
 from atari_zoo.training.criteria import criteria, shortened
 from atari_zoo.training.freeze import freeze
+from atari_zoo.training.on_policy.a2c import A2C, A2CConfig
 from atari_zoo.training.runs import RunFolder
 from atari_zoo.training.trained_agents import trained_agent
 

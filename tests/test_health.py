@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from atari_zoo.living_units import living
 from atari_zoo.training.health import Health
-from atari_zoo.untrained import UNTRAINED
+from atari_zoo.untrained.untrained import UNTRAINED
 
 
 @pytest.fixture

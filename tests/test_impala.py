@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.training import registry
-from atari_zoo.training.actors import Unroll
-from atari_zoo.training.impala import IMPALA, IMPALAConfig, impala_losses, shares
+from atari_zoo.training.on_policy.actors import Unroll
+from atari_zoo.training.on_policy.impala import IMPALA, IMPALAConfig, impala_losses, shares
 from atari_zoo.training.presets import PRESETS
 
 # 2 envs x 5 steps x 4 frames are 40 frames an update; a checkpoint each 12 updates, in which

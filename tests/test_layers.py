@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import atari_zoo as zoo
-from atari_zoo.converters.hooks import recorded
+from atari_zoo.converters.network.hooks import recorded
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from atari_zoo.catalog import INITIAL, list_models
+from atari_zoo.catalog.catalog import INITIAL, list_models
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = {

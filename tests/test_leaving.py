@@ -19,9 +19,14 @@ from torch_zoo_files import sb3_model
 from atari_zoo.converters import ConversionError, MnihNetwork, ModelCard, to_torch
 from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.converters.convert import read
-from atari_zoo.converters.heads import QuantileHead
-from atari_zoo.converters.leaving import save_npz, save_safetensors, to_numpy, to_sb3_state_dict
-from atari_zoo.converters.networks import Trunk, mnih_convolutions
+from atari_zoo.converters.export.weights import (
+    save_npz,
+    save_safetensors,
+    to_numpy,
+    to_sb3_state_dict,
+)
+from atari_zoo.converters.network.heads import QuantileHead
+from atari_zoo.converters.network.networks import Trunk, mnih_convolutions
 
 SAVES: dict[str, Callable[[MnihNetwork, Path], None]] = {
     ".safetensors": save_safetensors,

@@ -27,10 +27,10 @@ from log_files import (
     write_run,
 )
 
-from atari_zoo.downloads import DownloadError
-from atari_zoo.log_places import told_by
-from atari_zoo.logs import LogError, logged, training_log
-from atari_zoo.names import UnknownModel
+from atari_zoo.catalog.names import UnknownModel
+from atari_zoo.downloads.downloads import DownloadError
+from atari_zoo.logs.logs import LogError, logged, training_log
+from atari_zoo.logs.places import told_by
 
 FIRST = ["algorithm", "game", "run", "frames", "seconds", "score", "episodes"]
 

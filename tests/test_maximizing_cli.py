@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from atari_zoo.cli import app
+from atari_zoo.cli.app import app
+from atari_zoo.cli.maximize import interrupts
 from atari_zoo.converters import to_onnx
 from atari_zoo.converters.interchange import save_onnx
-from atari_zoo.maximizing_cli import interrupts
 
 RUNNER = CliRunner()
 

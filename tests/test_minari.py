@@ -12,8 +12,8 @@ from raw_play import RawPlay, raw_play
 
 import atari_zoo as zoo
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard
-from atari_zoo.recording_writer import RecordingWriter
-from atari_zoo.recordings import Recording
+from atari_zoo.recordings.recordings import Recording
+from atari_zoo.recordings.writer import RecordingWriter
 
 CARD = ModelCard("a2c", "Breakout")
 

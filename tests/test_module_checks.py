@@ -11,11 +11,11 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from atari_zoo.converters.cards import ModelCard
-from atari_zoo.converters.exporting import network_to_onnx
-from atari_zoo.converters.foreign import ForeignNetwork
-from atari_zoo.converters.heads import CategoricalHead, ImplicitQuantileHead, QHead
-from atari_zoo.converters.networks import ConvShape, MnihNetwork, Trunk
-from atari_zoo.viz.attribution import attribute
+from atari_zoo.converters.export.graph import network_to_onnx
+from atari_zoo.converters.network.foreign import ForeignNetwork
+from atari_zoo.converters.network.heads import CategoricalHead, ImplicitQuantileHead, QHead
+from atari_zoo.converters.network.networks import ConvShape, MnihNetwork, Trunk
+from atari_zoo.viz.attribution.attribution import attribute
 
 ASKING = ("guided_backprop", "deeplift", "deep_shap", "lrp")
 

@@ -11,18 +11,18 @@ import torch
 
 import atari_zoo as zoo
 from atari_zoo.converters.cards import ModelCard
-from atari_zoo.converters.heads import (
+from atari_zoo.converters.network.heads import (
     ActorCriticHead,
     CategoricalHead,
     DuelingHead,
     ImplicitQuantileHead,
     PolicyHead,
 )
-from atari_zoo.converters.networks import MnihNetwork, Trunk, mnih_convolutions
-from atari_zoo.recordings import Recording
-from atari_zoo.viz import panels
+from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.images import in_grey, sequential
-from atari_zoo.viz.movies import activation_movie, write_mp4
+from atari_zoo.viz.movies import panels
+from atari_zoo.viz.movies.movies import activation_movie, write_mp4
 
 KEEP = ["screens", "frames", "outputs"]
 STEPS = 12

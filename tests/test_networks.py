@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from architectures import HEADS, layer_values, network, observations
 
-from atari_zoo.converters.heads import CategoricalHead, ImplicitQuantileHead
-from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.network.heads import CategoricalHead, ImplicitQuantileHead
+from atari_zoo.converters.network.networks import MnihNetwork
 
 
 def trunk_by_hand(model: MnihNetwork, seen: torch.Tensor, same: bool) -> dict[str, torch.Tensor]:

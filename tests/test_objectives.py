@@ -9,15 +9,18 @@ import torch
 from architectures import network as make_network
 from torch.testing import assert_close
 
-from atari_zoo.viz import batch_objectives, directions, image_objectives, unit_objectives
-from atari_zoo.viz.ascent import Settings
-from atari_zoo.viz.layer_values import IMAGE, Reference, reader, values_of
-from atari_zoo.viz.objective_batches import joined
-from atari_zoo.viz.objective_checks import check
-from atari_zoo.viz.objective_text import parse
-from atari_zoo.viz.objectives import Objective
-from atari_zoo.viz.parameterizations import Pixels
-from atari_zoo.viz.render import render
+from atari_zoo.viz.objectives import batches as batch_objectives
+from atari_zoo.viz.objectives import directions
+from atari_zoo.viz.objectives import penalties as image_objectives
+from atari_zoo.viz.objectives import units as unit_objectives
+from atari_zoo.viz.objectives.checks import check
+from atari_zoo.viz.objectives.joining import joined
+from atari_zoo.viz.objectives.objectives import Objective
+from atari_zoo.viz.objectives.text import parse
+from atari_zoo.viz.objectives.values import IMAGE, Reference, reader, values_of
+from atari_zoo.viz.parameterizations.parameterizations import Pixels
+from atari_zoo.viz.render.ascent import Settings
+from atari_zoo.viz.render.rendering import render
 
 BATCH = 3
 MAPS = torch.randn(BATCH, 6, 5, 4, generator=torch.Generator().manual_seed(1))

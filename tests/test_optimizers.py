@@ -11,7 +11,7 @@ import torch
 
 from atari_zoo.living_units import living
 from atari_zoo.training import registry
-from atari_zoo.training.optimizers import TensorFlowRMSprop, optimizer
+from atari_zoo.training.on_policy.optimizers import TensorFlowRMSprop, optimizer
 
 TEN = 10
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from atari_zoo.viz.attribution_pictures import explanation, gallery
-from atari_zoo.viz.overlays import frame_strip, overlay, two_colours
+from atari_zoo.viz.saliency.overlays import frame_strip, overlay, two_colours
+from atari_zoo.viz.saliency.pictures import explanation, gallery
 
 
 def values(frames=4):

@@ -10,14 +10,14 @@ import torch
 from architectures import network as make_network
 from torch.testing import assert_close
 
-from atari_zoo.viz.ascent import Settings
-from atari_zoo.viz.cppn import Cppn, places_of
-from atari_zoo.viz.fourier import Fourier, wave_scale
-from atari_zoo.viz.frames import Frames, FromObservation
-from atari_zoo.viz.maco import MaCo, magnitude
-from atari_zoo.viz.parameterizations import Pixels, Pyramid, Shared
-from atari_zoo.viz.randomness import generators
-from atari_zoo.viz.render import render
+from atari_zoo.viz.parameterizations.cppn import Cppn, places_of
+from atari_zoo.viz.parameterizations.fourier import Fourier, wave_scale
+from atari_zoo.viz.parameterizations.frames import Frames, FromObservation
+from atari_zoo.viz.parameterizations.maco import MaCo, magnitude
+from atari_zoo.viz.parameterizations.parameterizations import Pixels, Pyramid, Shared
+from atari_zoo.viz.render.ascent import Settings
+from atari_zoo.viz.render.rendering import render
+from atari_zoo.viz.render.seeds import generators
 
 SHAPE = (4, 84, 84)
 SEEN = torch.randint(

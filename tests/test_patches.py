@@ -13,22 +13,22 @@ from PIL import Image
 from torch.testing import assert_close
 from typer.testing import CliRunner
 
-from atari_zoo.cli import app
+from atari_zoo.arrays.lazy import LazyArray
+from atari_zoo.cli.app import app
 from atari_zoo.converters.cards import ModelCard, Preprocessing
-from atari_zoo.converters.exporting import network_to_onnx
-from atari_zoo.converters.heads import QHead
+from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.interchange import save_onnx
-from atari_zoo.converters.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
-from atari_zoo.converters.receptive_fields import Box, receptive_field
+from atari_zoo.converters.network.heads import QHead
+from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.converters.network.receptive_fields import Box, receptive_field
 from atari_zoo.games import game as find_game
-from atari_zoo.lazy_arrays import LazyArray
-from atari_zoo.recordings import Recording
-from atari_zoo.resizes import RESIZES
-from atari_zoo.viz.histograms import histogram_picture
-from atari_zoo.viz.moments import distinct_moments
-from atari_zoo.viz.native_boxes import native_box
-from atari_zoo.viz.patch_pictures import MARK, boxed, patch_picture
-from atari_zoo.viz.patches import patches
+from atari_zoo.preprocessing.resizes import RESIZES
+from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.patches.finding import patches
+from atari_zoo.viz.patches.histograms import histogram_picture
+from atari_zoo.viz.patches.moments import distinct_moments
+from atari_zoo.viz.patches.native_boxes import native_box
+from atari_zoo.viz.patches.pictures import MARK, boxed, patch_picture
 
 STEPS, ENVS = 40, 2
 

@@ -16,9 +16,9 @@ from atari_zoo.analysis.peaks import (
     unit_count,
 )
 from atari_zoo.converters.cards import ModelCard, Preprocessing
-from atari_zoo.converters.heads import CategoricalHead, QHead
-from atari_zoo.converters.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
-from atari_zoo.recordings import Recording
+from atari_zoo.converters.network.heads import CategoricalHead, QHead
+from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.recordings.recordings import Recording
 
 STEPS, ENVS = 7, 3
 

@@ -12,13 +12,13 @@ from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from atari_zoo.converters.heads import ActorCriticHead, DuelingHead
-from atari_zoo.converters.networks import ConvShape, MnihNetwork, Trunk
-from atari_zoo.viz.attribution import attribute
-from atari_zoo.viz.blurring import blurred
-from atari_zoo.viz.perturbation import place_masks, spread
-from atari_zoo.viz.rise import rise_masks
-from atari_zoo.viz.sarfa import sarfa_scores
+from atari_zoo.converters.network.heads import ActorCriticHead, DuelingHead
+from atari_zoo.converters.network.networks import ConvShape, MnihNetwork, Trunk
+from atari_zoo.viz.attribution.attribution import attribute
+from atari_zoo.viz.attribution.blurring import blurred
+from atari_zoo.viz.attribution.methods.perturbation import place_masks, spread
+from atari_zoo.viz.attribution.methods.rise import rise_masks
+from atari_zoo.viz.attribution.methods.sarfa import sarfa_scores
 
 SIDE = 20
 

@@ -10,13 +10,13 @@ from torch.testing import assert_close
 
 import atari_zoo as zoo
 from atari_zoo.analysis.peaks import peaks
-from atari_zoo.converters.receptive_fields import receptive_field
-from atari_zoo.recordings import Recording
-from atari_zoo.viz.ascent import Settings
-from atari_zoo.viz.attribution import attribute
-from atari_zoo.viz.patches import patches
-from atari_zoo.viz.render import render
-from atari_zoo.viz.unit_objectives import neuron
+from atari_zoo.converters.network.receptive_fields import receptive_field
+from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.attribution.attribution import attribute
+from atari_zoo.viz.objectives.units import neuron
+from atari_zoo.viz.patches.finding import patches
+from atari_zoo.viz.render.ascent import Settings
+from atari_zoo.viz.render.rendering import render
 
 SHOWN = (11, 40, 77)  # steps of play on which the sprite is drawn
 

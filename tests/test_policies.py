@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch_zoo_files import Screens
 from typer.testing import CliRunner
 
-from atari_zoo.cli import app
+from atari_zoo.cli.app import app
 from atari_zoo.converters import MnihNetwork, to_torch, verify
 
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "policies"

@@ -8,14 +8,14 @@ import torch
 from torch.nn.utils import parameters_to_vector
 
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.converters.heads import PolicyHead
-from atari_zoo.converters.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
-from atari_zoo.environments import Environments
-from atari_zoo.flat_weights import write_parameters
-from atari_zoo.training.batched_networks import BatchedNetworks
-from atari_zoo.training.noise_table import NoiseTable
-from atari_zoo.training.populations import Arena
-from atari_zoo.untrained import deviations, policy
+from atari_zoo.converters.network.heads import PolicyHead
+from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.emulator.environments import Environments
+from atari_zoo.training.evolution.batched_networks import BatchedNetworks
+from atari_zoo.training.evolution.noise_table import NoiseTable
+from atari_zoo.training.evolution.populations import Arena
+from atari_zoo.untrained.flat_weights import write_parameters
+from atari_zoo.untrained.untrained import deviations, policy
 
 CPU = torch.device("cpu")
 

@@ -33,8 +33,8 @@ import atari_zoo as zoo
 from atari_zoo.converters import ModelCard, save_onnx, to_onnx
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 from atari_zoo.games import game
-from atari_zoo.model_pages import PREPROCESSING, metadata
 from atari_zoo.publishing import PublishingError, build_repository, push
+from atari_zoo.publishing_pages import PREPROCESSING, metadata
 
 FILES = {"model.onnx", "model.safetensors", "card.json", "README.md"}
 PUSH = """

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from atari_zoo.converters.heads import DuelingHead, QHead
-from atari_zoo.converters.networks import SAME, ConvShape, MnihNetwork, Trunk
-from atari_zoo.converters.networks import mnih_convolutions as mnih
-from atari_zoo.converters.receptive_fields import Box, map_size, receptive_field
+from atari_zoo.converters.network.heads import DuelingHead, QHead
+from atari_zoo.converters.network.networks import SAME, ConvShape, MnihNetwork, Trunk
+from atari_zoo.converters.network.networks import mnih_convolutions as mnih
+from atari_zoo.converters.network.receptive_fields import Box, map_size, receptive_field
 
 # odd ones too: no two numbers alike, and a kernel that overlooks every third row
 ODD = (

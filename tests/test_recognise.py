@@ -15,8 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from atari_zoo.converters import ConversionError, MnihNetwork, to_onnx, to_torch, verify
-from atari_zoo.converters.foreign import ForeignNetwork
-from atari_zoo.converters.recognise import recognise
+from atari_zoo.converters.network.foreign import ForeignNetwork
+from atari_zoo.converters.recognition.recognise import recognise
 
 
 class ChannelsLast(nn.Module):

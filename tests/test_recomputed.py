@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import atari_zoo as zoo
+from atari_zoo.catalog.names import UnknownModel
 from atari_zoo.converters import ConversionError
-from atari_zoo.names import UnknownModel
 
 HOW = {"steps": 70, "envs": 2, "seed": 3, "keep": ["frames"]}
 

@@ -28,7 +28,7 @@ from served import Served
 import atari_zoo as zoo
 from atari_zoo.converters import ConversionError
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
-from atari_zoo.recording_writer import RecordingWriter
+from atari_zoo.recordings.writer import RecordingWriter
 
 
 @pytest.fixture(scope="module")

@@ -30,8 +30,8 @@ from recorded import (
 import atari_zoo as zoo
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.recording_layout import ALWAYS, LAYOUTS, LONG
-from atari_zoo.recording_writer import RecordingWriter
+from atari_zoo.recordings.layout import ALWAYS, LAYOUTS, LONG
+from atari_zoo.recordings.writer import RecordingWriter
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from ale_py.vector_env import AtariVectorEnv
 from raw_play import RawPlay, raw_play
 
 import atari_zoo as zoo
+from atari_zoo.arrays.lazy import OneEnvironment
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard, Preprocessing
-from atari_zoo.lazy_arrays import OneEnvironment
-from atari_zoo.recordings import Recording
+from atari_zoo.recordings.recordings import Recording
 
 
 @pytest.mark.parametrize("start", ["zeros", "copies"])

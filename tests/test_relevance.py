@@ -11,10 +11,10 @@ from captum.attr._utils.lrp_rules import EpsilonRule, GammaRule
 from torch import nn
 from torch.testing import assert_close
 
-from atari_zoo.converters.heads import QHead
-from atari_zoo.converters.networks import ConvShape, MnihNetwork, Trunk
-from atari_zoo.viz.attribution import attribute
-from atari_zoo.viz.relevance import RULES
+from atari_zoo.converters.network.heads import QHead
+from atari_zoo.converters.network.networks import ConvShape, MnihNetwork, Trunk
+from atari_zoo.viz.attribution.attribution import attribute
+from atari_zoo.viz.attribution.methods.relevance import RULES
 
 EPSILON = 1e-6
 # targets before any softmax

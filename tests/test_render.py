@@ -11,26 +11,22 @@ from torch.testing import assert_close
 import atari_zoo as zoo
 from atari_zoo.converters import to_onnx
 from atari_zoo.converters.cards import ModelCard
-from atari_zoo.converters.foreign import ForeignNetwork
-from atari_zoo.converters.heads import QHead
-from atari_zoo.converters.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.converters.network.foreign import ForeignNetwork
+from atari_zoo.converters.network.heads import QHead
+from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.layers import activations
-from atari_zoo.viz import rescue
-from atari_zoo.viz.ascent import Settings
-from atari_zoo.viz.batch_objectives import diversity
-from atari_zoo.viz.fourier import Fourier
-from atari_zoo.viz.layer_values import Reference, reader, values_of
-from atari_zoo.viz.parameterizations import Pixels
-from atari_zoo.viz.quick_convolution import quickened
-from atari_zoo.viz.randomness import generators, told_apart
-from atari_zoo.viz.render import render
-from atari_zoo.viz.rendered_pictures import (
-    rendered_picture,
-    save_optimization,
-    save_rendered,
-)
-from atari_zoo.viz.transforms import Jitter, draws_for
-from atari_zoo.viz.unit_objectives import margin, neuron, output, units
+from atari_zoo.viz.objectives.batches import diversity
+from atari_zoo.viz.objectives.quick_convolution import quickened
+from atari_zoo.viz.objectives.units import margin, neuron, output, units
+from atari_zoo.viz.objectives.values import Reference, reader, values_of
+from atari_zoo.viz.parameterizations.fourier import Fourier
+from atari_zoo.viz.parameterizations.parameterizations import Pixels
+from atari_zoo.viz.render import rescue
+from atari_zoo.viz.render.ascent import Settings
+from atari_zoo.viz.render.pictures import rendered_picture, save_optimization, save_rendered
+from atari_zoo.viz.render.rendering import render
+from atari_zoo.viz.render.seeds import generators, told_apart
+from atari_zoo.viz.render.transforms import Jitter, draws_for
 
 STILL = Settings(steps=6, transforms=())
 

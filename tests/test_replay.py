@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.environments import Environments
-from atari_zoo.training.priorities import BLOCK, Priorities
-from atari_zoo.training.prioritized_replay import PrioritizedReplay
-from atari_zoo.training.replay import CUT, GOES_ON, TERMINATED, Replay
-from atari_zoo.training.replay_files import ReplayFiles
+from atari_zoo.emulator.environments import Environments
+from atari_zoo.training.off_policy.priorities import BLOCK, Priorities
+from atari_zoo.training.off_policy.prioritized_replay import PrioritizedReplay
+from atari_zoo.training.off_policy.replay import CUT, GOES_ON, TERMINATED, Replay
+from atari_zoo.training.off_policy.replay_files import ReplayFiles
 
 ZEROS = Preprocessing(stack_start="zeros")
 COPIES = Preprocessing(stack_start="copies")

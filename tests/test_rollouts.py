@@ -13,13 +13,13 @@ import torch
 from ale_py.vector_env import AtariVectorEnv
 
 import atari_zoo as zoo
-from atari_zoo.choosers import Chooser
 from atari_zoo.converters import ConversionError
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.noises import with_parameter_noise
-from atari_zoo.plans import Plan
-from atari_zoo.players import Player
-from atari_zoo.plays import Play
+from atari_zoo.play.actions import Chooser
+from atari_zoo.play.inference import Player
+from atari_zoo.play.noise import with_parameter_noise
+from atari_zoo.play.plans import Plan
+from atari_zoo.play.runner import Play
 
 SHORT = Preprocessing(max_frames=320)  # 80 steps
 
@@ -261,8 +261,8 @@ import sys, torch
 import atari_zoo as zoo
 from atari_zoo.converters import ConversionError
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.noises import with_parameter_noise
-from atari_zoo.players import Player
+from atari_zoo.play.noise import with_parameter_noise
+from atari_zoo.play.inference import Player
 torch.set_num_threads(1)
 zoo.rollout(
     zoo.load(sys.argv[1]), steps=400, envs=2, seed=5, preprocessing=Preprocessing(max_frames=320),

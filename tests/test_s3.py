@@ -8,8 +8,8 @@ from frozen_graphs import a2c
 from moto.server import ThreadedMotoServer
 
 import atari_zoo as zoo
-from atari_zoo.catalog import find
-from atari_zoo.sweeps import sweep
+from atari_zoo.catalog.catalog import find
+from atari_zoo.sweeps.sweeps import sweep
 
 # raised within aiobotocore and moto
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")

@@ -20,8 +20,9 @@ import numpy as np
 import pytest
 import torch
 
-from atari_zoo.converters import ConversionError, unpickler
-from atari_zoo.converters.safe_pickle import NUMPY, Opaque, OpaqueClass, load
+from atari_zoo.converters import ConversionError
+from atari_zoo.converters.pickles import unpickler
+from atari_zoo.converters.pickles.safe_pickle import NUMPY, Opaque, OpaqueClass, load
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 

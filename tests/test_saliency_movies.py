@@ -12,11 +12,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import atari_zoo as zoo
-from atari_zoo.cli import app
-from atari_zoo.viz import saliency_movies
-from atari_zoo.viz.attribution import attribute
-from atari_zoo.viz.decisions import Decision, as_floats
-from atari_zoo.viz.saliency_movies import saliency_movie
+from atari_zoo.cli.app import app
+from atari_zoo.viz.attribution.attribution import attribute
+from atari_zoo.viz.saliency import movies as saliency_movies
+from atari_zoo.viz.saliency.decisions import Decision, as_floats
+from atari_zoo.viz.saliency.movies import saliency_movie
 
 KEEP = ["screens", "frames"]
 QUICK = {"step": 28}  # 9 masks and not 289

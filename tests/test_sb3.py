@@ -23,8 +23,8 @@ from torch_zoo_files import Screens, save_sb3, sb3_model
 from atari_zoo.converters import ConversionError, MnihNetwork, to_torch
 from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.converters.convert import read
-from atari_zoo.converters.heads import ActorCriticHead, PolicyHead, QHead, QuantileHead
-from atari_zoo.converters.sb3 import read_sb3
+from atari_zoo.converters.formats.sb3 import read_sb3
+from atari_zoo.converters.network.heads import ActorCriticHead, PolicyHead, QHead, QuantileHead
 
 # the policies see bytes; float spaces are for normalize_images=False
 CASES: dict[str, tuple[str, dict[str, Any], type]] = {

@@ -16,9 +16,9 @@ from distributed import LocalCluster
 from typer.testing import CliRunner
 
 import atari_zoo as zoo
-from atari_zoo.cli import app
-from atari_zoo.jobs import jobs
-from atari_zoo.sweeps import sweep
+from atari_zoo.cli.app import app
+from atari_zoo.sweeps.jobs import jobs
+from atari_zoo.sweeps.sweeps import sweep
 
 TESTS = str(Path(__file__).parent)
 MODELS = [
@@ -155,7 +155,7 @@ def test_the_zoos_own_jobs_in_processes(tmp_path):
 
 
 def test_patterns_and_paths(marks, tmp_path, random_agent):
-    from atari_zoo.converters.exporting import network_to_onnx
+    from atari_zoo.converters.export.graph import network_to_onnx
     from atari_zoo.converters.interchange import save_onnx
 
     for folder in ("a", "b"):

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from atari_zoo.converters.archives.tarballs import listed, members, unpack
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.tarballs import listed, members, unpack
 
 CONTENTS = {
     "run/checkpoints/tf_ckpt-1.index": b"index" * 300,

@@ -14,7 +14,7 @@ from dopamine_files import agent_variables, save
 from table_files import block, entry, field, header, index, table
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.tf_checkpoint import Checkpoint, open_checkpoint
+from atari_zoo.converters.tf.checkpoint import Checkpoint, open_checkpoint
 
 SMALL = {"widths": (4, 4, 4), "units": 8}
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "policies"

@@ -16,9 +16,9 @@ from frozen_cases import CASES, agent, small
 
 from atari_zoo.converters import MnihNetwork, to_onnx, to_torch, verify
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
+from atari_zoo.converters.formats.tf_frozen import read_tensorflow_graph
 from atari_zoo.converters.interchange import read_card
-from atari_zoo.converters.recognise import recognise
-from atari_zoo.converters.tf_frozen import read_tensorflow_graph
+from atari_zoo.converters.recognition.recognise import recognise
 
 GraphDef = tf.compat.v1.GraphDef
 tf.get_logger().setLevel(logging.ERROR)

@@ -20,11 +20,11 @@ from architectures import network
 from frozen_cases import CASES, SMALL, small
 
 from atari_zoo.converters import ConversionError, to_onnx, to_torch
+from atari_zoo.converters.formats.tf_frozen import read_frozen, read_tensorflow_graph
 from atari_zoo.converters.interchange import save_onnx
 from atari_zoo.converters.registry import FORMATS, START, Probe
-from atari_zoo.converters.tf_constants import constant
-from atari_zoo.converters.tf_frozen import read_frozen, read_tensorflow_graph
-from atari_zoo.converters.tf_graphdef import parse
+from atari_zoo.converters.tf.constants import constant
+from atari_zoo.converters.tf.graphdef import parse
 
 GraphDef = tf.compat.v1.GraphDef
 Nodes = dict[str, Any]
@@ -134,7 +134,7 @@ def test_a_value_that_cannot_be_translated_is_left_out(tmp_path: Path) -> None:
 def test_tensorflow_is_not_imported(tmp_path: Path) -> None:
     path = edited("rainbow", tmp_path, lambda d, n: None)
     code = (
-        "import sys; from atari_zoo.converters.tf_frozen import read_frozen; "
+        "import sys; from atari_zoo.converters.formats.tf_frozen import read_frozen; "
         f"read_frozen({str(path)!r}); print('tensorflow' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,11 +11,11 @@ import onnx
 import pytest
 import tensorflow as tf
 
-from atari_zoo.converters.symbols import BATCH
-from atari_zoo.converters.tf_graphdef import parse
-from atari_zoo.converters.tf_operators import TF_OPERATORS
-from atari_zoo.converters.tf_screen import Screen
-from atari_zoo.converters.tf_translation import translate
+from atari_zoo.converters.recognition.symbols import BATCH
+from atari_zoo.converters.tf.graphdef import parse
+from atari_zoo.converters.tf.operators import TF_OPERATORS
+from atari_zoo.converters.tf.screen import Screen
+from atari_zoo.converters.tf.translation import translate
 
 tf.get_logger().setLevel(logging.ERROR)
 v1, raw = tf.compat.v1, tf.raw_ops

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch_zoo_files import QNetwork, sb3_model
 
 from atari_zoo.converters import ConversionError, MnihNetwork, to_onnx, to_torch
-from atari_zoo.converters.heads import DuelingHead
-from atari_zoo.converters.state_dicts import network_from_state_dict
+from atari_zoo.converters.network.heads import DuelingHead
+from atari_zoo.converters.weights.state_dicts import network_from_state_dict
 
 Weights = OrderedDict[str, Tensor]
 

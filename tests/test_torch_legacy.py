@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch_zoo_files import acktr_model, lively, nature, save_acktr
 
 from atari_zoo.converters import ConversionError, MnihNetwork, to_torch
-from atari_zoo.converters.torch_files import opened, torch_file, weights_in
+from atari_zoo.converters.formats.torch_files import opened, torch_file, weights_in
 
 SMALL: dict[str, Any] = {"widths": (4, 4, 4), "units": 8}
 FORMATS = pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])

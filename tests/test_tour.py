@@ -14,10 +14,10 @@ from PIL import Image
 
 import atari_zoo as zoo
 from atari_zoo.converters.cards import ModelCard, Preprocessing
-from atari_zoo.converters.exporting import network_to_onnx
+from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.interchange import save_onnx
-from atari_zoo.recordings import Recording
-from atari_zoo.viz.tour import decisive_steps, tour, whole_episodes
+from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.pages.tour import decisive_steps, tour, whole_episodes
 
 SCRIPT = "<script>alert('card')</script>"
 STEPS, SCORE_STEPS = 24, 100

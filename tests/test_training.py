@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 
 from atari_zoo.converters import to_torch
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard, Preprocessing
-from atari_zoo.rollouts import rollout
+from atari_zoo.play.rollouts import rollout
 from atari_zoo.training import starters
-from atari_zoo.training.a2c import A2C, A2CConfig, a2c_losses, discounted_returns
-from atari_zoo.training.actors import Actors, Unroll
+from atari_zoo.training.on_policy.a2c import A2C, A2CConfig, a2c_losses, discounted_returns
+from atari_zoo.training.on_policy.actors import Actors, Unroll
 from atari_zoo.training.runs import RunFolder
 
 # 80 frames an update; a checkpoint each 10 updates, a log row each 5

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from atari_zoo.viz.transforms import Jitter, Pad, Rotate, Scale, draws_for, transformed
+from atari_zoo.viz.render.transforms import Jitter, Pad, Rotate, Scale, draws_for, transformed
 
 IMAGES = torch.rand(5, 4, 84, 84, generator=torch.Generator().manual_seed(0))
 ALL = {

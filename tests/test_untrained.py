@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 import atari_zoo as zoo
-from atari_zoo.catalog import find
+from atari_zoo.catalog.catalog import find
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.games import game
 from atari_zoo.training import registry
-from atari_zoo.untrained import UNTRAINED, initial_network
+from atari_zoo.untrained.untrained import UNTRAINED, initial_network
 from atari_zoo.verification import verify_model
 
 SMALL = {

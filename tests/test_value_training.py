@@ -14,11 +14,11 @@ from filled_replay import fill
 
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 from atari_zoo.training import registry
-from atari_zoo.training.apex import ApeX, ApeXConfig
 from atari_zoo.training.captured import put_back
-from atari_zoo.training.dqn import DQN, DQNConfig
-from atari_zoo.training.rainbow import Rainbow, RainbowConfig, projection
-from atari_zoo.training.replay import CUT, TERMINATED
+from atari_zoo.training.off_policy.apex import ApeX, ApeXConfig
+from atari_zoo.training.off_policy.dqn import DQN, DQNConfig
+from atari_zoo.training.off_policy.rainbow import Rainbow, RainbowConfig, projection
+from atari_zoo.training.off_policy.replay import CUT, TERMINATED
 
 # a call of update() is a row of the replay, 16 frames and, once 10 rows are there, an update;
 # a log row each 4 of them, a checkpoint each 15, so that some lie between two rows

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from atari_zoo.training.vtrace import vtrace
+from atari_zoo.training.on_policy.vtrace import vtrace
 
 GAMMA = 0.9
 TIME, ENVS = 6, 5

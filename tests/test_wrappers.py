@@ -21,7 +21,7 @@ from stable_baselines3.common.atari_wrappers import AtariWrapper
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
 from atari_zoo.converters.cards import PREPROCESSINGS
-from atari_zoo.environments import Environments
+from atari_zoo.emulator.environments import Environments
 
 SEED = 3
 FRAMES = 280  # 70 steps, the no-ops among them: episodes end by the time limit too

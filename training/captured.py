@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from atari_zoo.graphed_forward import warm_up
+from atari_zoo.play.cuda_graphs import warm_up
 
 
 def captured(

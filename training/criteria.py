@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 import pandas
 
-from atari_zoo.checkpoint_files import Checkpoint
 from atari_zoo.games import game as find_game
+from atari_zoo.logs.checkpoint_files import Checkpoint
 
 HOURS = (1.0, 2.0, 4.0, 6.0, 10.0)  # of training, in the paper
 FRAMES = (400_000_000, 1_000_000_000)

@@ -15,13 +15,13 @@ from typing import Any
 import onnx
 import pandas
 
-from atari_zoo.checkpoint_files import Checkpoint, folder_checkpoints
 from atari_zoo.converters.cards import ModelCard
-from atari_zoo.converters.dopamine_runs import FOLDER
-from atari_zoo.converters.exporting import network_to_onnx
+from atari_zoo.converters.export.graph import network_to_onnx
+from atari_zoo.converters.formats.dopamine_runs import FOLDER
 from atari_zoo.converters.interchange import save_onnx, write_card
-from atari_zoo.log_places import told_beside, told_by
-from atari_zoo.logs import LogError, training_log
+from atari_zoo.logs.checkpoint_files import Checkpoint, folder_checkpoints
+from atari_zoo.logs.logs import LogError, training_log
+from atari_zoo.logs.places import told_beside, told_by
 from atari_zoo.models import convert
 from atari_zoo.training.criteria import FRAMES, HOURS, criteria
 from atari_zoo.training.trained_agents import trained_agent

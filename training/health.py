@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.living_units import living
 
 ENOUGH = 512  # observations, before anything is said

@@ -19,12 +19,22 @@ TRAINERS = {
     "ga": "GA",
 }
 
+MODULES = {
+    "a2c": "atari_zoo.training.on_policy.a2c",
+    "impala": "atari_zoo.training.on_policy.impala",
+    "dqn": "atari_zoo.training.off_policy.dqn",
+    "rainbow": "atari_zoo.training.off_policy.rainbow",
+    "apex": "atari_zoo.training.off_policy.apex",
+    "es": "atari_zoo.training.evolution.es",
+    "ga": "atari_zoo.training.evolution.ga",
+}
+
 
 def trainer(algorithm: str) -> type[Trainer]:
     """The class that trains `algorithm`; ValueError if there is none."""
     if algorithm not in TRAINERS:
         raise ValueError(f"no trainer for '{algorithm}'; there are {', '.join(TRAINERS)}")
-    return getattr(import_module(f"atari_zoo.training.{algorithm}"), TRAINERS[algorithm])
+    return getattr(import_module(MODULES[algorithm]), TRAINERS[algorithm])
 
 
 def config(algorithm: str, preset: str = "workstation", **changes: Any) -> TrainingConfig:

@@ -28,7 +28,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from atari_zoo.converters.files import written_whole
-from atari_zoo.holding import Hold
+from atari_zoo.converters.holding import Hold
 
 
 class RunFolder:

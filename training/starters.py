@@ -12,14 +12,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from atari_zoo.catalog import BEGINNING
+from atari_zoo.catalog.catalog import BEGINNING
 from atari_zoo.converters.cards import ModelCard
-from atari_zoo.converters.exporting import network_to_onnx
+from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.interchange import save_onnx
-from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.living_units import living_units
-from atari_zoo.rollouts import rollout
+from atari_zoo.play.rollouts import rollout
 from atari_zoo.training.trained_agents import trained_agent
 
 EPISODES = 30

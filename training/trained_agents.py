@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.converters.cards import ModelCard, Preprocessing
-from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.games import game as find_game
 from atari_zoo.training.registry import trainer
 

@@ -15,12 +15,12 @@ import numpy as np
 from lightning.fabric import Fabric
 
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.environments import Environments
+from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.emulator.environments import Environments
 from atari_zoo.threads import cores, torch_threads
 from atari_zoo.training.health import Health
 from atari_zoo.training.runs import RunFolder, stop_requests
-from atari_zoo.untrained import UNTRAINED
+from atari_zoo.untrained.untrained import UNTRAINED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.viz.images import Colour, diverging, enlarge, save_png, text
 
 INK: Colour = (40, 40, 40)

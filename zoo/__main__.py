@@ -14,7 +14,7 @@ def main() -> None:
     # torch's idle threads would spin on the cores that the emulator needs; OpenMP reads this
     # when torch is first imported
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from atari_zoo.cli import app
+    from atari_zoo.cli.app import app
 
     try:
         app()

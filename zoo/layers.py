@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from atari_zoo.converters.foreign import Network
-from atari_zoo.converters.hooks import recorded
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.hooks import recorded
 
 
 def activations(

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from atari_zoo.converters.foreign import Network
+from atari_zoo.converters.network.foreign import Network
 from atari_zoo.layers import activations
-from atari_zoo.rollouts import rollout
+from atari_zoo.play.rollouts import rollout
 
 ENVS, STEPS = 16, 500
 

@@ -9,22 +9,22 @@ from typing import Any
 import onnx
 import torch
 
-from atari_zoo.catalog import UnknownModel, find
-from atari_zoo.conversions import converted
+from atari_zoo.catalog.catalog import UnknownModel, find
+from atari_zoo.catalog.conversions import converted
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN, Algorithm
 from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, ModelCard, Preprocessing
 from atari_zoo.converters.convert import read, to_torch, written
 from atari_zoo.converters.errors import naming
-from atari_zoo.converters.exporting import network_to_onnx
-from atari_zoo.converters.foreign import Network
+from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.interchange import read_card, write_card
-from atari_zoo.converters.networks import MnihNetwork
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.registry import is_prefix
 from atari_zoo.converters.reports import Report, report
-from atari_zoo.download_bars import download_bars
+from atari_zoo.downloads.bars import download_bars
 from atari_zoo.games import check_actions
 from atari_zoo.games import game as find_game
-from atari_zoo.untrained import initial_network
+from atari_zoo.untrained.untrained import initial_network
 
 
 def load(name: str | Path, device: str | torch.device = "cpu") -> Network:

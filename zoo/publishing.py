@@ -21,11 +21,11 @@ from safetensors.torch import save_file
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.convert import to_onnx
 from atari_zoo.converters.files import written_whole
-from atari_zoo.converters.foreign import Network
 from atari_zoo.converters.interchange import CARD_KEY, save_onnx
-from atari_zoo.converters.networks import MnihNetwork
-from atari_zoo.model_pages import mean_score, metadata, model_page
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.models import load
+from atari_zoo.publishing_pages import mean_score, metadata, model_page
 
 # answers of the Hub, and what to do about them
 ANSWERS = {

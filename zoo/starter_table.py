@@ -10,7 +10,7 @@ import sys
 from importlib import resources
 from pathlib import Path
 
-from atari_zoo.catalog import INITIAL, list_models
+from atari_zoo.catalog.catalog import INITIAL, list_models
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.generated_tables import bring_up_to_date
 from atari_zoo.games import game

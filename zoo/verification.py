@@ -12,7 +12,7 @@ from atari_zoo.converters.convert import to_onnx, to_torch
 from atari_zoo.converters.interchange import read_card
 from atari_zoo.converters.verification import verify
 from atari_zoo.models import source_named
-from atari_zoo.rollouts import rollout
+from atari_zoo.play.rollouts import rollout
 
 
 def verify_model(name: str | Path, seed: int = 0) -> list[dict[str, Any]]:

@@ -27,9 +27,9 @@ from torch import Tensor
 
 import atari_zoo as zoo
 from atari_zoo.analysis.peaks import Peaks, recorded_peaks
-from atari_zoo.recordings import Recording
-from atari_zoo.viz.patch_pictures import save_patches
-from atari_zoo.viz.patches import patches
+from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.patches.finding import patches
+from atari_zoo.viz.patches.pictures import save_patches
 
 MODEL, LAYER, UNIT = "apex/Seaquest/1", "conv3", 26
 YELLOW = (187, 187, 53)  # the player's submarine; the score's yellow is another one

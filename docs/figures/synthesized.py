@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import atari_zoo as zoo
-from atari_zoo.viz.ascent import Settings
-from atari_zoo.viz.render import render
-from atari_zoo.viz.rendered import Rendered, together
-from atari_zoo.viz.rendered_pictures import save_rendered
+from atari_zoo.viz.render.ascent import Settings
+from atari_zoo.viz.render.pictures import save_rendered
+from atari_zoo.viz.render.rendering import render
+from atari_zoo.viz.render.results import Rendered, together
 
 HERE = Path(__file__).parent
 SEAQUEST = ("a2c", "apex", "dqn", "es", "ga", "impala", "rainbow")

@@ -16,8 +16,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 import atari_zoo as zoo
-from atari_zoo.viz.atlas import atlas
-from atari_zoo.viz.tour import tour
+from atari_zoo.viz.pages.atlas import atlas
+from atari_zoo.viz.pages.tour import tour
 
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking "

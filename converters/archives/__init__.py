@@ -1,0 +1,1 @@
+"""Archives: zips, tarballs, and the header of an array."""

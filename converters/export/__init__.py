@@ -1,0 +1,5 @@
+"""Export: the network as a graph, or as other libraries' weights."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,1 @@
+from .graph import network_to_onnx as network_to_onnx

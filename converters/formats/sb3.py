@@ -1,0 +1,144 @@
+"""Stable-Baselines3's and sb3-contrib's zips, as `model.save` writes them.
+
+`policy.pth` is a state dict; `data` is JSON (stable_baselines3/common/save_util.py,
+`data_to_json`), whose ":serialized:" fields are pickles and are left alone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from atari_zoo.converters.archives.zips import Archive, first_member, is_zip
+from atari_zoo.converters.environment_ids import ENVIRONMENT_ID, game_of
+from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.formats.torch_files import torch_file, weights_in
+from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.registry import Probe, Source, reader
+from atari_zoo.converters.weights.named_heads import Told
+from atari_zoo.converters.weights.state_dicts import source_of
+
+WEIGHTS = 1 << 28  # bytes of policy.pth
+DATA = 1 << 24
+NESTED = 100_000  # lists and objects in it
+SHAPES = ([4, 84, 84], [84, 84, 4])  # of observations; SB3 moves the frames to the front
+TYPES = ("uint8", "float32", "float64")
+FRAME_SKIP = 4  # SB3's AtariWrapper's; the file counts steps
+
+# A2C and PPO have the same networks: the algorithm whose setting is met first
+SETTINGS = {"cg_max_steps": "", "n_epochs": "ppo", "gae_lambda": "a2c"}
+# dense layers between features and heads; without them a network's only layer is number 0
+EXTRA = re.compile(r"mlp_extractor\..*\.weight|(q_net|quantile_net)\.\1\.[1-9]\d*\.weight")
+VERSION = "_stable_baselines3_version"
+
+
+def _is_sb3(probe: Probe) -> bool:
+    if not is_zip(probe.start):
+        return False
+    cut_short = not probe.names and first_member(probe.start) == "data"
+    return cut_short or {"data", "policy.pth"} <= probe.names
+
+
+@reader(
+    "sb3",
+    "Stable-Baselines3 zip",
+    "A2C, PPO, DQN and sb3-contrib's QR-DQN with CnnPolicy; normalize_images=False",
+    _is_sb3,
+)
+def read_sb3(path: Path) -> Source:
+    """A zip of `model.save`; nothing that it pickled is run."""
+    with Archive(path) as archive:
+        settings = _settings(archive.read("data", DATA))
+        weights = weights_in(torch_file(io.BytesIO(archive.read("policy.pth", WEIGHTS))))
+        version = archive.read(VERSION, 100) if VERSION in archive.names else b""
+    _refuse_others(settings, weights)
+    source = source_of(weights, Told(quantiles=_count(settings.get("n_quantiles"))))
+    assert isinstance(source.model, MnihNetwork)
+    source.notes += _scaled(source.model, settings)
+    _describe(source, settings, path)
+    shown = re.match(rb"[0-9][0-9a-z.]*", version)
+    source.written_by += f" {shown[0].decode()}" if shown else ""
+    return source
+
+
+def _settings(content: bytes) -> dict[str, Any]:
+    if content.count(b"[") + content.count(b"{") > NESTED:
+        raise ConversionError("'data' in the zip holds more than settings: damaged")
+    try:
+        settings = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ConversionError("'data' in the zip is no JSON: damaged") from error
+    if not isinstance(settings, dict):
+        raise ConversionError("'data' in the zip holds no settings: damaged")
+    return settings
+
+
+def _refuse_others(settings: dict[str, Any], weights: Mapping[str, Tensor]) -> None:
+    """Observations and networks that `CnnPolicy` may have, but not on Atari's screens."""
+    shape = _fields(settings, "observation_space").get("_shape")
+    if shape is not None and shape not in SHAPES:
+        plain = isinstance(shape, list) and all(type(size) is int for size in shape)
+        shown = str(shape[:4]) if plain else "another kind"
+        raise ConversionError(f"it saw observations of {shown}; four frames of 84x84 were expected")
+    extra = [tuple(weights[name].shape) for name in weights if EXTRA.fullmatch(name)]
+    if extra:
+        sizes = ", ".join(f"{size[-1]} to {size[0]}" for size in extra if size)
+        raise ConversionError(f"extra dense layers between features and heads (net_arch): {sizes}")
+
+
+def _scaled(network: MnihNetwork, settings: dict[str, Any]) -> list[str]:
+    """Makes a network that was trained on bytes take 0..1; returns what was done."""
+    if _fields(settings, "policy_kwargs").get("normalize_images", True) is not False:
+        return []
+    space = _fields(settings, "observation_space")
+    highest = {255.0} if space.get("dtype") == "uint8" else _numbers(space.get("high"))
+    if highest == {1.0}:
+        return ["normalize_images=False: it was trained on floats from 0 to 1, as it is read"]
+    if highest != {255.0}:
+        shown = ", ".join(f"{number:g}" for number in sorted(highest)[:4]) or "none that it tells"
+        raise ConversionError(f"normalize_images=False with pixels up to {shown}; not 1 or 255")
+    conv = network.trunk.get_submodule("conv1.conv")
+    assert isinstance(conv, torch.nn.Conv2d)
+    with torch.no_grad():
+        conv.weight *= 255
+    return ["normalize_images=False: trained on 0..255, so conv1's weights are multiplied by 255"]
+
+
+def _describe(source: Source, settings: dict[str, Any], path: Path) -> None:
+    """Adds what the settings, and the zip's name in RL Zoo's manner, tell of the agent."""
+    algorithm = next((name for key, name in SETTINGS.items() if key in settings), "")
+    if "algorithm" not in source.card:
+        source.card |= {"algorithm": algorithm or "unknown", "action_rule": "sample"}
+    steps = _count(settings.get("num_timesteps"))
+    if steps:
+        source.card["frames"] = steps * FRAME_SKIP
+        source.notes.append(f"{steps} steps, counted as {FRAME_SKIP} frames each")
+    named = re.fullmatch(rf"(?:[a-z0-9]+-)?({ENVIRONMENT_ID})", path.stem)
+    if named:
+        source.card["game"] = game_of(named[1])
+    space = _fields(settings, "observation_space")
+    if space.get("dtype") in TYPES and space.get("_shape"):
+        source.input = f"{space['dtype']} {tuple(space['_shape'])}"
+
+
+def _fields(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    """The plain values of a setting that is an object."""
+    value = settings.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _numbers(text: Any) -> set[float]:
+    """The numbers in an array as NumPy prints it."""
+    found = re.findall(r"\d{1,9}(?:\.\d{1,9})?", text[:10_000]) if isinstance(text, str) else []
+    return {float(number) for number in found}
+
+
+def _count(value: Any) -> int:
+    return value if type(value) is int and 0 < value < 1 << 50 else 0

@@ -1,0 +1,5 @@
+"""The one network, its heads, and what is told of its layers."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

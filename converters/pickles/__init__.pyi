@@ -1,0 +1,1 @@
+from .safe_pickle import load as load

@@ -1,0 +1,1 @@
+from .recognise import recognise as recognise

@@ -1,0 +1,143 @@
+"""Operators that are arithmetic: what can go into a layer's weights does, the rest ends a head."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.recognition.operators import Node, operator
+from atari_zoo.converters.recognition.symbols import Atom, Value
+
+
+@operator("BatchNormalization")
+def batch_normalization(node: Node) -> Value:
+    scale, shift, mean, var = (np.asarray(node.constant(i), np.float64) for i in range(1, 5))
+    factor = scale / np.sqrt(var + node.attribute("epsilon", 1e-5))
+    column = (-1, 1, 1) if len(node.value().axes) == 4 else (-1,)
+    scaled = _scaled(node, node.value(), factor.reshape(column))
+    return _shifted(node, scaled, (shift - mean * factor).reshape(column))
+
+
+@operator("Add", "Sub")
+def add(node: Node) -> Value:
+    left, right = node.inputs
+    sign = -1 if node.proto.op_type == "Sub" else 1
+    if isinstance(left, Value) and isinstance(right, Value):
+        if right.layer.op == "logsumexp" and right.layer.args[0].layer is left.layer:
+            return node.layer("normalized", (left,), left.axes)
+        axes = max(left, right, key=lambda v: v.shape).axes
+        return node.layer("sum", (left, right), axes, signs=(1, sign))
+    if isinstance(left, Value):
+        return _shifted(node, left, np.asarray(sign * np.asarray(right)))
+    if sign == -1:
+        return _shifted(node, _scaled(node, node.value(1), np.array(-1.0)), np.asarray(left))
+    return _shifted(node, node.value(1), np.asarray(left))
+
+
+@operator("Mul", "Div")
+def mul(node: Node) -> Value:
+    left, right = node.inputs
+    if isinstance(left, Value) and isinstance(right, Value):
+        raise ConversionError("a product of two values that depend on the observation")
+    value, factor = (left, right) if isinstance(left, Value) else (right, left)
+    if node.proto.op_type == "Div":
+        if not isinstance(left, Value):
+            raise ConversionError("a division by something that depends on the observation")
+        return _scaled(node, left, np.asarray(1 / np.asarray(right, np.float64)))
+    assert isinstance(value, Value)
+    return _scaled(node, value, np.asarray(factor))
+
+
+@operator("ReduceMean", "ReduceSum")
+def reduce(node: Node) -> Value:
+    value = node.value()
+    rank = len(value.axes)
+    gone = [a % rank for a in node.ints("axes", 1) or range(rank)]
+    keep = node.attribute("keepdims", 1)
+    axes = tuple(
+        () if i in gone else axis for i, axis in enumerate(value.axes) if keep or i not in gone
+    )
+    over = tuple(atom for i in gone for atom in value.axes[i])
+    if node.proto.op_type == "ReduceMean":
+        return node.layer("mean", (value,), axes, over=over)
+    if value.layer.op != "weighted" or over != value.layer.data["over"]:
+        raise ConversionError("a sum that is not an expectation")
+    (probabilities,) = value.layer.args
+    return node.layer("expectation", (probabilities,), axes, support=value.layer.data["support"])
+
+
+@operator("Softmax")
+def softmax(node: Node) -> Value:
+    value = node.value()
+    axis = node.attribute("axis", -1) % len(value.axes)
+    if axis != len(value.axes) - 1:
+        raise ConversionError("a softmax that is not over the last axis")
+    return node.layer("softmax", (value,), value.axes, over=value.axes[-1])
+
+
+@operator("LogSoftmax")
+def log_softmax(node: Node) -> Value:
+    return node.layer("normalized", (node.value(),), node.value().axes)
+
+
+@operator("ReduceLogSumExp")
+def log_sum_exp(node: Node) -> Value:
+    return node.layer("logsumexp", (node.value(),), node.value().axes[:1])
+
+
+@operator("ArgMax")
+def argmax(node: Node) -> Value:
+    return node.layer("argmax", (node.value(),), node.value().axes[:1])
+
+
+def _shifted(node: Node, value: Value, constant: np.ndarray) -> Value:
+    if not np.any(constant):
+        return value
+    if value.layer.op not in ("conv", "dense"):
+        raise ConversionError(f"a constant added after {value.layer.op}")
+    data = value.layer.data
+    shift = _per_unit(value, constant)
+    return node.layer(
+        value.layer.op, value.layer.args, value.axes, **data | {"bias": data["bias"] + shift}
+    )
+
+
+def _scaled(node: Node, value: Value, factor: np.ndarray) -> Value:
+    op, data = value.layer.op, value.layer.data
+    if op == "input" and factor.size == 1:
+        scale = data["scale"] * float(factor.ravel()[0])
+        return node.layer("input", (), value.axes, **data | {"scale": scale})
+    if op in ("conv", "dense"):
+        scale = _per_unit(value, factor)
+        weight = data["weight"] * scale.reshape(-1, *[1] * (data["weight"].ndim - 1))
+        changed = {"weight": weight, "bias": data["bias"] * scale}
+        return node.layer(op, value.layer.args, value.axes, **data | changed)
+    if op == "softmax" and factor.size == value.shape[-1] == factor.shape[-1]:
+        over = data["over"]
+        return node.layer("weighted", (value,), value.axes, support=factor.ravel(), over=over)
+    if op == "relu" and len(value.axes) == 3 and factor.ndim >= 2 and not value.axes[1]:
+        samples = Atom("S", factor.shape[-2])
+        axes = (value.axes[0], (samples,), value.axes[2])
+        return node.layer("embedded", (value,), axes, table=_constant_name(node))
+    if factor.size == 1 and float(factor.ravel()[0]) == 1:
+        return value
+    raise ConversionError(f"a factor after {op}")
+
+
+def _per_unit(value: Value, constant: np.ndarray) -> np.ndarray:
+    """A constant that differs along the units only, as one number for each unit."""
+    unit, shape = value.layer.data["unit"], constant.shape
+    if unit not in value.axes:
+        raise ConversionError("a constant for units whose axis was reshaped")
+    axis = value.axes.index(unit) - len(value.axes)
+    if any(s != 1 for i, s in enumerate(shape) if i - len(shape) != axis):
+        raise ConversionError("a constant that differs from place to place")
+    return np.broadcast_to(constant.ravel(), (len(value.layer.data["bias"]),))
+
+
+def _constant_name(node: Node) -> str:
+    return next(
+        name
+        for name, operand in zip(node.proto.input, node.inputs, strict=True)
+        if isinstance(operand, np.ndarray)
+    )

@@ -1,0 +1,201 @@
+"""Which head the end of a graph is, told from how its output is computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.finite import finite_tensor
+from atari_zoo.converters.network.heads import (
+    ActorCriticHead,
+    CategoricalHead,
+    Dense,
+    DuelingHead,
+    ImplicitQuantileHead,
+    PolicyHead,
+    QuantileHead,
+)
+from atari_zoo.converters.recognition.places import (
+    FoundHead,
+    Place,
+    Weights,
+    dense_layer,
+    size,
+    units,
+    width,
+)
+from atari_zoo.converters.recognition.symbols import Graph, Layer, Value, ancestors
+
+
+def match_head(main: Value, graph: Graph) -> FoundHead:
+    """The head whose output is `main`; raises ConversionError if it is none that is known."""
+    op = main.layer.op
+    if op == "dense":
+        return _linear(main, graph)
+    if op == "mean":
+        (values,) = main.layer.args
+        if any(layer.op == "embedded" for layer in ancestors(values.layer)):
+            return _implicit_quantile(main, values, graph)
+        return _quantile(main, values)
+    if op == "expectation":
+        return _categorical(main)
+    return _dueling(main)
+
+
+def _linear(main: Value, graph: Graph) -> FoundHead:
+    layer = main.layer
+    (features,) = layer.args
+    width, actions = layer.data["weight"].shape[1], len(layer.data["weight"])
+    critics = [
+        x
+        for x in graph.layers
+        if x.op == "dense" and len(x.data["weight"]) == 1 and x.args[0].layer is features.layer
+    ]
+    if not critics:
+        head = PolicyHead(width, actions)
+        return FoundHead(head, features, {"output": Place.of(main)}, [(layer, head.output, ())])
+    critic = critics[-1]  # with its bias added
+    actor_critic = ActorCriticHead(width, actions)
+    weights: Weights
+    weights = [(layer, actor_critic.output, ()), (critic, actor_critic.value, ())]
+    return FoundHead(
+        actor_critic,
+        features,
+        {"value": Place(critic.tensor, critic.axes), "output": Place.of(main)},
+        weights,
+    )
+
+
+def _quantile(main: Value, values: Value) -> FoundHead:
+    layer = dense_layer(values)
+    over, actions = main.layer.data["over"], main.axes[1]
+    head = QuantileHead(width(layer), size(actions), size(over))
+    order = (*actions, *over)
+    module = head.quantiles.get_submodule("0")
+    named = {"quantiles": Place.of(values, order), "output": Place.of(main)}
+    return FoundHead(head, layer.args[0], named, [(layer, module, order)])
+
+
+def _implicit_quantile(main: Value, values: Value, graph: Graph) -> FoundHead:
+    layer = dense_layer(values)
+    fc = layer.args[0]
+    dense = dense_layer(fc.layer.args[0])
+    embedded = dense.args[0].layer
+    angles, weight, bias = graph.embedding(embedded.data["table"])
+    samples, cosines = angles.shape
+    (actions,), (sample,) = layer.axes[2], layer.axes[1]
+    head = ImplicitQuantileHead(width(dense), actions.size, units(dense), cosines, samples)
+    with torch.no_grad():
+        head.embedding.taus.copy_(finite_tensor(angles[:, 0] / math.pi))
+        head.embedding.linear.weight.copy_(finite_tensor(weight))
+        head.embedding.linear.bias.copy_(finite_tensor(bias))
+    named = {
+        "fc": Place.of(fc),
+        "quantiles": Place.of(values, (actions, sample)),
+        "output": Place.of(main),
+    }
+    modules = head.fc.get_submodule("linear"), head.quantiles.get_submodule("0")
+    weights: Weights
+    weights = [(dense, modules[0], ()), (layer, modules[1], ())]
+    return FoundHead(head, embedded.args[0], named, weights)
+
+
+def _categorical(main: Value) -> FoundHead:
+    (probabilities,) = main.layer.args
+    (logits,) = probabilities.layer.args
+    support = torch.tensor(main.layer.data["support"], dtype=torch.float32)
+    actions, atoms = main.axes[1], logits.axes[-1]
+    if logits.layer.op == "dense":
+        layer = logits.layer
+        head = CategoricalHead(width(layer), size(actions), support)
+        order = (*actions, *atoms)
+        module = head.atoms.get_submodule("0")
+        named = {"atoms": Place.of(logits, order), "output": Place.of(main)}
+        return FoundHead(head, layer.args[0], named, [(layer, module, order)])
+    value, advantage = _dueling_terms(logits)
+    streams = _streams(value, advantage)
+    head = CategoricalHead(streams.width, size(actions), support, dueling=True, units=streams.units)
+    assert head.value is not None and head.advantage is not None
+    modules = (head.value.get_submodule("0"), head.advantage.get_submodule("0"))
+    weights = streams.weights(head.fc, head.advantage_fc)
+    weights += [
+        (value.layer, modules[0], ()),
+        (advantage.layer, modules[1], advantage.atoms[1:]),
+    ]
+    named = streams.layers | {"value": Place.of(value), "advantage": Place.of(advantage)}
+    named |= {"atoms": Place.of(logits), "output": Place.of(main)}
+    return FoundHead(head, streams.features, named, weights)
+
+
+def _dueling(main: Value) -> FoundHead:
+    value, advantage = _dueling_terms(main)
+    streams = _streams(value, advantage)
+    head = DuelingHead(streams.width, size(advantage.axes[1]), streams.units)
+    weights = streams.weights(head.fc, head.advantage_fc)
+    weights += [(value.layer, head.value, ()), (advantage.layer, head.advantage, ())]
+    named = streams.layers | {"value": Place.of(value), "advantage": Place.of(advantage)}
+    named |= {"output": Place.of(main)}
+    return FoundHead(head, streams.features, named, weights)
+
+
+def _dueling_terms(total: Value) -> tuple[Value, Value]:
+    """Value and advantage of V + A - mean(A), in whatever order it is summed."""
+    terms = list(_terms(total))
+    means = [v for sign, v in terms if v.layer.op == "mean" and sign == -1]
+    plain = [v for sign, v in terms if v.layer.op == "dense" and sign == 1]
+    if len(terms) == 3 and len(means) == 1 and len(plain) == 2:
+        (centred,) = means[0].layer.args
+        value, advantage = sorted(plain, key=lambda v: v.layer is centred.layer)
+        if advantage.layer is centred.layer and value.layer is not centred.layer:
+            return value, advantage
+    raise ConversionError(f"a sum at '{total.layer.tensor}' that is not value + advantage - mean")
+
+
+def _terms(total: Value) -> Iterator[tuple[int, Value]]:
+    """The signed terms of a sum; a sum of more than a few is none of ours and is not followed."""
+    queue = [(1, total)]
+    for _ in range(8):
+        if not queue:
+            return
+        sign, value = queue.pop()
+        if value.layer.op != "sum":
+            yield sign, value
+            continue
+        signs = value.layer.data["signs"]
+        queue += [(sign * s, part) for s, part in zip(signs, value.layer.args, strict=True)]
+    if queue:
+        raise ConversionError(f"a sum of many terms at '{total.layer.tensor}'")
+
+
+@dataclass
+class _Streams:
+    """What the two streams of a dueling head read: one shared layer, or a layer each."""
+
+    features: Value
+    width: int
+    units: int | None
+    dense: tuple[Layer, ...]
+    layers: dict[str, Place]
+
+    def weights(self, *modules: Dense | None) -> Weights:
+        return [
+            (layer, module.get_submodule("linear"), ())
+            for layer, module in zip(self.dense, modules, strict=False)
+            if module is not None
+        ]
+
+
+def _streams(value: Value, advantage: Value) -> _Streams:
+    low, high = value.layer.args[0], advantage.layer.args[0]
+    if low.layer is high.layer:
+        return _Streams(low, width(value.layer), None, (), {})
+    layers = tuple(dense_layer(v.layer.args[0]) for v in (low, high))
+    features = layers[0].args[0]
+    if features.layer is not layers[1].args[0].layer or units(layers[0]) != units(layers[1]):
+        raise ConversionError("two streams that do not read the same convolution alike")
+    named = {"fc": Place.of(low), "advantage_fc": Place.of(high)}
+    return _Streams(features, width(layers[0]), units(layers[0]), layers, named)

@@ -1,0 +1,106 @@
+"""What each ONNX operator does to a symbolic tensor: one operator, one function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.recognition.symbols import Axis, Layer, Value
+
+Operand = Value | np.ndarray | None
+
+
+@dataclass
+class Node:
+    """A node with its operands: symbolic values, constants, or None where left out."""
+
+    proto: onnx.NodeProto
+    inputs: list[Operand]
+    static_batch: int | None = None
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        for attribute in self.proto.attribute:
+            if attribute.name == name:
+                return helper.get_attribute_value(attribute)
+        return default
+
+    def value(self, index: int = 0) -> Value:
+        """The operand at `index`, which depends on the observation."""
+        operand = self.inputs[index]
+        if not isinstance(operand, Value):
+            raise ConversionError("a constant where the network's input was expected")
+        return operand
+
+    def constant(self, index: int) -> np.ndarray | None:
+        """The operand at `index`, which does not; None if it was left out."""
+        operand = self.inputs[index] if index < len(self.inputs) else None
+        if isinstance(operand, Value):
+            raise ConversionError("weights that depend on the observation")
+        return operand
+
+    def ints(self, name: str, index: int) -> list[int] | None:
+        """An attribute that newer opsets have as an input."""
+        values = self.attribute(name)
+        if values is None:
+            constant = self.constant(index)
+            values = None if constant is None else constant.ravel().tolist()
+        return None if values is None else [int(v) for v in values]
+
+    def layer(self, op: str, args: tuple[Value, ...], axes: tuple[Axis, ...], **data: Any) -> Value:
+        """A new layer, held by this node's first output."""
+        return Value(Layer(op, args, data, self.proto.output[0], axes), axes)
+
+
+OPERATORS: dict[str, Callable[[Node], Value]] = {}
+
+
+def operator(*names: str) -> Callable[[Callable[[Node], Value]], Callable[[Node], Value]]:
+    """Registers a function as the meaning of these operators."""
+
+    def register(function: Callable[[Node], Value]) -> Callable[[Node], Value]:
+        OPERATORS.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+@operator("Identity", "Dropout", "Cast", "CastLike")
+def same(node: Node) -> Value:
+    return node.value()
+
+
+@operator("Transpose")
+def transpose(node: Node) -> Value:
+    rank = len(node.value().axes)
+    return node.value().permuted(node.attribute("perm", list(range(rank))[::-1]))
+
+
+@operator("Reshape")
+def reshape(node: Node) -> Value:
+    shape = node.constant(1)
+    if shape is None:
+        raise ConversionError("a reshape without a shape")
+    return node.value().reshaped(shape.ravel().tolist(), node.static_batch)
+
+
+@operator("Flatten")
+def flatten(node: Node) -> Value:
+    value, axis = node.value(), node.attribute("axis", 1)
+    front, back = value.axes[:axis], value.axes[axis:]
+    return Value(value.layer, (sum(front, ()), sum(back, ())))
+
+
+@operator("Squeeze")
+def squeeze(node: Node) -> Value:
+    return node.value().squeezed(node.ints("axes", 1))
+
+
+@operator("Unsqueeze")
+def unsqueeze(node: Node) -> Value:
+    return node.value().unsqueezed(node.ints("axes", 1) or [])

@@ -1,0 +1,52 @@
+"""A converted model written as the kind of file that its name asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import torch
+
+from atari_zoo.converters.convert import to_torch
+from atari_zoo.converters.export.weights import save_npz, save_safetensors, to_sb3_state_dict
+from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.interchange import save_onnx
+from atari_zoo.converters.network.networks import MnihNetwork
+
+
+def save_as(model: onnx.ModelProto, path: str | Path) -> None:
+    """Writes the model: .onnx; .safetensors or .npz (arrays by name, the card beside them); .pth
+    (the state dict that a policy of Stable-Baselines3 loads). Whole or not at all.
+
+    Raises ValueError for another suffix, or a network that the file cannot hold.
+    """
+    path = Path(path)
+    check_suffix(path)
+    if path.suffix.lower() == ".onnx":
+        save_onnx(model, path)
+        return
+    network = to_torch(model)
+    if not isinstance(network, MnihNetwork):
+        raise ValueError(f"{path}: only the network of Mnih et al. goes there; give an .onnx file")
+    WRITERS[path.suffix.lower()](network, path)
+
+
+def check_suffix(path: Path) -> None:
+    """Raises ValueError if no kind of file is called so."""
+    if path.suffix.lower() not in (".onnx", *WRITERS):
+        raise ValueError(f"{path}: written are .onnx, {', '.join(WRITERS)}; name one of them")
+
+
+def save_sb3(network: MnihNetwork, path: Path) -> None:
+    """A torch file of the state dict, for `policy.load_state_dict(torch.load(path))`."""
+    weights = to_sb3_state_dict(network)
+    with written_whole(path) as beside:
+        torch.save(weights, beside)
+
+
+WRITERS: dict[str, Callable[[MnihNetwork, Path], None]] = {
+    ".safetensors": save_safetensors,
+    ".npz": save_npz,
+    ".pth": save_sb3,
+}

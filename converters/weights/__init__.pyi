@@ -1,0 +1,1 @@
+from .state_dicts import network_from_state_dict as network_from_state_dict

@@ -1,0 +1,140 @@
+"""A network from its state dict: names and shapes, but no architecture.
+
+Known names (`namings`) are matched first; else the layers are told by their order and shapes
+(`shapes`), and what could be read in two ways is refused. Every tensor must have its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from atari_zoo.converters.algorithms import ALGORITHMS
+from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.registry import Source
+from atari_zoo.converters.weights.assembling import Affine, assembled
+from atari_zoo.converters.weights.named_heads import Layers, Told, named_head
+from atari_zoo.converters.weights.namings import NAMINGS, Naming
+from atari_zoo.converters.weights.shapes import naming_by_shape, shown
+
+Weights = Mapping[str, Tensor]
+# torch.compile and DataParallel put their own prefixes before every name
+PREFIXES = ("_orig_mod.", "module.")
+LONGEST = 1_000  # of a name
+# parts of names that other architectures have, and what those are
+OTHERS = {
+    "lstm": "it is recurrent (LSTM), not a network of single observations",
+    "gru": "it is recurrent (GRU), not a network of single observations",
+    "mlp_extractor": "it has extra dense layers before its heads (net_arch)",
+    "res_block": "it is IMPALA's residual network, not the network of Mnih et al.",
+}
+
+
+@dataclass
+class Found:
+    """A network, the names that its layers had, and what was assumed or left out."""
+
+    network: MnihNetwork
+    naming: Naming
+    notes: list[str]
+
+
+def network_from_state_dict(weights: Weights) -> MnihNetwork:
+    """The network with these weights.
+
+    Raises ConversionError if they are another architecture's, or could be read in two ways.
+    """
+    return found_in(weights).network
+
+
+def source_of(weights: Weights, told: Told | None = None) -> Source:
+    """The network with these weights, and what its names tell of it.
+
+    Raises ConversionError as `network_from_state_dict` does.
+    """
+    found = found_in(weights, told)
+    naming = found.naming
+    card: dict[str, Any] = {}
+    if naming.algorithm:
+        card["algorithm"] = naming.algorithm
+        card["action_rule"] = ALGORITHMS[naming.algorithm].action_rule
+    if naming.action_rule:
+        card["action_rule"] = naming.action_rule
+    if naming.preprocessing:
+        card["preprocessing"] = naming.preprocessing
+    return Source(found.network, card, naming.library, flatten="C, H, W", notes=found.notes)
+
+
+def found_in(weights: Weights, told: Told | None = None) -> Found:
+    """The network with these weights, and how it was found.
+
+    Raises ConversionError as `network_from_state_dict` does.
+    """
+    for prefix in PREFIXES:
+        weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    if not all(name.isprintable() and len(name) < LONGEST for name in weights):
+        raise ConversionError("tensors with names that cannot be printed: damaged")
+    naming = _known_naming(weights) or naming_by_shape(weights)
+    _check(naming, weights)
+    layers = Layers(weights, naming, told or Told(), list(naming.notes))
+    head = named_head(layers)
+    convolutions = [Affine.of(weights, layer) for layer in naming.convolutions]
+    fc = Affine.of(weights, naming.fc) if naming.fc else None
+    network = assembled(convolutions, fc, head)
+    padding = [side for conv in network.trunk.convolutions for side in conv.padding]
+    if naming.valid and any(padding):
+        raise ConversionError(
+            f"{naming.library} pads no convolution, but the dense layer has the size that padded "
+            "ones leave on 84x84 pixels: was it trained on larger observations?"
+        )
+    return Found(network, naming, layers.notes)
+
+
+def _known_naming(weights: Weights) -> Naming | None:
+    """The row that accounts for every tensor; raises ConversionError if one does but for some."""
+    rows = [(_unexplained(row, weights), row) for row in NAMINGS if _names(row) <= weights.keys()]
+    rest, naming = min(rows, key=lambda found: len(found[0]), default=(weights, None))
+    if naming is not None and not rest:
+        return naming
+    reason = next((why for part, why in OTHERS.items() if any(part in x for x in rest)), "")
+    if naming is None and not reason:
+        return None
+    beside = f"beside the layers of {naming.library} it has {shown(rest)}" if naming else ""
+    raise ConversionError(": ".join(part for part in (reason, beside) if part))
+
+
+def _names(naming: Naming) -> set[str]:
+    """The tensors by which a row is told: every layer's weights, but not its biases."""
+    plain = {*naming.convolutions, *([naming.fc] if naming.fc else [])}
+    weight = "weight_mu" if naming.noisy else "weight"
+    names = {f"{layer}.weight" for layer in plain}
+    names |= {f"{layer}.{weight}" for layer in naming.layers.values()}
+    return names | ({naming.support} if naming.support else set())
+
+
+def _unexplained(naming: Naming, weights: Weights) -> Weights:
+    noisy = [f"{p}_{s}" for p in ("weight", "bias") for s in ("mu", "sigma", "epsilon")]
+    layers = {*naming.convolutions, naming.fc, *naming.layers.values()}
+    parts = ["weight", "bias", *(noisy if naming.noisy else [])]
+    known = {f"{layer}.{part}" for layer in layers for part in parts} | {naming.support}
+    return {
+        name: tensor
+        for name, tensor in weights.items()
+        if name not in known and not name.startswith(naming.ignored)
+    }
+
+
+def _check(naming: Naming, weights: Weights) -> None:
+    """Refuses what is no table of weights before anything is computed with it."""
+    for name in _names(naming):
+        tensor = weights[name]
+        axes = 1 if name == naming.support else 4 if name[:-7] in naming.convolutions else 2
+        if tensor.ndim != axes or tensor.numel() == 0 or not tensor.is_floating_point():
+            raise ConversionError(
+                f"'{name}' is {str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}; "
+                f"floats on {axes} axes were expected"
+            )

@@ -1,0 +1,1 @@
+"""Evolution: populations of networks."""

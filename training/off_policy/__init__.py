@@ -1,0 +1,1 @@
+"""Off-policy learning: values, from a replay."""

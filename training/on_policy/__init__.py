@@ -1,0 +1,1 @@
+"""On-policy learning: actor-critics."""

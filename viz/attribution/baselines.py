@@ -1,0 +1,99 @@
+"""What an attribution compares an observation with: what stands for "nothing there"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from atari_zoo.viz.attribution.blurring import blurred
+
+Observations = Float[Tensor, "batch frames height width"]
+References = Float[Tensor, "batch references frames height width"]
+Baseline = str | Tensor
+Maker = Callable[[Tensor], Tensor]
+BASELINES: dict[str, Maker] = {}
+BLUR = 3.0  # pixels, as Greydanus et al. blur
+
+
+def baseline(name: str) -> Callable[[Maker], Maker]:
+    """Registers what makes a baseline for each observation, or (batch, references, ...)."""
+
+    def register(make: Maker) -> Maker:
+        BASELINES[name] = make
+        return make
+
+    return register
+
+
+def references(observations: Observations, baseline: Baseline = "black") -> References:
+    """What each observation is compared with: one reference, or several.
+
+    baseline: a name in `BASELINES`, or floats in 0..1: (frames, height, width), one for all;
+        (batch, frames, height, width), one each, such as another state of the game rendered;
+        (batch, references, frames, height, width), several each.
+    Raises ValueError for another name or shape.
+
+    >>> references(observations, "black").shape
+    torch.Size([8, 1, 4, 84, 84])
+    """
+    if isinstance(baseline, str):
+        if baseline not in BASELINES:
+            raise ValueError(f"no baseline '{baseline}'; there are {', '.join(BASELINES)}")
+        made = BASELINES[baseline](observations)
+    else:
+        made = _given(observations, baseline)
+    return made if made.ndim == 5 else made[:, None]
+
+
+@baseline("black")
+def black(observations: Observations) -> Observations:
+    """A screen that is off: zeros."""
+    return torch.zeros_like(observations)
+
+
+@baseline("mean")
+def mean(observations: Observations) -> Observations:
+    """The mean of all observations given: of many steps, the game's background."""
+    return observations.mean(dim=0, keepdim=True).expand_as(observations)
+
+
+@baseline("previous")
+def previous(observations: Observations) -> Observations:
+    """One frame earlier: each frame is the one before it, and the oldest one stays."""
+    return torch.cat([observations[:, :1], observations[:, :-1]], dim=1)
+
+
+@baseline("still")
+def still(observations: Observations) -> Observations:
+    """Nothing moves: every frame is the newest one."""
+    return observations[:, -1:].expand_as(observations).contiguous()
+
+
+@baseline("blurred")
+def blurry(observations: Observations) -> Observations:
+    """The observation with its objects smeared out, by a Gaussian of 3 pixels."""
+    return blurred(observations, BLUR)
+
+
+@baseline("observations")
+def observed(observations: Observations) -> References:
+    """Every observation given, as a set of references for each."""
+    return observations[None].expand(len(observations), *observations.shape)
+
+
+def _given(observations: Tensor, baseline: Tensor) -> Tensor:
+    if not baseline.is_floating_point():
+        raise ValueError(f"the baseline is {baseline.dtype}; expected floats in 0..1")
+    made = baseline.detach().to(observations)
+    if made.shape == observations.shape[1:]:
+        return made.expand_as(observations)
+    several = made.ndim == 5 and made.shape[:1] + made.shape[2:] == observations.shape
+    if not several and made.shape != observations.shape:
+        raise ValueError(
+            f"the baseline is {tuple(made.shape)}; expected {tuple(observations.shape[1:])}, "
+            f"{tuple(observations.shape)}, or several for each observation in a second axis"
+        )
+    return made

@@ -1,0 +1,101 @@
+"""Attribution by gradients with respect to the pixels; the deterministic ones through Captum
+(https://captum.ai), the others here, since Captum draws from the global random state."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from captum.attr import (
+    GuidedBackprop,
+    InputXGradient,
+    Saliency,
+)
+from jaxtyping import Float
+from torch import Tensor
+
+from atari_zoo.viz.attribution.registry import BATCH, Case, method
+
+Values = Float[Tensor, "batch frames height width"]
+
+
+@method("https://arxiv.org/abs/1312.6034", gradients=True, evidence=False)
+def gradient(case: Case) -> Values:
+    """How the target answers to each pixel: its derivative, with its sign."""
+    pixels, arguments = leaf(case)
+    return Saliency(case.score).attribute(pixels, abs=False, additional_forward_args=arguments)
+
+
+@method("https://arxiv.org/abs/1605.01713", gradients=True)
+def input_x_gradient(case: Case) -> Values:
+    """The derivative times the pixel: exact where the network is linear."""
+    pixels, arguments = leaf(case)
+    return InputXGradient(case.score).attribute(pixels, additional_forward_args=arguments)
+
+
+@method("https://arxiv.org/abs/1706.03825", gradients=True, stochastic=True, evidence=False)
+def smoothgrad(case: Case, *, samples: int = 50, noise: float = 0.15) -> Values:
+    """The derivative's mean under noise on the pixels.
+
+    noise: its standard deviation, as a share of the range of pixels; the paper has 0.1 to 0.2.
+    """
+    at_least(1, samples=samples)
+    generator, shape = case.generator(), case.observations.shape[1:]
+
+    def noised(some: slice) -> tuple[Tensor, Tensor]:
+        draws = torch.randn(count(some), *shape, generator=generator).to(case.observations)
+        points = case.observations[:, None] + noise * draws
+        return points, torch.ones_like(points)
+
+    return mean_gradient(case, samples, noised)
+
+
+@method("https://arxiv.org/abs/1412.6806", modules="relu", gradients=True, evidence=False)
+def guided_backprop(case: Case) -> Values:
+    """The derivative, of which each ReLU lets only positive parts back through."""
+    pixels, arguments = leaf(case)
+    with quiet():
+        return GuidedBackprop(case.score).attribute(pixels, additional_forward_args=arguments)
+
+
+def leaf(case: Case) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The pixels, ready for gradients, and the arguments that the score takes besides them."""
+    return case.observations.detach().clone().requires_grad_(), case.score.arguments
+
+
+def mean_gradient(
+    case: Case, samples: int, draw: Callable[[slice], tuple[Tensor, Tensor]]
+) -> Tensor:
+    """The mean of gradient x weight over points (batch, samples, ...) that `draw` makes."""
+    batch, total = len(case.observations), torch.zeros_like(case.observations)
+    each = max(1, BATCH // batch)
+    for start in range(0, samples, each):
+        some = slice(start, min(start + each, samples))
+        points, weights = draw(some)
+        pixels = points.detach().flatten(0, 1).requires_grad_()
+        scores = case.score(pixels, *case.score.repeated(count(some)))
+        (slope,) = torch.autograd.grad(scores.sum(), pixels)
+        total += (slope.reshape(points.shape) * weights).sum(1)
+    return total / samples
+
+
+def count(some: slice) -> int:
+    """How many a slice with both ends takes."""
+    return some.stop - some.start
+
+
+def at_least(least: int, **given: int) -> None:
+    """Raises ValueError for an option below that."""
+    for name, number in given.items():
+        if number < least:
+            raise ValueError(f"{name} is {number}; it must be at least {least}")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Captum's warning that it sets hooks, which it also removes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Setting (forward, )?backward hooks", UserWarning)
+        yield

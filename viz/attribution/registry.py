@@ -1,0 +1,109 @@
+"""The methods of attribution that there are, and the facts of each."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.viz.attribution.scores import Score
+
+BATCH = 64  # observations at a time: bounds the memory, and on a CPU no size is faster
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a method is given.
+
+    observations: (batch, frames, height, width), floats, on the network's device.
+    references: (batch, references, frames, height, width): what each is compared with.
+    seed: of the method's randomness. All observations get the same draws, so that what one gets
+        does not depend on its company; they are made on the CPU, so that devices agree.
+    """
+
+    network: Network
+    score: Score
+    observations: Float[Tensor, "batch frames height width"]
+    references: Float[Tensor, "batch references frames height width"]
+    seed: int = 0
+
+    @property
+    def baselines(self) -> Float[Tensor, "batch frames height width"]:
+        """The one reference of each observation."""
+        return self.references[:, 0]
+
+    def generator(self) -> torch.Generator:
+        """A fresh generator of the case's seed, on the CPU."""
+        return torch.Generator().manual_seed(self.seed)
+
+
+Attribute = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method and its facts.
+
+    function: (case, options) to (batch, frames, height, width), or to one map for all frames.
+    source: the paper. complete: what the values of an observation sum to: "rise", the target's
+        rise from the baseline; "whole", the target itself; or nothing in particular.
+    modules: what it asks of a network: "", "relu" (every ReLU is a module), "linear" (and nothing
+        else bends, and each module runs once) or "relevance" (nothing bends but ReLUs).
+    baselines: how many references it compares an observation with: "none", "one" or "many".
+    target: whether it explains a target, and not all outputs at once.
+    evidence: whether values speak for the target or, below 0, against it; slopes do neither.
+    """
+
+    name: str
+    function: Attribute
+    summary: str
+    source: str
+    complete: str = ""
+    modules: str = ""
+    baselines: str = "none"
+    gradients: bool = False
+    stochastic: bool = False
+    target: bool = True
+    evidence: bool = True
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The names of its options, and what they are if not given."""
+        given = inspect.signature(self.function).parameters.values()
+        return {p.name: p.default for p in given if p.kind is p.KEYWORD_ONLY}
+
+
+METHODS: dict[str, Method] = {}
+
+
+def method(source: str, **facts: Any) -> Callable[[Attribute], Attribute]:
+    """Registers a function as the method of its name; its docstring begins with the summary."""
+
+    def register(function: Attribute) -> Attribute:
+        name = function.__name__
+        summary = (inspect.getdoc(function) or "").partition("\n")[0]
+        METHODS[name] = Method(name, function, summary, source, **facts)
+        return function
+
+    return register
+
+
+def method_named(name: str, options: dict[str, Any] | None = None) -> Method:
+    """The method called `name`; raises ValueError if there is none, or it lacks an option."""
+    if name not in METHODS:
+        close = difflib.get_close_matches(name, METHODS, 1)
+        hint = f"did you mean '{close[0]}'? There are" if close else "there are"
+        raise ValueError(f"no method '{name}'; {hint} {', '.join(METHODS)}")
+    found = METHODS[name]
+    for option in options or {}:
+        if option not in found.options:
+            known = ", ".join(found.options) or "none"
+            raise ValueError(f"{name} has no option '{option}'; it has {known}")
+    return found

@@ -1,0 +1,2 @@
+from .fidelity import deletion as deletion
+from .fidelity import insertion as insertion

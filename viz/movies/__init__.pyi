@@ -1,0 +1,1 @@
+from .movies import activation_movie as activation_movie

@@ -1,0 +1,180 @@
+"""Activation movies (Such et al., 2019, https://arxiv.org/abs/1812.07069), in H.264."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from av.container import OutputContainer
+from av.video.reformatter import ColorRange, Colorspace
+from jaxtyping import UInt8
+from torch import Tensor
+
+from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.games import game as find_game
+from atari_zoo.layers import activations
+from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.movies.panels import Moment, Panel, Range
+
+MAPS = ("conv1", "conv2", "conv3", "fc")
+X264 = {"preset": "veryfast", "crf": "21"}
+BATCH = 128  # observations at a time: bounds the memory, about 15 MB of activations
+
+
+def activation_movie(
+    network: MnihNetwork,
+    recording: Recording,
+    path: str | Path,
+    env: int = 0,
+    fps: int = 30,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Writes an mp4 of the game beside the layers conv1, conv2, conv3, fc and output.
+
+    Each channel of a convolution and each unit of fc has one scale for the whole recording, so
+    that brightness can be compared between frames; all outputs share one scale. What never
+    changes is grey.
+
+    recording: with keep=["screens", "frames", "outputs"], of this network.
+    env: which of its environments.
+    fps: agent steps in a second of the movie; the game itself runs at 15 with a frame skip of 4.
+    progress: called with the steps written and those there are.
+
+    Raises ValueError if something is missing in the recording, or it is another network's.
+    """
+    _check(network, recording, env, fps)
+    write_mp4(_pictures(network, recording, env, progress), path, fps)
+
+
+def write_mp4(
+    pictures: Iterable[UInt8[np.ndarray, "height width 3"]], path: str | Path, fps: int = 30
+) -> None:
+    """Writes pictures of one size as H.264 that browsers play; whole or not at all.
+
+    height, width: even, since colour is stored at half the size (4:2:0).
+    Raises ValueError if there is no picture.
+    """
+    pictures = iter(pictures)
+    first = next(pictures, None)
+    if first is None:
+        raise ValueError("no pictures: a movie needs at least one")
+    with written_whole(path) as beside, _mp4(beside) as file:
+        stream = file.add_stream("libx264", rate=Fraction(fps), options=X264)
+        stream.height, stream.width = first.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        # said aloud, because players guess the matrix from the size of the picture
+        stream.codec_context.colorspace = Colorspace.ITU709
+        stream.codec_context.color_range = ColorRange.MPEG
+        for picture in chain([first], pictures):
+            file.mux(stream.encode(_frame(picture)))
+        file.mux(stream.encode(None))
+
+
+def _mp4(path: Path) -> OutputContainer:
+    return av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+
+
+def _frame(picture: UInt8[np.ndarray, "height width 3"]) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+        format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+    )
+
+
+def _pictures(
+    network: MnihNetwork, recording: Recording, env: int, progress: Callable[[int, int], None]
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    assert recording.frames is not None and recording.outputs is not None  # _check has seen them
+    observations = recording.observations(env)
+    outputs, scores = recording.outputs[:, env], recording.scores[:, env]
+    names = [name for name in MAPS if name in network.layers]
+    ranges, shapes = _ranges(network, observations, names)
+    ranges["output"] = Range(np.asarray(outputs.min()), np.asarray(outputs.max()))
+    panel = Panel(
+        network.card.name,
+        find_game(recording.game).actions,
+        recording.frames.shape[2:4],
+        observations.shape[1:],
+        shapes,
+        ranges,
+    )
+    total = len(observations)
+    for step, layers, value in _steps(network, observations, names):
+        value_words = "" if value is None else f"    value {value:z.2f}"
+        yield panel.picture(
+            Moment(
+                frame=recording.frames[step, env],
+                observation=observations[step].numpy(),
+                layers=layers,
+                output=outputs[step],
+                action=int(recording.actions[step, env]),
+                status=f"step {step}    score {scores[step]:g}{value_words}",
+            )
+        )
+        progress(step + 1, total)
+
+
+def _steps(
+    network: MnihNetwork, observations: Tensor, names: Sequence[str]
+) -> Iterator[tuple[int, dict[str, np.ndarray], float | None]]:
+    """Step by step: its number, the layers' values, the state's value where there is one."""
+    wanted = [*names, "value"] if "value" in network.layers else list(names)
+    step = 0
+    for some in observations.split(BATCH):
+        values = _values(network, some, wanted)
+        states = values.pop("value", None)
+        # C51's dueling value is a distribution, not a number: leave it out
+        single = states is not None and states[0].numel() == 1
+        for index in range(len(some)):
+            layers = {name: values[name][index].numpy() for name in names}
+            yield step, layers, float(states[index]) if single and states is not None else None
+            step += 1
+
+
+def _ranges(
+    network: MnihNetwork, observations: Tensor, names: Sequence[str]
+) -> tuple[dict[str, Range], dict[str, tuple[int, ...]]]:
+    """Each channel's smallest and largest value over all observations, and the layers' shapes."""
+    low: dict[str, Tensor] = {}
+    high: dict[str, Tensor] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for some in observations.split(BATCH):
+        for name, values in _values(network, some, names).items():
+            shapes[name] = tuple(values.shape[1:])
+            channels = values.transpose(0, 1).flatten(1)  # (channels, steps and places)
+            least, most = channels.amin(1), channels.amax(1)
+            low[name] = torch.minimum(low.get(name, least), least)
+            high[name] = torch.maximum(high.get(name, most), most)
+    return {name: Range(low[name].numpy(), high[name].numpy()) for name in names}, shapes
+
+
+def _values(network: MnihNetwork, some: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    values = activations(network, some, names, batch=BATCH)
+    if "fc" in values and values["fc"].ndim == 3:  # IQN: (steps, samples, units)
+        values["fc"] = values["fc"].mean(dim=1)
+    return values
+
+
+def _check(network: MnihNetwork, recording: Recording, env: int, fps: int) -> None:
+    kept = {name: getattr(recording, name) for name in ("screens", "frames", "outputs")}
+    missing = [name for name, values in kept.items() if values is None]
+    if missing:
+        raise ValueError(
+            f"the recording has no {' and no '.join(missing)}; "
+            "record with keep=['screens', 'frames', 'outputs']"
+        )
+    envs, actions = kept["outputs"].shape[1:]
+    if not 0 <= env < envs:
+        raise ValueError(f"env is {env}; the recording has environments 0 to {envs - 1}")
+    if fps < 1:
+        raise ValueError(f"fps is {fps}; it must be at least 1")
+    if actions != network.actions:
+        raise ValueError(
+            f"the recording has {actions} actions and the network {network.actions}: "
+            "was it recorded with another network?"
+        )

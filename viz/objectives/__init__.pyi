@@ -1,0 +1,2 @@
+from .objectives import Objective as Objective
+from .text import parse as parse

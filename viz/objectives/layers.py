@@ -1,0 +1,116 @@
+"""What a layer's name with indices asks for, in an objective's text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+
+from atari_zoo.converters.network.foreign import Network, observation_shape
+from atari_zoo.converters.network.heads import Dense
+from atari_zoo.converters.network.networks import Convolution
+from atari_zoo.games import game as find_game
+from atari_zoo.viz.objectives import units as unit_objectives
+from atari_zoo.viz.objectives.objectives import Objective
+from atari_zoo.viz.objectives.values import Reference, values_of
+
+
+@dataclass(frozen=True)
+class Index:
+    """first to last; or a name: an action's, a layer's, or * for all. place: in the text."""
+
+    name: str
+    first: int = 0
+    last: int = 0
+    place: int = 0
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A name with its indices, the place (row, column) on the map, and whether after the ReLU."""
+
+    name: str
+    indices: tuple[Index, ...] = ()
+    place: tuple[int, int] | None = None
+    rectified: bool = False
+
+
+def of_layer(thing: Thing, network: Network) -> Objective:
+    """Units of a layer, or, without an index, all of it; a single value is itself.
+
+    Raises ValueError with the reason, and with the place in the text where that is an index.
+    """
+    layer, rectified = thing.name, thing.rectified
+    black = torch.zeros(1, *observation_shape(network), dtype=next(network.parameters()).dtype)
+    reference = Reference(layer)
+    shape = tuple(values_of(network, [reference], black)[reference].shape[1:])
+    if not thing.indices and thing.place is None:
+        alone = shape == (1,)
+        return (
+            unit_objectives.units(layer, 0)
+            if alone
+            else unit_objectives.whole_layer(layer, rectified)
+        )
+    maps = len(shape) == 3
+    chosen = numbers(thing, network, shape[:1] if maps else shape, "unit")
+    if thing.place is not None:
+        return _at_place(thing, chosen, shape)
+    if len(chosen) == 1:
+        return unit_objectives.units(layer, chosen[0], rectified)
+    first, second = zip(*product(*chosen), strict=True)
+    return unit_objectives.pair(layer, first, second)
+
+
+def _at_place(thing: Thing, numbers: list[list[int]], shape: tuple[int, ...]) -> Objective:
+    assert thing.place is not None
+    if len(shape) != 3:
+        raise ValueError(f"{thing.name} has no map, so no place @ on it")
+    for what, at, size in zip(("row", "column"), thing.place, shape[1:], strict=True):
+        if at >= size:
+            raise ValueError(f"no {what} {at} in {thing.name}; expected 0 to {size - 1}")
+    return unit_objectives.neuron(thing.name, numbers[0], thing.place, thing.rectified)
+
+
+def numbers(thing: Thing, network: Network, sizes: tuple[int, ...], what: str) -> list[list[int]]:
+    """The numbers that each index stands for."""
+    if len(thing.indices) != len(sizes):
+        words = " x ".join(map(str, sizes))
+        raise ValueError(
+            f"{thing.name} has {words} {what}s: expected {len(sizes)} "
+            f"{'index' if len(sizes) == 1 else 'indices'}, not {len(thing.indices)}"
+        )
+    return [
+        _range(index, size, f"{what} in {thing.name}", network, _by_action(thing, network, axis))
+        for axis, (index, size) in enumerate(zip(thing.indices, sizes, strict=True))
+    ]
+
+
+def _by_action(thing: Thing, network: Network, axis: int) -> bool:
+    """Whether an axis is that of the actions: so are the first ones of all layers that follow
+    the dense one, and the margin's."""
+    layer = network.layers.get(thing.name)
+    return axis == 0 and not isinstance(layer, Convolution | Dense) and thing.name != "frame_l2"
+
+
+def _range(index: Index, size: int, what: str, network: Network, actions: bool) -> list[int]:
+    if index.name == "*":
+        return list(range(size))
+    if index.name:
+        names = _actions(network) if actions and size == network.actions else ()
+        if index.name.upper() not in names:
+            known = f"; there are {', '.join(names)}" if names else "; expected a number"
+            raise ValueError(f"no {what} is called '{index.name}'{known}", index.place)
+        return [names.index(index.name.upper())]
+    if index.last >= size:
+        kind, _, where = what.partition(" ")
+        raise ValueError(f"no {kind} {index.last} {where}; expected 0 to {size - 1}", index.place)
+    return list(range(index.first, index.last + 1))
+
+
+def _actions(network: Network) -> tuple[str, ...]:
+    """The actions' names: the card's, else its game's."""
+    card = network.card
+    if card.action_meanings:
+        return tuple(name.upper() for name in card.action_meanings)
+    return find_game(card.game).actions if card.game else ()

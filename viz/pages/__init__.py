@@ -1,0 +1,5 @@
+"""Pages to be opened from disk: the tour, the atlas."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

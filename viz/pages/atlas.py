@@ -1,0 +1,141 @@
+"""An atlas of one agent: every unit of every layer on one page.
+
+After the atlases of feature visualizations (Carter et al., 2019, https://distill.pub/2019/
+activation-atlas) and the unit pages of OpenAI Microscope: for each unit an image that drives it,
+what it answered to in real play, and how often it answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from atari_zoo.analysis.peaks import recorded_peaks, unit_count
+from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.receptive_fields import map_size, receptive_field
+from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.pages.atlas_page import atlas_page
+from atari_zoo.viz.pages.atlas_rows import add_reached, layer_row, numbered, short
+from atari_zoo.viz.patches.moments import APART
+from atari_zoo.viz.sheets import Sheets, sheets
+
+MOST_UNITS = 4096  # of a layer that is shown unasked: IQN's dense layer has 32 times its units
+GREYS = 31  # steps from black to white in synthesized images
+Images = Mapping[str, Float[Tensor, "_ frames height width"]]
+
+
+def atlas(
+    network: Network,
+    recording: Recording,
+    path: str | Path,
+    images: Images | None = None,
+    layers: Sequence[str] | None = None,
+    n: int = 8,
+    apart: int = APART,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Writes one HTML page of all units: no server, and nothing is fetched from elsewhere.
+
+    recording: with keep=["screens"], and "frames" for the colour screens.
+    images: synthesized ones by layer, in 0..1, one for each unit in their order, such as those of
+        `atlas_images`; layers that are not there are shown without. Of a convolution's, what the
+        place in the middle of the map sees is shown.
+    layers: all if not given, but for those of more than 4096 units.
+    n: top patches, and bottom ones, of each unit; apart: see `patches`.
+    progress: called with the observations done and those there are, of all layers together.
+    Raises ValueError if the network is not that of Mnih et al., a layer is not there, images do
+    not fit, or the recording has no steps or no screens.
+    """
+    names = list(layers) if layers else atlas_layers(network)
+    for name in names:
+        receptive_field(network, name)  # refuses other networks and layers before all the work
+    images = images or {}
+    _check_images(network, images)
+    rows, total = [], recording.starts.size * len(names)
+    for index, name in enumerate(names):
+
+        def report(done: int, of: int, before: int = index * recording.starts.size) -> None:
+            progress(before + done, total)
+
+        found = recorded_peaks(network, recording, name, progress=report)
+        rows.append(layer_row(network, recording, name, found, n, apart))
+        if name in images:
+            add_reached(rows[-1], network, found, images[name])
+    moments = numbered(rows)
+    pictures = {"screen": sheets(_screens(recording, moments), 84, 84)}
+    if recording.frames is not None:
+        height, width = recording.frames.shape[2:4]
+        pictures["frame"] = sheets(_frames(recording, moments), height, width)
+    for index, name in enumerate(names):
+        if name in images:
+            pictures[f"image{index}"] = _synthesized(network, name, images[name])
+            rows[index]["image"] = f"image{index}"
+    steps, envs = recording.starts.shape
+    data = {
+        "name": network.card.name,
+        "game": recording.game,
+        "steps": steps,
+        "envs": envs,
+        "frames": recording.preprocessing.stack,
+        "moments": [_moment(recording, moment) for moment in moments],
+        "layers": rows,
+    }
+    with written_whole(path) as beside:
+        beside.write_text(atlas_page(data, pictures), encoding="utf-8")
+
+
+def atlas_layers(network: Network) -> list[str]:
+    """The layers that an atlas shows unasked: those of no more than 4096 units."""
+    return [name for name in network.layers if unit_count(network, name) <= MOST_UNITS]
+
+
+def _check_images(network: Network, images: Images) -> None:
+    for name, of in images.items():
+        count = unit_count(network, name)
+        if len(of) != count or of.shape[2:] != (84, 84):
+            raise ValueError(
+                f"images of {name} are {tuple(of.shape)}; expected ({count}, frames, 84, 84)"
+            )
+
+
+def _moment(recording: Recording, moment: int) -> list[float]:
+    step, env = divmod(moment, recording.starts.shape[1])
+    return [step, env, short(recording.scores[step, env])]
+
+
+def _screens(recording: Recording, moments: Sequence[int]) -> Iterator[UInt8[np.ndarray, "84 84"]]:
+    for moment in moments:
+        step, env = divmod(moment, recording.starts.shape[1])
+        newest = recording.observations(env, slice(step, step + 1))[0, -1]
+        yield (newest if newest.dtype == torch.uint8 else _grey(newest)).numpy()
+
+
+def _frames(
+    recording: Recording, moments: Sequence[int]
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    assert recording.frames is not None
+    for moment in moments:
+        yield recording.frames[divmod(moment, recording.starts.shape[1])]
+
+
+def _synthesized(
+    network: Network, layer: str, images: Float[Tensor, "units frames 84 84"]
+) -> Sheets:
+    """Each unit's frames side by side, oldest first; of a convolution, what the middle sees."""
+    rows, columns = map_size(network, layer)
+    seen = receptive_field(network, layer, rows // 2, columns // 2).seen
+    cut = images[:, :, *seen.slices].cpu()
+    # fewer greys, which in such pictures nobody sees: the page is a third smaller
+    cut = _grey((cut * GREYS).round() / GREYS)
+    strips = (torch.cat(list(image), dim=1).numpy() for image in cut)
+    return sheets(strips, seen.height, seen.width * images.shape[1])
+
+
+def _grey(values: Tensor) -> Tensor:
+    return (values.clamp(0, 1) * 255).round().to(torch.uint8)

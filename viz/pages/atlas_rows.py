@@ -1,0 +1,100 @@
+"""What an atlas tells of the units of a layer: the data that the page's script reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from atari_zoo.analysis.peaks import Peaks, dead_units, peaks
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.receptive_fields import receptive_field
+from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.patches.moments import distinct_moments, ranking
+from atari_zoo.viz.patches.native_boxes import native_box
+
+BINS = 40
+ENDS = ("top", "bottom")
+Row = dict[str, Any]
+
+
+def layer_row(
+    network: Network, recording: Recording, layer: str, found: Peaks, n: int, apart: int
+) -> Row:
+    """A layer's name, its field's height and width, whether it has a map, and its units.
+
+    A unit's values are told by `low`, `high`, `histogram` and `share` (of observations, with one
+    above 0); `dead` is as in `patches`; its `top` and `bottom` patches are lists of the moment
+    (step * environments + env), the value, the field's top and left, the part that is on the
+    screen, and that part on the colour screen, where there is one: each top, left, height, width.
+    found: the layer's peaks in the recording.
+    """
+    dead = dead_units(network, layer, found.values).tolist()
+    field = receptive_field(network, layer).whole
+    units = []
+    for unit, silent in enumerate(dead):
+        values = found.values[:, unit]
+        row = _statistics(values) | {"dead": silent}
+        for end in ENDS:
+            moments = distinct_moments(ranking(end, values[:, None])[:, 0], recording, n, apart)
+            row[end] = [_spot(network, recording, layer, found, unit, at) for at in moments]
+        units.append(row)
+    size = [field.height, field.width]
+    return {"name": layer, "field": size, "map": size != [84, 84], "units": units}
+
+
+def add_reached(
+    row: Row, network: Network, found: Peaks, images: Float[Tensor, "units frames height width"]
+) -> None:
+    """Adds to each unit of a layer's row the peak at its image, `reached`, and the share of
+    observations with a lower one, `percentile`."""
+    reached = peaks(network, images, row["name"]).values.diagonal()
+    for unit, value, values in zip(row["units"], reached, found.values.T, strict=True):
+        lower = (values < value).float().mean()
+        unit |= {"reached": short(value), "percentile": short(100 * lower)}
+
+
+def numbered(rows: Sequence[Row]) -> list[int]:
+    """All moments in order of time; in the rows, their places in this list take their places."""
+    units = [unit for row in rows for unit in row["units"]]
+    spots = [spot for unit in units for end in ENDS for spot in unit[end]]
+    moments = sorted({spot[0] for spot in spots})
+    places = {moment: place for place, moment in enumerate(moments)}
+    for spot in spots:
+        spot[0] = places[spot[0]]
+    return moments
+
+
+def short(value: Any) -> float:
+    """Four digits: a page holds many numbers. What is not finite has no place in JSON."""
+    number = float(value)
+    return float(f"{number:.4g}") if np.isfinite(number) else 0.0
+
+
+def _statistics(values: Float[Tensor, "observations"]) -> dict[str, Any]:
+    values = values.nan_to_num()
+    low, high = float(values.min()), float(values.max())
+    counts, _ = np.histogram(values.numpy(), BINS, (low, high if high > low else low + 1))
+    return {
+        "low": short(low),
+        "high": short(high),
+        "share": short((values > 0).float().mean()),
+        "histogram": counts.tolist(),
+    }
+
+
+def _spot(
+    network: Network, recording: Recording, layer: str, found: Peaks, unit: int, moment: int
+) -> list[Any]:
+    place = int(found.rows[moment, unit]), int(found.columns[moment, unit])
+    field = receptive_field(network, layer, *place)
+    seen = field.seen
+    spot = [moment, short(found.values[moment, unit]), field.whole.top, field.whole.left]
+    spot += [seen.top, seen.left, seen.height, seen.width]
+    if recording.frames is not None:
+        box = native_box(seen, recording.frames.shape[2:4], recording.preprocessing.resize)
+        spot += [box.top, box.left, box.height, box.width]
+    return spot

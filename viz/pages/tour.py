@@ -1,0 +1,204 @@
+"""A tour of one agent: what it is, how it plays, what it computes, why it acted. One HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.games import game as find_game
+from atari_zoo.models import load
+from atari_zoo.play.rollouts import rollout
+from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz import filters
+from atari_zoo.viz.attribution import attribution
+from atari_zoo.viz.images import data_uri, enlarge, png
+from atari_zoo.viz.movies import movies
+from atari_zoo.viz.pages import tour_page as pages
+from atari_zoo.viz.saliency import overlays
+
+ENVS = 4
+MOMENTS = 4
+
+
+def tour(
+    model: str | Path,
+    path: str | Path,
+    steps: int = 300,
+    seed: int = 0,
+    score_steps: int = 2500,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Plays an agent, looks inside it, and writes a page that explains what was found.
+
+    model: a name, such as a2c/Pong/1, or the path of any file a converter knows.
+    path: of the page, one self-contained HTML file of a few MB.
+    steps: agent steps in the movie. score_steps: played in each of 4 games for the score.
+    progress: called with the steps done and those there are.
+
+    Raises UnknownModel or ConversionError as `load` does; ValueError if the network is not
+    of the architecture of Mnih et al., or its card names no game.
+    """
+    network = load(model)
+    if not isinstance(network, MnihNetwork):
+        raise ValueError(f"{model}: a tour needs the network of Mnih et al.; this is another one")
+    total = score_steps + 2 * steps
+
+    def report(before: int) -> Callable[[int, int], None]:
+        return lambda done, of: progress(before + done, total)
+
+    play = rollout(network, steps=score_steps, envs=ENVS, seed=seed, progress=report(0))
+    recording = rollout(
+        network,
+        steps=steps,
+        envs=1,
+        seed=seed,
+        keep=["screens", "frames", "outputs"],
+        progress=report(score_steps),
+    )
+    fps = max(1, round(60 / recording.preprocessing.frame_skip))  # as fast as the game runs
+    movie = _movie(network, recording, fps, report(score_steps + steps))
+    fields = _fields(network, whole_episodes(play), recording, fps)
+    examples = _examples(str(model), network, recording, seed, score_steps, fps)
+    with written_whole(path) as beside:
+        html = pages.page(fields | examples | {"movie": data_uri(movie, "video/mp4")})
+        beside.write_text(html, encoding="utf-8")
+
+
+def whole_episodes(recording: Recording) -> pages.Score:
+    """Scores of the first few episodes of every environment, the same number of each.
+
+    Counting whatever ended in a given time would count short episodes more often. Where some
+    environment has not ended even one, the first episodes of the others are counted, and what
+    is missing is told.
+    """
+    finished, unfinished = [], []
+    for starts, rewards in zip(recording.starts.T, recording.rewards.T, strict=True):
+        points = np.add.reduceat(rewards, np.flatnonzero(starts)).astype(float)
+        finished.append(points[:-1])
+        unfinished.append(points[-1])
+    each = min(map(len, finished))
+    missing = [points for points, ended in zip(unfinished, finished, strict=True) if not len(ended)]
+    counted = np.concatenate([points[: max(each, 1)] for points in finished])
+    return pages.Score(counted, np.array(missing, float), len(recording.starts))
+
+
+def decisive_steps(recording: Recording, count: int = MOMENTS, env: int = 0) -> list[int]:
+    """Steps at which the output of the action taken lies highest above the mean of all outputs.
+
+    They are at least a twelfth of the recording apart, in order of time. Where the agent is
+    mostly indifferent there are fewer than `count`: none lies less than a quarter as high as
+    the highest.
+    Raises ValueError if outputs were not recorded.
+    """
+    if recording.outputs is None:
+        raise ValueError("no outputs in this recording: record with keep=['outputs']")
+    outputs = recording.outputs[:, env]
+    steps = np.arange(len(outputs))
+    gaps = outputs[steps, recording.actions[:, env]] - outputs.mean(axis=1)
+    chosen: list[int] = []
+    for step in np.argsort(-gaps, kind="stable"):
+        if chosen and (gaps[step] < gaps.max() / 4 or len(chosen) == count):
+            break
+        if all(abs(int(step) - other) >= max(1, len(steps) // 12) for other in chosen):
+            chosen.append(int(step))
+    return sorted(chosen)
+
+
+def _movie(
+    network: MnihNetwork, recording: Recording, fps: int, progress: Callable[[int, int], None]
+) -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "movie.mp4"
+        movies.activation_movie(network, recording, path, fps=fps, progress=progress)
+        return path.read_bytes()
+
+
+def _decision(network: MnihNetwork, recording: Recording, step: int) -> pages.Decision:
+    assert recording.frames is not None and recording.outputs is not None  # tour records them
+    observation = recording.observations()[step]
+    action, frame = int(recording.actions[step, 0]), recording.frames[step, 0]
+    outputs = recording.outputs[step, 0]
+    found = attribution.integrated_gradients(network, observation[None] / 255, action)
+    values = found.values[0].cpu().numpy()
+    return pages.Decision(
+        step=step,
+        action=find_game(recording.game).actions[action],
+        output=float(outputs[action]),
+        mean=float(outputs.mean()),
+        frame=enlarge(frame, 2),
+        overlay=overlays.overlay(frame, values),
+        strip=overlays.frame_strip(observation.numpy(), values),
+    )
+
+
+def _fields(
+    network: MnihNetwork, score: pages.Score, recording: Recording, fps: int
+) -> dict[str, str]:
+    card, game = network.card, find_game(recording.game)
+    decisions = [_decision(network, recording, step) for step in decisive_steps(recording)]
+    weights = {
+        name: sum(weight.numel() for weight in layer.parameters())
+        for name, layer in network.layers.items()
+    }
+    return {
+        "title": escape(card.name),
+        "subtitle": f"A tour of one agent that plays {escape(game.name)}: what it is, how well it "
+        "plays, what it computes, and why it acted as it did.",
+        "facts": pages.facts(card, {name: count for name, count in weights.items() if count}),
+        "played": f"For this page it played {ENVS} games of {escape(game.name)} side by side, "
+        f"{score.steps:,} steps in each; {len(score.finished)} whole episodes are counted.",
+        "scores": pages.scores(score, game),
+        "score_note": pages.score_note(score),
+        "movie_words": f"The first {len(recording.starts)} steps of one game, as fast as the "
+        f"real game runs: {fps} decisions in a second.",
+        "output_words": pages.RULES[card.action_rule],
+        "filters": data_uri(png(filters.filter_picture(network))),
+        "moments": "".join(pages.moment(decision, fps) for decision in decisions),
+        "made": "Made by the Atari Zoo; the lines of Python on this page, run in their order, "
+        "make its numbers and pictures again.",
+    }
+
+
+def _examples(
+    model: str, network: MnihNetwork, recording: Recording, seed: int, score_steps: int, fps: int
+) -> dict[str, str]:
+    step = decisive_steps(recording)[0]
+    action, steps = int(recording.actions[step, 0]), len(recording.starts)
+    lines = {
+        "load": ["import atari_zoo as zoo", "", f"net = zoo.load({model!r})"],
+        "score": [
+            "from atari_zoo.viz.pages.tour import whole_episodes",
+            "",
+            f"play = zoo.rollout(net, steps={score_steps}, envs={ENVS}, seed={seed})",
+            "print(whole_episodes(play))",
+        ],
+        "movie": [
+            "from atari_zoo.viz import movies",
+            "",
+            'keep = ["screens", "frames", "outputs"]',
+            f"rec = zoo.rollout(net, steps={steps}, envs=1, seed={seed}, keep=keep)",
+            f'movies.activation_movie(net, rec, "movie.mp4", fps={fps})',
+        ],
+        "filters": [
+            "from atari_zoo.viz import filters",
+            "",
+            'filters.save_filters(net, "conv1.png")',
+        ],
+        "attribution": [
+            "from atari_zoo.viz import attribution, images",
+            "from atari_zoo.viz.saliency import overlays",
+            "",
+            f"step, action = {step}, {action}",
+            "observation = rec.observations()[step : step + 1] / 255",
+            "found = attribution.integrated_gradients(net, observation, action)",
+            "picture = overlays.overlay(rec.frames[step, 0], found.values[0].numpy())",
+            'images.save_png(picture, "attribution.png")',
+        ],
+    }
+    return {f"code_{name}": pages.code(block) for name, block in lines.items()}

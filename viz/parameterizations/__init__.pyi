@@ -1,0 +1,1 @@
+from .parameterizations import Parameterization as Parameterization

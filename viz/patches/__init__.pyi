@@ -1,0 +1,3 @@
+from .finding import Patch as Patch
+from .finding import UnitPatches as UnitPatches
+from .finding import patches as patches

@@ -1,0 +1,136 @@
+"""Image patches of a unit: what it saw at the places where it answered most, or least.
+
+After the patch finder of the original zoo (Such et al., 2019, https://arxiv.org/abs/1812.07069,
+section 5.2 and figure 2). Here the boxes are the units' exact receptive fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Shaped, UInt8
+from torch import Tensor
+
+from atari_zoo.analysis.peaks import Peaks, dead_units, recorded_peaks
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.receptive_fields import Box, ReceptiveField, receptive_field
+from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.patches.moments import APART, distinct_moments, ranking
+from atari_zoo.viz.patches.native_boxes import native_box
+
+
+@dataclass(frozen=True)
+class Patch:
+    """What a unit saw at one observation, at the place of its map where it answered most.
+
+    value: the unit's there, before its ReLU. score: the episode's before the step.
+    row, column: the place on the map, 0 for a unit without one. field: in pixels of the
+    observation. frame: the colour screen, and native_field: the box on it, where it was recorded.
+    """
+
+    step: int
+    env: int
+    value: float
+    score: float
+    row: int
+    column: int
+    field: ReceptiveField
+    observation: Shaped[Tensor, "frames height width"]
+    frame: UInt8[np.ndarray, "tall wide 3"] | None
+    native_field: Box | None
+
+    @property
+    def pixels(self) -> Shaped[Tensor, "frames high wide"]:
+        """The whole field's part of the observation, newest frame last; 0 beyond the screen."""
+        whole, seen = self.field.whole, self.field.seen
+        cut = self.observation.new_zeros(len(self.observation), whole.height, whole.width)
+        inside = Box(seen.top - whole.top, seen.left - whole.left, seen.height, seen.width)
+        cut[:, *inside.slices] = self.observation[:, *seen.slices]
+        return cut
+
+
+@dataclass(frozen=True)
+class UnitPatches:
+    """Patches of one unit, the most fitting first.
+
+    dead: it never changed in this recording, or never passed its ReLU; its patches then say
+    little. values: its peaks at every observation of the recording.
+    """
+
+    layer: str
+    unit: int
+    which: str
+    dead: bool
+    patches: tuple[Patch, ...]
+    values: Float[np.ndarray, "steps envs"]
+
+
+def patches(
+    network: Network,
+    recording: Recording,
+    layer: str,
+    units: Sequence[int],
+    n: int = 8,
+    which: str = "top",
+    apart: int = APART,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[UnitPatches]:
+    """The `n` top, bottom or random patches of some units of a layer; of one observation, one.
+
+    recording: with keep=["screens"], and "frames" for the colour screens.
+    which: "top": where the peak of the unit's map is highest, "bottom": where it is lowest,
+        "random". Of equal ones the first.
+    apart: two of one episode are at least so many steps apart, since neighbours are nearly the
+        same picture; fewer than `n` are found where there is not room for more. 1 allows all.
+    seed: of the random ones.
+    Raises ValueError if the network is not that of Mnih et al., if a layer or unit is not there,
+    or the recording has no steps or no screens.
+
+    >>> patches(network, recording, "conv3", [60])[0].patches[0].field.seen
+    Box(top=24, left=40, height=36, width=36)
+    """
+    receptive_field(network, layer)  # refuses other networks before anything is read
+    found = recorded_peaks(network, recording, layer, units, progress=progress)
+    dead = dead_units(network, layer, found.values).tolist()
+    ranked = ranking(which, found.values, seed)
+    shape = recording.starts.shape
+    return [
+        UnitPatches(
+            layer,
+            unit,
+            which,
+            dead[index],
+            tuple(
+                _patch(network, recording, layer, found, index, moment)
+                for moment in distinct_moments(ranked[:, index], recording, n, apart)
+            ),
+            found.values[:, index].reshape(shape).numpy(),
+        )
+        for index, unit in enumerate(units)
+    ]
+
+
+def _patch(
+    network: Network, recording: Recording, layer: str, found: Peaks, index: int, moment: int
+) -> Patch:
+    step, env = divmod(moment, recording.starts.shape[1])
+    row, column = int(found.rows[moment, index]), int(found.columns[moment, index])
+    field = receptive_field(network, layer, row, column)
+    frame = None if recording.frames is None else recording.frames[step, env]
+    return Patch(
+        step,
+        env,
+        float(found.values[moment, index]),
+        float(recording.scores[step, env]),
+        row,
+        column,
+        field,
+        recording.observations(env, slice(step, step + 1))[0],
+        frame,
+        None
+        if frame is None
+        else native_box(field.seen, frame.shape[:2], recording.preprocessing.resize),
+    )

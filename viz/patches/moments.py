@@ -1,0 +1,49 @@
+"""Which observations of a recording to show of a unit: the most telling ones, apart in time."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from atari_zoo.recordings.recordings import Recording
+
+APART = 15  # steps: a second of play at a frame skip of 4, in which little changes
+
+
+def ranking(
+    which: str, values: Float[Tensor, "observations units"], seed: int = 0
+) -> Float[Tensor, "observations units"]:
+    """Larger for what is wanted first: "top", "bottom" or "random" values.
+
+    Raises ValueError for another word.
+    """
+    if which == "random":
+        generator = torch.Generator().manual_seed(seed)
+        return torch.rand(values.shape, generator=generator)
+    if which not in ("top", "bottom"):
+        raise ValueError(f"no patches '{which}'; there are top, bottom and random")
+    return values if which == "top" else -values
+
+
+def distinct_moments(
+    ranked: Float[Tensor, "observations"], recording: Recording, n: int, apart: int = APART
+) -> list[int]:
+    """The numbers (step * environments + env) of the `n` highest-ranked observations, of which
+    no two of an episode are less than `apart` steps apart. Of equal ones the first is taken.
+
+    Raises ValueError if n or apart is less than 1.
+    """
+    if n < 1 or apart < 1:
+        raise ValueError(f"n is {n} and apart is {apart}; both must be at least 1")
+    episodes = np.cumsum(recording.starts, axis=0)
+    left = ranked.numpy().astype(np.float64).reshape(episodes.shape)  # a copy
+    left[np.isnan(left)] = -np.inf
+    moments: list[int] = []
+    while len(moments) < n and left.flat[best := int(left.argmax())] > -np.inf:
+        moments.append(best)
+        step, env = divmod(best, episodes.shape[1])
+        near = slice(max(0, step - apart + 1), step + apart)
+        left[near, env][episodes[near, env] == episodes[step, env]] = -np.inf
+    return moments

@@ -1,0 +1,144 @@
+"""The loop of activation maximization: many images at once, each raising its own objective
+(Erhan et al., 2009; Olah et al., 2017, https://distill.pub/2017/feature-visualization)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from atari_zoo.converters.network.foreign import Network, observation_shape
+from atari_zoo.viz.objectives.objectives import Objective
+from atari_zoo.viz.objectives.values import IMAGE, reader
+from atari_zoo.viz.parameterizations.parameterizations import Parameterization, Pixels
+from atari_zoo.viz.render import rescue
+from atari_zoo.viz.render.seeds import generators
+from atari_zoo.viz.render.stopping import Stopping
+from atari_zoo.viz.render.transforms import Jitter, Transform, draws_for, transformed
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "nadam": torch.optim.NAdam,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How images are optimized; the defaults are the original zoo's.
+
+    rate: of learning; what suits the parameterization if not given.
+    seed: a sample's image depends on it and on the sample's name, not on the batch.
+    batch: images at a time; as many as fit if not given.
+    snapshots: after how many steps the images are kept besides.
+    threshold: a sample stops where its objective reaches it.
+    patience: a sample stops after so many steps without a new best.
+    rescue_steps: in how many of the first steps silent ReLUs let gradients pass.
+    precision: of the forward pass, such as torch.bfloat16; the network's own if not given.
+    """
+
+    parameterization: Parameterization = Pixels()  # noqa: RUF009, it is frozen
+    transforms: Sequence[Transform] = (Jitter(3),)
+    steps: int = 512
+    rate: float | None = None
+    seed: int = 0
+    batch: int | None = None
+    snapshots: Sequence[int] = ()
+    threshold: float | None = None
+    patience: int | None = None
+    rescue_steps: int = rescue.STEPS
+    precision: torch.dtype | None = None
+
+    def __post_init__(self) -> None:
+        for what in ("steps", "batch", "patience"):
+            number = getattr(self, what)
+            if number is not None and number < 1:
+                raise ValueError(f"{what} is {number}; expected at least 1")
+        if self.rate is not None and self.rate <= 0:
+            raise ValueError(f"rate is {self.rate}; expected more than 0")
+        if wrong := [step for step in self.snapshots if not 0 <= step <= self.steps]:
+            raise ValueError(f"a snapshot after {wrong[0]} steps; expected 0 to {self.steps}")
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """images: as they ended. curve: the objective before each step, with the transforms; NaN
+    after a sample has stopped. steps: how many each sample took. snapshots: images by step."""
+
+    images: Float[Tensor, "batch frames height width"]
+    curve: Float[Tensor, "steps batch"]
+    steps: Int[Tensor, "batch"]
+    snapshots: dict[int, Float[Tensor, "batch frames height width"]] = field(default_factory=dict)
+
+
+def ascend(
+    network: Network,
+    objective: Objective,
+    names: Sequence[str],
+    settings: Settings,
+    progress: Callable[[int], None] = lambda step: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Ascent:
+    """Raises the objective of a batch of images, one for each name; the losses are summed.
+
+    progress: called with the number of steps done. stopped: ends the loop when it says so.
+    """
+    shape = observation_shape(network)
+    how = settings.parameterization
+    weight = next(network.parameters())
+    device, dtype = weight.device, weight.dtype
+    started = how.start(shape, generators(settings.seed, names, "start"))
+    tensors = [tensor.to(device).requires_grad_() for tensor in started]
+    optimizer = _optimizer(how, tensors, settings.rate)
+    draws = draws_for(settings.transforms, settings.seed, names, settings.steps).to(device)
+    curve = torch.full((settings.steps, len(names)), torch.nan, device=device)
+    stopping = Stopping(len(names), settings.threshold, settings.patience, device)
+    snapshots: dict[int, Tensor] = {}
+    wanted = {reference.network or network for reference in objective.references}
+    with reader(network, objective.references) as read, ExitStack() as rescued:
+        if settings.rescue_steps:
+            rescued.enter_context(rescue.redirected(wanted))
+        for step in range(settings.steps):
+            if stopped():
+                break
+            if step == settings.rescue_steps:
+                rescued.close()
+            images = how.squashed(how.raw(tensors, shape))
+            if step in settings.snapshots:
+                snapshots[step] = stopping.kept(images)
+            seen = transformed(images, settings.transforms, draws[step]).to(dtype)
+            with torch.autocast(device.type, settings.precision, settings.precision is not None):
+                values = read(seen)
+            heights = objective(values | {IMAGE: images})
+            curve[step] = stopping.recorded(heights.detach(), images, step)
+            if stopping.all_done():
+                break
+            _descend(optimizer, tensors, -heights.sum())  # a mean would meet Adam's epsilon sooner
+            stopping.taken += 1
+            progress(stopping.taken)
+    with torch.no_grad():
+        images = stopping.kept(how.squashed(how.raw(tensors, shape)))
+    if settings.steps in settings.snapshots:
+        snapshots[settings.steps] = images
+    kept = {step: some.cpu() for step, some in snapshots.items()}
+    return Ascent(images.cpu(), curve.cpu(), stopping.steps().cpu(), kept)
+
+
+def _optimizer(
+    how: Parameterization, tensors: list[Tensor], rate: float | None
+) -> torch.optim.Optimizer:
+    kind = OPTIMIZERS[how.optimizer]
+    # one pass over the memory instead of ten, where torch has it
+    fused: dict[str, Any] = {"fused": True} if kind is torch.optim.Adam else {}
+    return kind(tensors, lr=how.rate if rate is None else rate, **fused)
+
+
+def _descend(optimizer: torch.optim.Optimizer, tensors: list[Tensor], loss: Tensor) -> None:
+    """One step; the gradient is taken of the tensors alone, not of the network's weights."""
+    for tensor, gradient in zip(tensors, torch.autograd.grad(loss, tensors), strict=True):
+        tensor.grad = gradient
+    optimizer.step()

@@ -1,0 +1,123 @@
+"""Activation maximization: what would a unit, an output, a direction like to see best?
+(Such et al., 2019, https://arxiv.org/abs/1812.07069, figures 4 and 5.)
+
+    rendered = render(network, units("conv3", range(64)) - 1e-5 * total_variation())
+    save_rendered(rendered, "conv3.png")
+
+An objective, a parameterization and transforms are chosen each on its own; all units of a layer
+go in one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from atari_zoo.converters.network.foreign import Network, observation_shape
+from atari_zoo.viz.objectives.checks import check
+from atari_zoo.viz.objectives.joining import joined
+from atari_zoo.viz.objectives.objectives import Objective
+from atari_zoo.viz.objectives.text import parse
+from atari_zoo.viz.objectives.values import IMAGE, Values, values_of
+from atari_zoo.viz.render.ascent import Settings, ascend
+from atari_zoo.viz.render.results import Rendered, measured, percentiles, together
+from atari_zoo.viz.render.seeds import told_apart
+
+# what fits a CPU's cache; a GPU is kept busy by more, of about 3 MB each while they are optimized
+CPU_BATCH, GPU_BATCH, GPU_BYTES = 32, 1024, 3 << 20
+
+Wanted = str | Objective | Sequence[str | Objective]
+
+
+def render(
+    network: Network,
+    objectives: Wanted,
+    settings: Settings | None = None,
+    *,
+    copies: int = 1,
+    observations: Tensor | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Rendered:
+    """An image for each sample of the objectives, that raises it as far as it can.
+
+    objectives: one, of one or many samples, or several; as objects or in text ("conv3:38 - tv").
+    copies: of each image, from other random starts.
+    observations: real ones, (steps, 4, 84, 84), uint8 or float in 0..1: the percentiles are
+        among them.
+    progress: called with the steps done and those there are. stopped: once it says so, the loop
+        ends; what was not begun is left out.
+
+    A sample's image depends on the seed and its own name: it is the same alone and in a batch, but
+    for objectives that couple samples.
+    Raises ValueError, before the first step, if a layer or a unit is not there, an objective does
+    not parse, or one that couples samples is to be cut into batches.
+
+    >>> render(network, "fc:0..511", Settings(steps=256)).images.shape
+    torch.Size([512, 4, 84, 84])
+    """
+    settings = settings or Settings()
+    if getattr(network, "bytes", False):
+        raise ValueError("this network takes bytes alone, which have no gradient to ascend")
+    objective = _objective(network, objectives, copies)
+    check(objective, _probe(network, objective))
+    names = told_apart(objective.names)
+    size = _batch(network, objective, settings)
+    chunks = [slice(at, at + size) for at in range(0, len(names), size)]
+    total = len(chunks) * settings.steps
+    parts: list[Rendered] = []
+    for index, chunk in enumerate(chunks):
+        if parts and stopped():
+            break
+        of = objective.of_samples(chunk)
+
+        def update(step: int, index: int = index) -> None:
+            progress(index * settings.steps + step, total)
+
+        done = ascend(network, of, names[chunk], settings, update, stopped)
+        parts.append(measured(network, of, tuple(names[chunk]), done))
+    rendered = together(parts)
+    if observations is None:
+        return rendered
+    return percentiles(network, objective, rendered, observations)
+
+
+def _objective(network: Network, given: Wanted, copies: int) -> Objective:
+    if copies < 1:
+        raise ValueError(f"copies is {copies}; expected at least 1")
+    several = [given] if isinstance(given, str | Objective) else list(given)
+    one = joined([parse(o, network) if isinstance(o, str) else o for o in several])
+    return joined([one] * copies)
+
+
+def _probe(network: Network, objective: Objective) -> Values:
+    """The values that the objective reads, for a black image."""
+    of = {reference.network or network for reference in objective.references}
+    for other in of:
+        if observation_shape(other) != observation_shape(network):
+            raise ValueError(
+                f"one network sees images of {observation_shape(network)}, the other of "
+                f"{observation_shape(other)}: there is no image for both"
+            )
+    dtype = next(network.parameters()).dtype
+    black = torch.zeros(1, *observation_shape(network), dtype=dtype)
+    return values_of(network, objective.references, black) | {IMAGE: black}
+
+
+def _batch(network: Network, objective: Objective, settings: Settings) -> int:
+    device = next(network.parameters()).device
+    if objective.couples:
+        if settings.batch is not None and settings.batch < objective.samples:
+            raise ValueError(
+                f"this objective couples its {objective.samples} samples, but a batch is "
+                f"{settings.batch}; leave out the batch"
+            )
+        return objective.samples
+    if settings.batch is not None:
+        return settings.batch
+    if device.type != "cuda":
+        return CPU_BATCH
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(GPU_BATCH, free // 2 // GPU_BYTES))

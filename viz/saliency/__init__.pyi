@@ -1,0 +1,2 @@
+from .movies import saliency_movie as saliency_movie
+from .overlays import overlay as overlay

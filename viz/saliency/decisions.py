@@ -1,0 +1,148 @@
+"""One decision of an agent, explained: by one method in full, or by all of them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.games import game as find_game
+from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.attribution.attribution import attribute, methods
+from atari_zoo.viz.attribution.cases import NOTHING, Attribution
+from atari_zoo.viz.attribution.registry import METHODS, Method
+from atari_zoo.viz.saliency.overlays import overlay
+from atari_zoo.viz.saliency.pictures import explanation, gallery
+
+Picture = UInt8[np.ndarray, "height width 3"]
+Row = dict[str, Any]
+REFERENCES = 16  # observations that stand for all, where a baseline is made of many
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an agent decided at a step of a recording, and what of it is to be explained.
+
+    recording: with keep=["screens", "frames"]. target, baseline, seed: as of `attribute`, but that
+        the baselines "mean" and "observations" are made of the recording's steps up to this one.
+    Raises ValueError, when it is looked at, if the recording lacks the step or the frames.
+    """
+
+    network: Network
+    recording: Recording
+    step: int
+    target: str = "chosen"
+    baseline: str = "black"
+    env: int = 0
+    seed: int = 0
+
+    def explained(self, method: str, options: Mapping[str, Any] = NOTHING) -> tuple[Row, Picture]:
+        """Numbers, for JSON, and a picture of one method."""
+        found = attribute(
+            self.network, self.seen[-1:], method, self.target, self.compared, self.seed, **options
+        )
+        row = self._row(method, found)
+        sums = ", ".join(f"{number:.3g}" for number in row["per_frame"])
+        delta = "" if row["delta"] is None else f"; delta {row['delta']:.2g}"
+        notes = [
+            f"sum of each frame: {sums}{delta}" if len(row["per_frame"]) > 1 else f"sum: {sums}"
+        ]
+        compared = f"baseline {row['baseline']}; " if row["baseline"] else ""
+        notes.append(f"{compared}the agent's choice is {row['action']}")
+        grey = (self.seen[-1] * 255).round().byte().numpy()
+        title = f"{self.network.card.name}, step {self.step}: {method} of {self.target}"
+        return row, explanation(self.frame, grey, found.values[0].cpu().numpy(), title, notes)
+
+    def by_all(
+        self, progress: Callable[[int, int, str], None] = lambda done, total, text: None
+    ) -> tuple[list[Row], Picture]:
+        """Numbers and a picture of all methods; below it, why some are refused.
+
+        progress: called with the methods done, those there are, and the next one's name.
+        """
+        rows, pictures = [], {}
+        real = [of for of in methods() if of.source]
+        for done, of in enumerate(real):
+            progress(done, len(real), of.name)
+            try:
+                found = self._by(of)
+            except ValueError as refusal:
+                rows.append(self._facts(of.name) | {"refused": str(refusal)})
+                continue
+            rows.append(self._row(of.name, found))
+            pictures[of.name] = overlay(self.frame, found.values[0].cpu().numpy(), 1)
+        refused = [row["refused"] for row in rows if "refused" in row]
+        what = f"{self.network.card.name}, step {self.step}: {self.target}"
+        return rows, gallery(pictures, f"{what}, baseline {self.baseline}", 7, refused)
+
+    @cached_property
+    def seen(self) -> Float[Tensor, "steps frames height width"]:
+        """The observations up to the step, 0..1."""
+        steps = len(self.recording.starts)
+        if not 0 <= self.step < steps:
+            raise ValueError(f"step is {self.step}; the recording has 0 to {steps - 1}")
+        observations = self.recording.observations(self.env, slice(0, self.step + 1))
+        return as_floats(observations)
+
+    @cached_property
+    def frame(self) -> Picture:
+        """The colour screen."""
+        if self.recording.frames is None:
+            raise ValueError("no frames in this recording: record with keep=['screens', 'frames']")
+        return np.asarray(self.recording.frames[self.step, self.env])
+
+    @cached_property
+    def compared(self) -> str | Tensor:
+        """The baseline: its name, or what was made of many observations."""
+        if self.baseline == "mean":
+            return self.seen.mean(dim=0)
+        if self.baseline == "observations":
+            return self.seen[:: -(-len(self.seen) // REFERENCES)][None]
+        return self.baseline
+
+    def _by(self, of: Method) -> Attribution:
+        """With what of target and baseline the method takes."""
+        target = self.target if of.target else "chosen"
+        compared = self.compared if self._compares(of) else "black"
+        return attribute(self.network, self.seen[-1:], of.name, target, compared, self.seed)
+
+    def _compares(self, of: Method) -> bool:
+        """Whether the method can take this baseline."""
+        return of.baselines == "many" or (of.baselines == "one" and self.baseline != "observations")
+
+    @cached_property
+    def choice(self) -> str:
+        """The action with the largest output, by its name."""
+        weight = next(self.network.parameters())
+        with torch.inference_mode():
+            output = self.network(self.seen[-1:].to(weight.device, weight.dtype))
+        return find_game(self.recording.game).actions[int(output.argmax())]
+
+    def _facts(self, method: str) -> Row:
+        of = METHODS[method]
+        black = "black" if of.baselines == "one" else None
+        return {
+            "model": self.network.card.name,
+            "game": self.recording.game,
+            "step": self.step,
+            "action": self.choice,
+            "method": method,
+            "target": self.target if of.target else None,
+            "baseline": self.baseline if self._compares(of) else black,
+        }
+
+    def _row(self, method: str, found: Attribution) -> Row:
+        delta = None if found.delta is None else float(found.delta[0])
+        return self._facts(method) | {"per_frame": found.per_frame()[0].tolist(), "delta": delta}
+
+
+def as_floats(observations: Tensor) -> Float[Tensor, "*shape"]:
+    """Bytes 0..255 as floats 0..1; floats as they are."""
+    return observations / 255 if observations.dtype == torch.uint8 else observations

@@ -1,0 +1,57 @@
+"""Published models as ONNX: made once from what was fetched, and kept beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from atari_zoo.catalog.entries import Entry
+from atari_zoo.catalog.fetching import fetched
+from atari_zoo.converters.cards import ModelCard
+from atari_zoo.converters.convert import read, to_torch, written
+from atari_zoo.converters.errors import naming
+from atari_zoo.converters.interchange import save_onnx, write_card
+from atari_zoo.converters.registry import Source
+from atari_zoo.converters.reports import report
+from atari_zoo.downloads.transfers import Progress
+from atari_zoo.games import check_actions
+from atari_zoo.games import game as find_game
+
+NAME = "model.onnx"
+# what the file itself tells better than a catalogue
+TOLD = ("source", "format", "sha256", "frames")
+
+
+def converted(entry: Entry, progress: Progress | None = None) -> Path:
+    """The model's ONNX file: in the package, or in the cache, fetched and converted if need be.
+
+    progress: called with the bytes done and in all, while a file is fetched.
+    Raises DownloadError if it cannot be had, ConversionError if it is no agent, ValueError if its
+    actions are not its game's.
+    """
+    if entry.packaged is not None:
+        return entry.packaged
+    given, place = fetched(entry, progress), entry.folder / NAME
+    if place.is_file() and _newer(place, entry):
+        return place
+    source = read(given)
+    model = written(source)
+    write_card(model, _card(entry.card, source, model))
+    save_onnx(model, place)
+    return place
+
+
+def _newer(place: Path, entry: Entry) -> bool:
+    """Whether it was made from the files as they are."""
+    made = place.stat().st_mtime_ns
+    return all(file.path.stat().st_mtime_ns <= made for file in entry.files)
+
+
+def _card(listed: ModelCard, source: Source, model: onnx.ModelProto) -> ModelCard:
+    told = {name: source.card[name] for name in TOLD if source.card.get(name)}
+    card = listed.replace(**told, action_meanings=find_game(listed.game).actions)
+    network = to_torch(model)
+    check_actions(network.actions, card, listed.name)
+    with naming(listed.name):
+        return card.replace(verified=report(source, model, network).verified)

@@ -1,0 +1,1 @@
+"""The command line, above everything: a verb each, a few lines over the library."""

@@ -1,0 +1,179 @@
+"""`atari-zoo attribute` and `atari-zoo saliency-movie`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from atari_zoo.cli.play import Device, Json, Model, seen_play
+from atari_zoo.cli.settings import settings
+from atari_zoo.progress import progress_bar
+
+if TYPE_CHECKING:
+    from atari_zoo.converters.network.foreign import Network
+    from atari_zoo.recordings.recordings import Recording
+    from atari_zoo.viz.saliency.decisions import Decision
+
+EXAMPLES = {
+    "attribute": (
+        "atari-zoo attribute a2c/Pong/1 --step 200 -o why.png",
+        "atari-zoo attribute a2c/Pong/1 --target margin --baseline mean --json",
+        "atari-zoo attribute rainbow/Seaquest/1 --target atom:chosen:50 --method deeplift",
+        "atari-zoo attribute a2c/Pong/1 --all-methods -o methods.png",
+        "atari-zoo attribute a2c/Pong/1 --table -o fidelity.csv",
+    ),
+    "saliency_movie": (
+        "atari-zoo saliency-movie a2c/Pong/1 --steps 300 -o pong.mp4",
+        "atari-zoo saliency-movie dqn/Seaquest/1 --method sarfa --recording play.zarr",
+    ),
+}
+Method = Annotated[str, typer.Option(help="integrated_gradients, greydanus, lrp ...")]
+Target = Annotated[
+    str,
+    typer.Option(
+        help="chosen, an action's name or number, margin, value, advantage, entropy, "
+        "atom:FIRE:50 ..."
+    ),
+]
+Baseline = Annotated[
+    str, typer.Option(help="black, mean, previous, still, blurred or observations.")
+]
+Played = Annotated[
+    Path | None, typer.Option("--recording", help="Play that was recorded; else it plays.")
+]
+Env = Annotated[int, typer.Option(help="Which of a recording's environments.")]
+Seed = Annotated[int, typer.Option(help="Of the play, and of methods with randomness.")]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", help="Of the method, such as steps=200.")
+]
+ENDINGS = {"picture": (".png",), "table": (".csv", ".md")}
+
+
+def attribute(
+    model: Model,
+    step: Annotated[int, typer.Option(help="Of the agent, from 0: whose decision.")] = 200,
+    method: Method = "integrated_gradients",
+    target: Target = "chosen",
+    baseline: Baseline = "black",
+    option: Options = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A .png; of --table a .csv or .md.")
+    ] = None,
+    all_methods: Annotated[bool, typer.Option(help="Every method, side by side.")] = False,
+    table: Annotated[bool, typer.Option(help="How true each method is to the agent.")] = False,
+    recording: Played = None,
+    env: Env = 0,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Explains a decision: which pixels of which frames made the agent choose."""
+    import atari_zoo as zoo
+    from atari_zoo.viz.saliency.decisions import Decision
+
+    kind = "table" if table else "picture"
+    if output is not None and output.suffix.lower() not in ENDINGS[kind]:
+        raise ValueError(f"{output}: a {kind}'s name ends in {' or '.join(ENDINGS[kind])}")
+    network = zoo.load(model, device)
+    played = _played(network, recording, step + 1, seed)
+    decision = Decision(network, played, step, target, baseline, env, seed)
+    if table:
+        _table(decision, output, as_json)
+        return
+    if all_methods:
+        with progress_bar("explaining", "methods") as update:
+            rows, picture = decision.by_all(update)
+    else:
+        row, picture = decision.explained(method, _options(option or []))
+        rows = [row]
+    _tell(rows, picture, output or Path("attribution.png"), as_json)
+
+
+def saliency_movie(
+    model: Model,
+    steps: Annotated[int, typer.Option(help="Of the agent.")] = 300,
+    method: Method = "greydanus",
+    target: Target = "chosen",
+    baseline: Baseline = "black",
+    option: Options = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .mp4 to write.")] = Path(
+        "saliency.mp4"
+    ),
+    fps: Annotated[int, typer.Option(help="Steps in a second of the movie.")] = 15,
+    recording: Played = None,
+    env: Env = 0,
+    seed: Seed = 0,
+    device: Device = "cpu",
+) -> None:
+    """Films the game with what each decision depends on: the actor in blue, the critic in red."""
+    import atari_zoo as zoo
+    from atari_zoo.viz.saliency.movies import saliency_movie as make_movie
+
+    network = zoo.load(model, device)
+    played = _played(network, recording, steps, seed)
+    with progress_bar("looking", "steps") as update:
+        make_movie(
+            network,
+            played,
+            output,
+            method,
+            target,
+            baseline,
+            env,
+            fps,
+            seed,
+            update,
+            **_options(option or []),
+        )
+    print(output)
+
+
+def _played(network: Network, recording: Path | None, steps: int, seed: int) -> Recording:
+    if recording is None and steps < 1:
+        raise ValueError(f"{steps} steps; expected at least 1")
+    return seen_play(network, recording, steps, seed)
+
+
+def _table(decision: Decision, output: Path | None, as_json: bool) -> None:
+    """Of four observations, evenly over the play before the step."""
+    from dataclasses import asdict
+
+    from atari_zoo.converters.files import written_whole
+    from atari_zoo.viz.fidelity.table import as_frame, as_markdown, fidelity_table
+
+    count = len(decision.seen)
+    seen = decision.seen[sorted({max(0, count * part // 4 - 1) for part in (1, 2, 3, 4)})]
+    with progress_bar("measuring", "methods") as update:
+        rows = fidelity_table(
+            decision.network, seen, target=decision.target, seed=decision.seed, progress=update
+        )
+    markdown = as_markdown(rows)
+    if output is not None:
+        csv = as_frame(rows).to_csv(index=False)
+        with written_whole(output) as beside:
+            beside.write_text(csv if output.suffix.lower() == ".csv" else markdown, "utf-8")
+    print(json.dumps([asdict(row) for row in rows]) if as_json else markdown)
+
+
+def _options(given: list[str]) -> dict[str, Any]:
+    return settings(given, "steps=200", "--option")
+
+
+def _tell(rows: list[dict[str, Any]], picture: Any, output: Path, as_json: bool) -> None:
+    from atari_zoo.viz.images import save_png
+
+    save_png(picture, output)
+    if as_json:
+        print(json.dumps(rows[0] if len(rows) == 1 else rows))
+        return
+    for row in rows:
+        if "refused" in row:
+            print(f"{row['method']}: refused")
+            continue
+        sums = "  ".join(f"{number:.4g}" for number in row["per_frame"])
+        delta = "" if row["delta"] is None else f"   delta {row['delta']:.2g}"
+        print(f"{row['method']}: {sums}{delta}")
+    print(output)

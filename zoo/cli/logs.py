@@ -1,0 +1,144 @@
+"""`atari-zoo logs`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+EXAMPLES = (
+    "atari-zoo logs a2c/Pong/1 -o curves.png",
+    "atari-zoo logs --game Seaquest --algorithms a2c impala -o curves.png",
+    "atari-zoo logs run/ logs/0.monitor.csv --x hours -o curves.svg",
+    "atari-zoo logs a2c/Pong/1 --csv > log.csv",
+)
+AXES = {"frames": "frames", "hours": "seconds"}
+
+
+def logs(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Models' names, files of logs, runs' folders; with --game also algorithms."
+        ),
+    ] = None,
+    game: Annotated[
+        str | None, typer.Option(help="All runs in a game whose logs were published.")
+    ] = None,
+    algorithms: Annotated[
+        list[str] | None, typer.Option(help="Of these algorithms alone, such as a2c dqn.")
+    ] = None,
+    collection: Annotated[
+        str | None, typer.Option(help="Of this collection alone, such as uber.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A picture to write: PNG, SVG or PDF.")
+    ] = None,
+    x: Annotated[str, typer.Option("--x", help="Of the picture: frames or hours.")] = "frames",
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, for scripts.")
+    ] = False,
+) -> None:
+    """How agents learned: training logs of any program as one table, and learning curves."""
+    if x not in AXES:
+        raise ValueError(f"no axis '{x}'; there are {', '.join(AXES)}")
+    if as_csv and as_json:
+        raise ValueError("--csv and --json are two ways to print: give one of them")
+    chosen = _chosen(list(sources or []), game, list(algorithms or []), collection)
+    tables = _tables(chosen)
+    if output is not None:
+        from atari_zoo.viz.curves import save_curves
+
+        save_curves(tables, output, AXES[x])
+        print(output, file=sys.stderr if as_csv or as_json else sys.stdout)
+    if as_csv:
+        print(_together(tables).to_csv(index=False), end="")
+    elif as_json:
+        rows = _together(tables).astype(object)
+        print(json.dumps({"rows": rows.where(rows.notna(), None).to_dict("records")}))
+    elif output is None:
+        _summary(tables)
+    if len(tables) < len(chosen):
+        raise typer.Exit(1)
+
+
+def _chosen(
+    sources: list[str], game: str | None, algorithms: list[str], collection: str | None
+) -> list[str]:
+    """The sources that were named, and the runs that the game, the algorithms and the collection
+    stand for. An option takes one value, so the algorithms after the first come as sources."""
+    from atari_zoo.converters.algorithms import ALGORITHMS
+    from atari_zoo.games import game as find_game
+    from atari_zoo.logs.logs import logged
+
+    if game is None:
+        if algorithms or collection:
+            raise ValueError("--algorithms and --collection narrow a game down: give --game too")
+        if not sources:
+            raise ValueError("give a model's name, a log or a run's folder, or --game")
+        return sources
+    named = [word for word in sources if word in ALGORITHMS and not Path(word).exists()]
+    algorithms = [name.lower() for name in (*algorithms, *named)]
+    if unknown := [name for name in algorithms if name not in ALGORITHMS]:
+        raise ValueError(f"no algorithm '{unknown[0]}'; there are {', '.join(ALGORITHMS)}")
+    wanted: list[str | None] = [*algorithms] or [None]
+    runs = [run for name in wanted for run in logged(game, name, collection)]
+    if not runs:
+        of = f" of {', '.join(algorithms)}" if algorithms else ""
+        raise ValueError(f"no training logs{of} in {find_game(game).name} were published")
+    return [word for word in sources if word not in named] + runs
+
+
+def _tables(sources: Sequence[str]) -> list[Any]:
+    """The logs; of several, one that cannot be had gets a line, and the others are shown.
+
+    Raises the last one's error if none can be had.
+    """
+    from atari_zoo.logs.logs import training_log
+
+    tables: list[Any] = []
+    for source in sources:
+        try:
+            tables.append(training_log(source))
+        except (ValueError, OSError) as error:
+            if source == sources[-1] and not tables:
+                raise
+            print(f"atari-zoo: {' '.join(str(error).split())}", file=sys.stderr)
+    return tables
+
+
+def _together(tables: Sequence[Any]) -> Any:
+    import pandas
+
+    return pandas.concat([table.assign(source=table.attrs["source"]) for table in tables])
+
+
+def _summary(tables: Sequence[Any]) -> None:
+    """A line for each run."""
+    shown = Table()
+    shown.add_column("source", overflow="fold")
+    for column in ("algorithm", "game", "run", "million frames", "hours", "best", "last"):
+        shown.add_column(column)
+    for table in tables:
+        for of, rows in table.groupby(["algorithm", "game", "run"], sort=False):
+            score = rows["score"].dropna()
+            shown.add_row(
+                table.attrs["source"],
+                *map(str, of),
+                _number(rows["frames"].max() / 1e6),
+                _number(rows["seconds"].max() / 3600),
+                _number(score.max()),
+                _number(score.iloc[-1] if len(score) else float("nan")),
+            )
+    Console().print(shown)
+
+
+def _number(value: Any) -> str:
+    return "" if value != value else f"{value:,.1f}"

@@ -1,0 +1,202 @@
+"""`atari-zoo maximize`: what a unit, an output, or any objective would like to see best."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from atari_zoo.cli.play import Device, Json, Model
+from atari_zoo.progress import progress_bar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from atari_zoo.converters.network.foreign import Network
+    from atari_zoo.viz.objectives.objectives import Objective
+    from atari_zoo.viz.parameterizations.parameterizations import Parameterization
+    from atari_zoo.viz.render.results import Rendered
+
+EXAMPLES = {
+    "maximize": (
+        'atari-zoo maximize rainbow/Seaquest/1 "atoms:0,0"    # figure 4 of the paper',
+        'atari-zoo maximize a2c/Pong/1 "conv3:38 - 1e-6*tv" "output:RIGHT" -o wanted.png',
+        'atari-zoo maximize dqn/Seaquest/1 "fc:0..15" --parameterization fourier --movie fc.mp4',
+        'atari-zoo maximize agent.onnx "fc:*" --steps 256 --real-play 0 --json',
+    )
+}
+MOVIE_PICTURES = 90  # at most, of the optimization
+
+
+def maximize(
+    model: Model,
+    objectives: Annotated[
+        list[str],
+        typer.Argument(help='Such as "conv3:38 - 1e-6*tv", "output:RIGHT", "value", "fc:0..15".'),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The picture to write.")] = Path(
+        "maximized.png"
+    ),
+    steps: Annotated[int, typer.Option(help="Of gradient ascent.")] = 512,
+    parameterization: Annotated[
+        str, typer.Option(help="pixels, fourier, cppn, pyramid, shared, present or maco.")
+    ] = "pixels",
+    jitter: Annotated[int, typer.Option(help="Pixels by which the image moves at each step.")] = 3,
+    rate: Annotated[
+        float | None, typer.Option("--lr", help="Learning rate; what suits if not given.")
+    ] = None,
+    copies: Annotated[int, typer.Option(help="Images of each, from other random starts.")] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same images.")] = 0,
+    movie: Annotated[Path | None, typer.Option(help="An mp4 of the optimization.")] = None,
+    real_play: Annotated[
+        int, typer.Option(help="Steps of real play to compare with; 0 for none.")
+    ] = 500,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Makes images that raise objectives as far as they go, and says how far that is.
+
+    Ctrl-C ends the optimization and keeps what is reached.
+    """
+    import atari_zoo as zoo
+    from atari_zoo.viz.render.ascent import Settings
+    from atari_zoo.viz.render.pictures import save_optimization, save_rendered
+    from atari_zoo.viz.render.rendering import render
+    from atari_zoo.viz.render.transforms import Jitter
+
+    network = zoo.load(model, device)
+    every = max(1, steps // MOVIE_PICTURES)
+    if real_play < 0:
+        raise ValueError(f"real-play is {real_play}; expected 0 or more steps")
+    wanted = _parsed(objectives, network)
+    seen = _seen(network, real_play, seed)
+    settings = Settings(
+        parameterization=_parameterization(parameterization, seen),
+        transforms=(Jitter(jitter),) if jitter else (),
+        steps=steps,
+        rate=rate,
+        seed=seed,
+        snapshots=() if movie is None else range(0, steps + 1, every),
+    )
+    with interrupts() as stopped, progress_bar("maximizing", "steps") as update:
+        rendered = render(
+            network,
+            wanted,
+            settings,
+            copies=copies,
+            observations=seen,
+            progress=update,
+            stopped=stopped,
+        )
+    save_rendered(rendered, output)
+    if movie is not None:
+        save_optimization(rendered, movie)
+    _tell(model, rendered, [output] if movie is None else [output, movie], as_json)
+
+
+@contextmanager
+def interrupts() -> Iterator[Callable[[], bool]]:
+    """While it is open, the first Ctrl-C only makes the yielded function true; the second ends."""
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def press(number: int, frame: Any) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _parsed(texts: list[str], network: Network) -> list[Objective]:
+    from atari_zoo.viz.objectives.text import ObjectiveError, parse
+
+    try:
+        return [parse(text, network) for text in texts]
+    except ObjectiveError as error:
+        print(f"atari-zoo: {error}", file=sys.stderr)  # with the lines that point at the place
+        raise typer.Exit(2) from error
+
+
+def _seen(network: Network, steps: int, seed: int) -> Tensor | None:
+    """What the agent saw in some steps of real play; None where its game is not known."""
+    import atari_zoo as zoo
+
+    if not steps or not network.card.game:
+        return None
+    with progress_bar("playing", "steps") as update:
+        played = zoo.rollout(
+            network, steps=steps, envs=1, seed=seed, keep=["screens"], progress=update
+        )
+    return played.observations()
+
+
+def _parameterization(name: str, seen: Tensor | None) -> Parameterization:
+    from atari_zoo.viz.parameterizations.cppn import Cppn
+    from atari_zoo.viz.parameterizations.fourier import Fourier
+    from atari_zoo.viz.parameterizations.frames import Frames
+    from atari_zoo.viz.parameterizations.maco import MaCo, magnitude
+    from atari_zoo.viz.parameterizations.parameterizations import Pixels, Pyramid, Shared
+
+    made: dict[str, Callable[[], Parameterization]] = {
+        "pixels": Pixels,
+        "fourier": Fourier,
+        "cppn": Cppn,
+        "pyramid": Pyramid,
+        "shared": Shared,
+        "present": Frames,
+        "maco": lambda: MaCo(magnitude(_needed(seen))),
+    }
+    if name not in made:
+        raise ValueError(f"no parameterization '{name}'; there are {', '.join(made)}")
+    return made[name]()
+
+
+def _needed(seen: Tensor | None) -> Tensor:
+    if seen is None:
+        raise ValueError("maco takes its spectrum from real play: give --real-play more than 0")
+    return seen
+
+
+def _tell(model: str, rendered: Rendered, files: list[Path], as_json: bool) -> None:
+    rows = [_row(rendered, index) for index in range(len(rendered.names))]
+    names = [str(file) for file in files]
+    if as_json:
+        print(json.dumps({"model": model, "images": rows, "files": names}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("objective", "activation", "after ReLU", "% of real play", "held", "steps")
+    for row in rows:
+        numbers = [row["activation"], row["rectified"], row["percentile"]]
+        words = ["" if number is None else f"{number:.4g}" for number in numbers]
+        table.add_row(row["name"], *words, "yes" if row["held"] else "no", str(row["steps"]))
+    Console().print(table)
+    print("\n".join(names))
+
+
+def _row(rendered: Rendered, index: int) -> dict[str, Any]:
+    def number(of: Tensor) -> float | None:
+        return None if of[index].isnan() else float(of[index])
+
+    return {
+        "name": rendered.names[index],
+        "objective": number(rendered.objective),
+        "activation": number(rendered.activation),
+        "rectified": number(rendered.rectified),
+        "reread": number(rendered.reread),
+        "held": bool(rendered.held[index]),
+        "percentile": number(rendered.percentile),
+        "steps": int(rendered.steps[index]),
+    }

@@ -1,0 +1,72 @@
+"""`atari-zoo train`."""
+
+from __future__ import annotations
+
+from math import isnan
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from atari_zoo.cli.settings import settings
+from atari_zoo.progress import progress_bar
+
+EXAMPLES = {
+    "train": (
+        "atari-zoo train a2c Pong --frames 14000000 --output runs/a2c-Pong-1",
+        "atari-zoo train rainbow Seaquest --hours 10 --device cuda",
+        "atari-zoo train impala Breakout --preset paper",
+        "atari-zoo train a2c Seaquest --envs 32 --set threads=4 --set learning_rate=1e-3",
+    )
+}
+
+
+def train(
+    algorithm: Annotated[str, typer.Argument(help="a2c, impala, dqn, rainbow, apex, es or ga.")],
+    game: Annotated[str, typer.Argument(help="A game, in any spelling.")],
+    frames: Annotated[
+        int | None, typer.Option(help="Emulator frames in all; else the preset's.", min=1)
+    ] = None,
+    hours: Annotated[
+        float | None, typer.Option(help="Stop after this much training, if not before.", min=0)
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The run's folder; resumed if it is there."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, games and actions.")] = 1,
+    preset: Annotated[
+        str, typer.Option(help="Hyper-parameters: workstation, or the paper's.")
+    ] = "workstation",
+    envs: Annotated[int | None, typer.Option(help="Copies of the game.", min=1)] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other hyper-parameter."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Trains an agent; a run that was stopped goes on where it was saved. Ctrl-C saves."""
+    from atari_zoo.games import game as find_game
+    from atari_zoo.models import device_named
+    from atari_zoo.training import registry
+
+    make = registry.trainer(algorithm)
+    if device != "auto":
+        device_named(device)
+    of = find_game(game)
+    given = settings(changes or ())
+    config = registry.config(
+        algorithm, preset, **given, rom=of.rom, frames=frames, seed=seed, envs=envs
+    )
+    folder = output or Path("runs") / f"{algorithm}-{of.name}-{seed}"
+    with progress_bar("training", "frames") as update:
+        make(
+            folder,
+            config,
+            accelerator=device,
+            progress=lambda done, score: update(
+                done, config.frames, "" if isnan(score) else f"score {score:.1f}"
+            ),
+            hours=hours,
+        ).train()
+    print(f"{folder}")

@@ -1,0 +1,5 @@
+"""Downloads: files from anywhere, whole or absent, kept in a cache."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

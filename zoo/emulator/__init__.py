@@ -1,0 +1,5 @@
+"""Emulators: many copies of a game, seen as an agent sees them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,106 @@
+"""A process of the pool: plays some of its emulators when told to, and renders what they show.
+
+It reads b"seed", b"begin" or b"step" from its pipe, and answers with nothing or with what went
+wrong. It ends when the pipe does, and so does not outlive the process that began it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+if __name__ == "__main__":
+    sys.modules["gymnasium"] = None  # type: ignore[assignment]  # ale-py starts faster without it
+
+from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.emulator.consoles import Console
+from atari_zoo.emulator.palettes import SharedPalette
+from atari_zoo.emulator.resets import reset_rule
+from atari_zoo.emulator.shared_arrays import layout, shared_arrays
+from atari_zoo.preprocessing.renderers import Renderer
+
+
+class Players:
+    """Some of the pool's consoles: `told["first"]` to `told["last"]`.
+
+    arrays: those of the whole pool.
+    """
+
+    def __init__(self, told: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        preprocessing = Preprocessing(**told["preprocessing"])
+        self.rule, self.arrays = reset_rule(preprocessing), arrays
+        self.renderer = Renderer(preprocessing, *told["size"])
+        palette = SharedPalette(arrays, self.renderer)
+        self.consoles = {
+            i: Console(
+                Path(told["rom"]),
+                preprocessing,
+                arrays["screens"][i],
+                arrays["ram"][i],
+                palette,
+                told["mode"],
+                told["difficulty"],
+            )
+            for i in range(told["first"], told["last"])
+        }
+
+    def seed(self) -> None:
+        """Begins all games anew, seeded."""
+        for i, console in self.consoles.items():
+            console.load(self.rule.draws(int(self.arrays["seeds"][i])))
+        self.begin()
+
+    def begin(self) -> None:
+        """Begins new games."""
+        for i, console in self.consoles.items():
+            console.over = True
+            self.rule.begin(console)
+            self._tell(i, console, 0.0, (False, False, False))
+
+    def step(self) -> None:
+        """Plays the actions; where an episode ends, the next one begins."""
+        for i, console in self.consoles.items():
+            reward = console.press(int(self.arrays["actions"][i]))
+            ends = console.over and not console.truncated, console.truncated, console.life_ended
+            if console.over or console.life_ended:
+                self.rule.begin(console)
+            self._tell(i, console, reward, ends)
+
+    def _tell(self, i: int, console: Console, reward: float, ends: tuple[bool, bool, bool]) -> None:
+        console.look()
+        arrays = self.arrays
+        arrays["frames"][i] = self.renderer(console.screens)
+        arrays["rewards"][i], arrays["lives"][i] = reward, console.lives
+        arrays["terminated"][i], arrays["truncated"][i], arrays["life_ended"][i] = ends
+
+
+def main() -> None:
+    """Plays as the first argument tells, in JSON."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pipe's end is heard instead
+    told = json.loads(sys.argv[1])
+    height, width = told["size"]
+    arrays = shared_arrays(told["memory"], layout(told["count"], height, width, told["frames"]))
+    os.close(told["memory"])
+    with Connection(told["pipe"]) as pipe, suppress(EOFError, OSError):
+        try:
+            players = Players(told, arrays)
+            orders = {b"seed": players.seed, b"begin": players.begin, b"step": players.step}
+            while True:
+                orders[pipe.recv_bytes()]()
+                pipe.send_bytes(b"")
+        except EOFError:
+            pass
+        except Exception as error:
+            pipe.send_bytes(f"{type(error).__name__}: {error}".encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""What an agent would have seen, had some bytes of the console's memory been others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from atari_zoo.emulator.consoles import FIRE, Console
+from atari_zoo.emulator.palettes import SharedPalette
+from atari_zoo.emulator.resets import reset_rule
+from atari_zoo.emulator.screens import rom_path, screen
+from atari_zoo.games import game as find_game
+from atari_zoo.preprocessing.renderers import Renderer
+from atari_zoo.recordings.recordings import Recording
+
+RAM = 128  # bytes
+
+
+def counterfactual(
+    recording: Recording, step: int, ram: Mapping[int, int], env: int = 0
+) -> Float[Tensor, "1 stack 84 84"]:
+    """The observation at a step, had these bytes held these values while its frames were made.
+
+    The game is played again from the recording's seed, and the bytes are set before each of the
+    last actions, one for each frame of the stack; after that it may overwrite them. With no bytes
+    it is the observation itself. In 0..1, so that it is a baseline for `attribute`.
+
+    ram: values by address, 0 to 255 by 0 to 127. env: which of the recording's environments.
+    Raises ValueError if a number is out of range, if the stack's frames are not all of one
+    episode, or if the game does not repeat: such play was not recorded here.
+
+    >>> counterfactual(recording, step=120, ram={59: 3})  # three lives in Seaquest
+    """
+    stack, envs = recording.preprocessing.stack, recording.starts.shape[1]
+    if not len(recording.actions) or not len(recording.rewards):
+        raise ValueError("no actions and rewards in this recording: it cannot be played again")
+    _check("env", env, envs)
+    _check("step", step, len(recording.starts))
+    for address, value in ram.items():
+        _check("an address of the RAM", address, RAM)
+        _check("a byte of the RAM", value, 256)
+    began = np.flatnonzero(recording.starts[: step + 1, env])[-1]
+    if step - began < stack:
+        raise ValueError(
+            f"step {step} is {step - began} after its episode's first; expected at least {stack}, "
+            "so that all frames of the stack are of this episode"
+        )
+    replay = _Replay(recording, env)
+    for at in range(step - stack):
+        replay.step(at)
+    frames = []
+    for at in range(step - stack, step):
+        for address, value in ram.items():
+            replay.console.ale.setRAM(address, value)
+        replay.step(at, edited=bool(ram))
+        frames.append(replay.frame())
+    seen = torch.from_numpy(np.stack(frames))[None]
+    return seen.float() / 255 if seen.dtype == torch.uint8 else seen
+
+
+class _Replay:
+    """One environment of a recording, played again by a console of this process."""
+
+    def __init__(self, recording: Recording, env: int) -> None:
+        self.recording, self.env = recording, env
+        rom, how = find_game(recording.game).rom, recording.preprocessing
+        mode, difficulty = (recording.played.get(name) for name in ("mode", "difficulty"))
+        of = screen(rom, mode, difficulty)
+        self.screens = np.zeros((2, of.height, of.width), np.uint8)
+        self.renderer = Renderer(how, of.height, of.width)
+        colours = {"colours": np.zeros((256, 3), np.uint8), "greys": np.zeros(256, np.uint8)}
+        palette = SharedPalette(colours, self.renderer)
+        memory = np.zeros(RAM, np.uint8)
+        self.console = Console(rom_path(rom), how, self.screens, memory, palette, mode, difficulty)
+        self.rule = reset_rule(how)
+        self.console.load(self.rule.draws(recording.seed + env))
+        self.rule.begin(self.console)
+        self.fires = how.fire_after_life_loss and "FIRE" in of.actions
+        self.fire_next = False
+
+    def step(self, at: int, edited: bool = False) -> None:
+        """Plays the recorded action; it must have what it had, unless the memory was edited."""
+        console, recording = self.console, self.recording
+        action = FIRE if self.fire_next else int(recording.actions[at, self.env])
+        lives = console.lives
+        reward = console.press(action)
+        self.fire_next = self.fires and console.lives < lives and not console.over
+        if edited:
+            return
+        if (reward, console.over) != (
+            recording.rewards[at, self.env],
+            recording.over[at, self.env],
+        ):
+            raise ValueError(
+                f"the game does not repeat from seed {recording.seed} after step {at}: a "
+                "counterfactual needs play that the zoo recorded, from its beginning"
+            )
+        if console.over or console.life_ended:
+            self.rule.begin(console)
+
+    def frame(self) -> np.ndarray:
+        """What the agent sees newest."""
+        return self.renderer(self.screens)
+
+
+def _check(what: str, number: int, end: int) -> None:
+    if not 0 <= number < end:
+        raise ValueError(f"{what} is {number}; expected 0 to {end - 1}")

@@ -1,0 +1,152 @@
+"""A network ready to play: in some precision, by some runtime, fast."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from atari_zoo.converters.export.graph import network_to_onnx
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.play.cuda_graphs import GraphedForward
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+BACKENDS = ("auto", "torch", "onnxruntime", "trial")
+TRIALS = 10  # forward passes that tell which backend is faster
+EQUAL = 1e-3  # of the largest output: what float32 may differ in between two backends
+
+
+class Player:
+    """Computes outputs, and the values of `layers`, of batches of observations.
+
+    dtype: "float32", "bfloat16" or "float16", of weights and arithmetic; outputs are float32, and
+        so is the head of the network of Mnih et al.: values of actions differ too little for less.
+    backend: "torch"; "onnxruntime" (CPU, float32), which takes about half the time there; "auto":
+        onnxruntime where it computes the same, else torch; or "trial": the faster of both on
+        `batch` observations, as a short trial finds, so that play may not repeat to the last bit.
+        Where hooks are on the network, or its modules were changed, "auto" means torch.
+
+    Raises ValueError if a layer, a dtype or a backend is unknown, or these do not go together.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        layers: Sequence[str] = (),
+        dtype: str = "float32",
+        backend: str = "auto",
+        batch: int = 8,
+    ) -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f"no dtype '{dtype}'; there are {', '.join(DTYPES)}")
+        if backend not in BACKENDS:
+            raise ValueError(f"no backend '{backend}'; there are {', '.join(BACKENDS)}")
+        self.device = next(network.parameters()).device
+        self.layers, self.dtype = list(layers), DTYPES[dtype]
+        self._open = ExitStack()
+        self.network = network
+        hooked = any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
+        if dtype != "float32":
+            self.network = _rounded(network, self.dtype)
+        self._values = self._open.enter_context(recorded(self.network, self.layers))
+        # of foreign modules nobody knows whether they wait for the device
+        graphs = self.device.type == "cuda" and isinstance(network, MnihNetwork) and not hooked
+        self._graphed = GraphedForward(self._forward, self._values) if graphs else None
+        self._session: Any = None
+        portable = self.device.type == "cpu" and dtype == "float32"
+        if backend == "onnxruntime" and not portable:
+            raise ValueError("onnxruntime plays on the CPU and in float32: use backend='torch'")
+        if backend != "torch" and portable and isinstance(network, MnihNetwork):
+            self._session = None if hooked else _session(network)
+            same = self._session is not None and self._computes_the_same(network.trunk.shape)
+            if backend == "onnxruntime" and not same:
+                raise ValueError(
+                    "the network has hooks, or modules that onnxruntime does not know of: use "
+                    "backend='torch'"
+                )
+            if not same or (backend == "trial" and not self._session_is_faster(batch)):
+                self._session = None
+
+    @property
+    def backend(self) -> str:
+        """What computes."""
+        return "torch" if self._session is None else "onnxruntime"
+
+    def __call__(
+        self, observations: Shaped[Tensor, "batch stack 84 84"]
+    ) -> tuple[Float[Tensor, "batch actions"], dict[str, Tensor]]:
+        """The outputs, and the layers' values; on CUDA the next call overwrites them."""
+        if self._session is not None:
+            pixels = observations.float().div_(255) if _bytes(observations) else observations
+            names = ["output", *self.layers]
+            found = self._session.run(names, {self._session.get_inputs()[0].name: pixels.numpy()})
+            outputs, *values = map(torch.from_numpy, found)
+            return outputs, dict(zip(self.layers, values, strict=True))
+        if self._graphed is not None:
+            return self._graphed(observations)
+        return self._forward(observations), {name: self._values[name] for name in self.layers}
+
+    def close(self) -> None:
+        """Takes its hooks off the network."""
+        self._open.close()
+
+    def _forward(
+        self, observations: Shaped[Tensor, "batch stack 84 84"]
+    ) -> Float[Tensor, "batch actions"]:
+        if self.dtype != torch.float32:
+            pixels = observations.to(self.dtype)  # a byte is exact in each of them
+            observations = pixels.div_(255) if _bytes(observations) else pixels
+        return self.network(observations).float()
+
+    @torch.inference_mode()
+    def _computes_the_same(self, shape: tuple[int, int, int]) -> bool:
+        """Whether onnxruntime has the network's outputs: its modules may have been changed."""
+        seen = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
+        expected, found = self.network(seen), self(seen)[0]
+        return bool((found - expected).abs().max() <= EQUAL * expected.abs().max())
+
+    def _session_is_faster(self, batch: int) -> bool:
+        observations = torch.zeros(batch, 4, 84, 84, dtype=torch.uint8)
+        session, times = self._session, {}
+        for name, used in (("torch", None), ("onnxruntime", session)) * 2:  # the first warms up
+            self._session = used
+            started = time.perf_counter()
+            for _ in range(TRIALS):
+                self(observations)
+            times[name] = time.perf_counter() - started
+        self._session = session
+        return times["onnxruntime"] < times["torch"]
+
+
+def _rounded(network: Network, dtype: torch.dtype) -> Network:
+    """A copy whose weights are of that type, but for the head's."""
+    rounded = copy.deepcopy(network)
+    if isinstance(rounded, MnihNetwork):
+        rounded.trunk.to(dtype)
+        rounded.head.register_forward_pre_hook(lambda head, features: (features[0].float(),))
+        return rounded
+    return rounded.to(dtype)
+
+
+def _bytes(observations: Tensor) -> bool:
+    return observations.dtype == torch.uint8
+
+
+def _session(network: MnihNetwork) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    # its threads must not spin on the cores that the emulator needs
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(
+        network_to_onnx(network).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )

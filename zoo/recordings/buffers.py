@@ -1,0 +1,131 @@
+"""Steps that wait until a chunk of a recording is full, and how they get to the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from atari_zoo.converters.files import written_whole
+from atari_zoo.recordings.chunks import array_of, new_array, packed
+from atari_zoo.recordings.header import Head
+from atari_zoo.recordings.layout import LONG, layout
+
+WRITERS = min(4, os.cpu_count() or 1)  # threads: packing lets go of Python's lock mostly
+
+
+class Buffers:
+    """The chunk that is being filled of every array of a recording.
+
+    folder: where `group` is.
+    filled: how many of the `chunk` steps that come next on the disk are there.
+
+    On the disk the arrays are as long as their longest chunks until `trim` is called: what counts
+    is how many steps the recording says it has.
+    """
+
+    def __init__(self, folder: Path, group: zarr.Group, of: Head) -> None:
+        self.filled = 0
+        self._folder, self._group, self._head = folder, group, of
+        self._start = 0  # where `filled` counts from
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._rows: dict[str, np.ndarray] = {}
+
+    @property
+    def full(self) -> bool:
+        return self.filled == self._head.chunk
+
+    @property
+    def steps(self) -> int:
+        """How many there are, those on the disk counted."""
+        return self._start + self.filled
+
+    def fill(self, rows: Mapping[str, np.ndarray]) -> Iterator[None]:
+        """Takes steps in; stops each time that the buffers are full, to have them written."""
+        if not self._rows:
+            for name, array in rows.items():
+                self._take(name, new_array(self._group, name, array, self._head))
+        done, total = 0, len(rows["starts"])
+        while done < total:
+            some = min(self._head.chunk - self.filled, total - done)
+            for name, array in rows.items():
+                place = self._begun(name) + self.filled
+                self._rows[name][place : place + some] = array[done : done + some]
+            done, self.filled = done + some, self.filled + some
+            if self.full:
+                yield
+
+    def write(self) -> None:
+        """Writes the steps; raises OSError where that fails."""
+        if not self.filled:
+            return
+        for name, rows in self._rows.items():
+            rows[self._begun(name) + self.filled :] = 0  # what the chunk before left there
+            self._lengthen(self._arrays[name])
+        with ThreadPoolExecutor(WRITERS) as pool:
+            list(pool.map(lambda chunk: self._write(*chunk), self._chunks()))
+
+    def empty(self) -> None:
+        """Begins the next chunk; this one was full, and written."""
+        self._start, self.filled = self.steps, 0
+
+    def trim(self) -> None:
+        """Cuts the arrays to the steps that there are."""
+        for array in self._arrays.values():
+            if array.shape[0] != self.steps:
+                array.resize((self.steps, *array.shape[1:]))
+
+    def reopen(self, checked: zarr.Group, start: int, stop: int) -> None:
+        """Takes up the steps from `start`, a chunk's first, to `stop`; cuts off what is behind.
+
+        checked: the group again, whose damaged chunks are told of.
+        """
+        self._start, self.filled = start, stop - start
+        for name in self._head.arrays:
+            array = array_of(self._group, name)
+            self._take(name, array)
+            first = start - self._begun(name)
+            self._rows[name][: stop - first] = array_of(checked, name)[first:stop]
+        self.trim()
+
+    def _lengthen(self, array: zarr.Array[Any]) -> None:
+        long = self._head.chunk * LONG
+        ahead = -(-self.steps // long) * long
+        if array.shape[0] < ahead:
+            array.resize((ahead, *array.shape[1:]))
+
+    def _chunks(self) -> Iterator[tuple[str, int]]:
+        """Each array's, by its first environment; those of the largest arrays first."""
+        for name in sorted(self._rows, key=lambda name: -self._rows[name].nbytes):
+            yield from ((name, env) for env in range(0, self._head.envs, self._envs(name)))
+
+    def _write(self, name: str, env: int) -> None:
+        array, rows, envs = self._arrays[name], self._rows[name], self._envs(name)
+        at = (self._start // len(rows), env // envs, *(0 for _ in rows.shape[2:]))
+        place = self._folder / array.path / array.metadata.encode_chunk_key(at)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(place, sync=False) as file:
+            file.write_bytes(packed(array, rows[:, env : env + envs]))
+
+    def _envs(self, name: str) -> int:
+        """How many environments share a chunk."""
+        return self._arrays[name].chunks[1]
+
+    def _begun(self, name: str) -> int:
+        """How many rows of the array's chunk are written: small arrays have longer chunks."""
+        return self._start % len(self._rows[name])
+
+    def _take(self, name: str, array: zarr.Array[Any]) -> None:
+        self._arrays[name] = array
+        self._head.arrays[name] = array.dtype.name
+        how = layout(name)
+        if how.apart:  # each environment's in one place, as it is packed
+            shape = (array.shape[1], array.chunks[0], *array.shape[2:])
+            self._rows[name] = np.empty(shape, array.dtype).swapaxes(0, 1)
+        else:
+            self._rows[name] = np.empty((array.chunks[0], *array.shape[1:]), array.dtype)
