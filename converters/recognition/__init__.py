@@ -1,5 +1,1 @@
 """Recognition: a graph in ONNX becomes the one network."""
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

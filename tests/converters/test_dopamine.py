@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import shutil
 import subprocess
@@ -24,6 +23,7 @@ from dopamine_files import (
     save_agent,
     save_run,
 )
+from real_policies import POLICIES, needs_policies
 
 from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.converters.convert import read, to_onnx, to_torch
@@ -36,8 +36,6 @@ from atari_zoo.converters.registry import Source
 SMALL: dict[str, Any] = {"widths": (5, 6, 4), "units": 9}
 HEADS = {"dqn": QHead, "c51": CategoricalHead, "iqn": ImplicitQuantileHead}
 RELEASES = ["slim", "keras", "unnamed keras"]
-BESIDE = Path(__file__).resolve().parents[2] / "shared" / "policies"
-POLICIES = Path(os.environ.get("ATARI_ZOO_POLICIES", BESIDE))
 
 
 def agrees(found: Source, variables: Variables, algorithm: str = "dqn", **facts: Any) -> None:
@@ -356,7 +354,7 @@ def test_what_is_no_agent_is_refused_and_nothing_is_left(
     assert not list(scratch.iterdir())
 
 
-@pytest.mark.skipif(not POLICIES.is_dir(), reason=f"no policies at {POLICIES}")
+@needs_policies
 def test_a_real_checkpoint_of_another_network_is_refused() -> None:
     with pytest.raises(ConversionError, match=NOT_A_POLICY) as caught:
         read(POLICIES / "bundle-SpaceInvaders" / "final.ckpt")

@@ -7,24 +7,23 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+from agents_table import SOURCE, agents_table
+from generated_tables import with_table
 
-from atari_zoo.converters.generated_tables import with_table
-from atari_zoo.starter_table import SOURCE, starter_table
-
-PAGE = Path(__file__).parent.parent / "docs" / "agents.md"
+PAGE = Path(__file__).parents[1] / "docs" / "agents.md"
 
 
 def test_the_page_is_current() -> None:
     page = PAGE.read_text()
-    assert with_table(page, starter_table(), SOURCE) == page, (
-        "run: python -m atari_zoo.starter_table docs/agents.md"
+    assert with_table(page, agents_table(), SOURCE) == page, (
+        "run: python docs/tables/agents_table.py docs/agents.md"
     )
 
 
 def test_each_agent_has_its_row_with_what_its_file_says() -> None:
     agents = resources.files("atari_zoo").joinpath("data/agents")
     catalogue = json.loads(agents.joinpath("catalog.json").read_text())
-    rows = {line.split("`")[1]: line for line in starter_table().splitlines()[2:]}
+    rows = {line.split("`")[1]: line for line in agents_table().splitlines()[2:]}
     assert len(rows) == len(catalogue)
     for row in catalogue:
         card = row["card"]

@@ -1,6 +1,6 @@
 """What is read, as a table in Markdown, from the registry itself.
 
-python -m atari_zoo.converters.support_table docs/formats.md    puts it into the page
+python docs/tables/formats_table.py docs/formats.md    puts it into the page
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from generated_tables import bring_up_to_date
+
 from atari_zoo.converters import convert  # noqa: F401  (it imports every reader)
-from atari_zoo.converters.generated_tables import bring_up_to_date
 from atari_zoo.converters.registry import FORMATS
 
 SOURCE = "the registry"
 
 
-def support_table() -> str:
+def formats_table() -> str:
     """One row for each format, by title."""
     forms = sorted(FORMATS.values(), key=lambda form: form.title.lower())
     rows = [f"| {form.title} | `{form.name}` | {form.reads} |" for form in forms]
@@ -23,4 +24,4 @@ def support_table() -> str:
 
 
 if __name__ == "__main__":
-    bring_up_to_date(Path(sys.argv[1]), support_table(), SOURCE)
+    bring_up_to_date(Path(sys.argv[1]), formats_table(), SOURCE)

@@ -20,7 +20,7 @@ from atari_zoo.cli.app import app
 from atari_zoo.sweeps.jobs import jobs
 from atari_zoo.sweeps.sweeps import sweep
 
-TESTS = str(Path(__file__).parent)
+TESTS = str(Path(__file__).parents[1])
 MODELS = [
     "a2c/Pong/1", "apex/Pong/1", "dqn/Seaquest/1", "es/Seaquest/1", "ga/Seaquest/1",
     "rainbow/Seaquest/1",

@@ -1,19 +1,15 @@
-"""Real policies that others trained: read, verified, and playing as well as before.
-
-They stand beside the checkout, in shared/policies, or where ATARI_ZOO_POLICIES says.
-"""
+"""Real policies that others trained: read, verified, and playing as well as before."""
 
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 from architectures import observations
+from real_policies import CASES, POLICIES, by_hand, needs_policies, widened
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch_zoo_files import Screens
@@ -22,30 +18,7 @@ from typer.testing import CliRunner
 from atari_zoo.cli.app import app
 from atari_zoo.converters import MnihNetwork, to_torch, verify
 
-BESIDE = Path(__file__).resolve().parents[2] / "shared" / "policies"
-POLICIES = Path(os.environ.get("ATARI_ZOO_POLICIES", BESIDE))
-pytestmark = pytest.mark.skipif(not POLICIES.is_dir(), reason=f"no policies at {POLICIES}")
-
-# file, game, action rule, episodes, the least mean score. Their origin reports 20.8, 1718, 577 and
-# 229; random play scores -21, 130, 1 and 1. Single games in Breakout spread widely: those of the
-# last from 17 to 370.
-CASES = [
-    ("acktr-Pong", "Pong", "argmax", 2, 18),
-    ("acktr-Seaquest", "Seaquest", "sample", 4, 1500),
-    ("acktr-Breakout", "Breakout", "sample", 2, 300),
-    ("ppo-Breakout", "Breakout", "sample", 8, 60),
-]
-
-
-def by_hand(weights: dict[str, Tensor], seen: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits and value, from the file's own names."""
-    x = seen.float() / 255
-    for name, stride in (("base.main.0", 4), ("base.main.2", 2), ("base.main.4", 1)):
-        x = F.relu(F.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], stride))
-    x = F.relu(F.linear(x.flatten(1), weights["base.main.7.weight"], weights["base.main.7.bias"]))
-    heads = ("dist.linear", "base.critic_linear")
-    logits, value = (F.linear(x, weights[f"{h}.weight"], weights[f"{h}.bias"]) for h in heads)
-    return logits, value
+pytestmark = needs_policies
 
 
 @pytest.mark.parametrize(("name", "game", "rule", "episodes", "least"), CASES)
@@ -65,16 +38,6 @@ def test_a_real_policy_is_converted_verified_and_plays_as_well(
     command = f"play {made} --episodes {episodes} --seed 0 --action {rule} --json"
     played = json.loads(run.invoke(app, command.split()).stdout)
     assert len(played["returns"]) == episodes and played["mean"] >= least
-
-
-def widened(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same function with 64 filters in the last convolution: 32 of them are zero."""
-    full = dict(weights)
-    full["base.main.4.weight"] = torch.zeros(64, 64, 3, 3)
-    full["base.main.4.weight"][:32] = weights["base.main.4.weight"]
-    full["base.main.4.bias"] = F.pad(weights["base.main.4.bias"], (0, 32))
-    full["base.main.7.weight"] = F.pad(weights["base.main.7.weight"], (0, 32 * 49))
-    return full
 
 
 IN_SB3 = {

@@ -5,23 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from formats_table import SOURCE, formats_table
+from generated_tables import with_table
 
-from atari_zoo.converters.generated_tables import with_table
 from atari_zoo.converters.registry import FORMATS
-from atari_zoo.converters.support_table import SOURCE, support_table
 
-PAGE = Path(__file__).parent.parent / "docs" / "formats.md"
+PAGE = Path(__file__).parents[1] / "docs" / "formats.md"
 
 
 def test_the_page_is_current() -> None:
     page = PAGE.read_text()
-    assert with_table(page, support_table(), SOURCE) == page, (
-        "run: python -m atari_zoo.converters.support_table docs/formats.md"
+    assert with_table(page, formats_table(), SOURCE) == page, (
+        "run: python docs/tables/formats_table.py docs/formats.md"
     )
 
 
 def test_every_format_has_its_row() -> None:
-    rows = support_table().splitlines()[2:]
+    rows = formats_table().splitlines()[2:]
     assert len(rows) == len(FORMATS)
     for form in FORMATS.values():
         assert any(f"`{form.name}`" in row and form.title in row for row in rows)

@@ -17,8 +17,8 @@ from architectures import observations
 from dopamine_files import save
 from frozen_builder import run
 from frozen_graphs import a2c
+from real_policies import CASES, POLICIES, by_hand, needs_policies, widened
 from safetensors.torch import load_file
-from test_policies import CASES, POLICIES, by_hand, pytestmark, widened  # noqa: F401
 from torch import Tensor
 from torch_zoo_files import Agent, sb3_model
 
@@ -26,6 +26,8 @@ from atari_zoo import rollout
 from atari_zoo.converters import MnihNetwork, to_torch
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard
 from atari_zoo.games import game as find_game
+
+pytestmark = needs_policies
 
 Weights = dict[str, Tensor]
 LAYERS = ("base.main.0", "base.main.2", "base.main.4", "base.main.7")

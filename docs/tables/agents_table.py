@@ -1,6 +1,6 @@
 """The package's own agents, as a table in Markdown, from their cards and logs.
 
-python -m atari_zoo.starter_table docs/agents.md    puts it into the page
+python docs/tables/agents_table.py docs/agents.md    puts it into the page
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import sys
 from importlib import resources
 from pathlib import Path
 
+from generated_tables import bring_up_to_date
+
 from atari_zoo.catalog.catalog import INITIAL, list_models
 from atari_zoo.converters.cards import ModelCard
-from atari_zoo.converters.generated_tables import bring_up_to_date
 from atari_zoo.games import game
 from atari_zoo.intervals import interval
 
@@ -30,7 +31,7 @@ HEAD = (
 )
 
 
-def starter_table() -> str:
+def agents_table() -> str:
     """A row for each agent: the game, how long it learned, and how well it then played.
 
     Hours are those of the log's row nearest to the checkpoint. Scores are measured on the weights
@@ -73,4 +74,4 @@ def _hours(card: ModelCard) -> float:
 
 
 if __name__ == "__main__":
-    bring_up_to_date(Path(sys.argv[1]), starter_table(), SOURCE)
+    bring_up_to_date(Path(sys.argv[1]), agents_table(), SOURCE)

@@ -18,6 +18,7 @@ import tensorflow as tf
 import torch
 from architectures import network
 from frozen_cases import CASES, SMALL, small
+from real_policies import POLICIES
 
 from atari_zoo.converters import ConversionError, to_onnx, to_torch
 from atari_zoo.converters.formats.tf_frozen import read_frozen, read_tensorflow_graph
@@ -28,7 +29,6 @@ from atari_zoo.converters.tf.graphdef import parse
 
 GraphDef = tf.compat.v1.GraphDef
 Nodes = dict[str, Any]
-POLICIES = Path(__file__).parents[2] / "shared" / "policies"
 tf.get_logger().setLevel(logging.ERROR)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -224,10 +224,10 @@ def test_another_runs_folder_is_refused(finished, change):
 
 
 HOLDER = """
-import sys
+import pickle, sys
 from atari_zoo.training.runs import RunFolder
-from test_training import TINY
-folder = RunFolder(sys.argv[1], "a2c", TINY)
+config = pickle.loads(bytes.fromhex(sys.argv[2]))
+folder = RunFolder(sys.argv[1], "a2c", config)
 folder.log(frames=400, score=1.0)
 print("holds", flush=True)
 sys.stdin.read()
@@ -235,10 +235,8 @@ sys.stdin.read()
 
 
 def test_two_processes_do_not_train_one_run(tmp_path):
-    here = str(Path(__file__).parent)
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": here},
+        [sys.executable, "-c", HOLDER, str(tmp_path), pickle.dumps(TINY).hex()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -112,7 +112,7 @@ with writer(Path(sys.argv[1]), ["frames", "ram"]) as to:
 
 
 def test_two_processes_do_not_write_one_recording(play, tmp_path):
-    path, here = tmp_path / "play.zarr", str(Path(__file__).parent)
+    path, here = tmp_path / "play.zarr", str(Path(__file__).parents[1])
     waiting = PLAYER.replace("    for index", "    print(sys.stdin.readline())\n    for index")
     command = [sys.executable, "-c", waiting, str(path), here]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -135,7 +135,7 @@ def test_two_processes_do_not_write_one_recording(play, tmp_path):
 
 @pytest.mark.parametrize("killed_at", [5, 64])
 def test_a_killed_process_loses_at_most_a_chunk(play, tmp_path, killed_at):
-    path, here = tmp_path / "play.zarr", str(Path(__file__).parent)
+    path, here = tmp_path / "play.zarr", str(Path(__file__).parents[1])
     command = [sys.executable, "-c", PLAYER, str(path), here]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
@@ -219,7 +219,7 @@ except ValueError as error:
 
 
 def test_where_the_disk_is_full_the_steps_before_are_safe(play, tmp_path):
-    path, here = tmp_path / "play.zarr", str(Path(__file__).parent)
+    path, here = tmp_path / "play.zarr", str(Path(__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(path), here], capture_output=True, text=True, check=True
     )

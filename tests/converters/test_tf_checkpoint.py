@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,14 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from dopamine_files import agent_variables, save
+from real_policies import POLICIES, needs_policies
 from table_files import block, entry, field, header, index, table
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.tf.checkpoint import Checkpoint, open_checkpoint
 
 SMALL = {"widths": (4, 4, 4), "units": 8}
-BESIDE = Path(__file__).resolve().parents[2] / "shared" / "policies"
-POLICIES = Path(os.environ.get("ATARI_ZOO_POLICIES", BESIDE))
 FOREIGN = POLICIES / "bundle-SpaceInvaders" / "final.ckpt"
 
 
@@ -88,7 +86,7 @@ def test_it_is_read_as_tensorflow_reads_it(tmp_path: Path, name: str) -> None:
     assert {e.shard for e in found.entries.values()} == set(range(found.shards))
 
 
-@pytest.mark.skipif(not POLICIES.is_dir(), reason=f"no policies at {POLICIES}")
+@needs_policies
 def test_a_real_one_is_read_as_tensorflow_reads_it() -> None:
     assert len(same_as_tensorflow(FOREIGN).entries) == 57
 

@@ -1,1 +1,0 @@
-from .recognise import recognise as recognise
