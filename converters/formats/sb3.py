@@ -94,8 +94,8 @@ def _refuse_others(settings: dict[str, Any], weights: Mapping[str, Tensor]) -> N
     if named is not None and named != NATURE_CNN:
         shown = re.sub(r"<class '(?:.*\.)?(.*)'>", r"\1", str(named))[:80]
         raise ConversionError(
-            f"its features come from {shown!r}, a class of its own that the file names but does not "
-            "hold; export the policy to ONNX, which has the graph itself"
+            f"its features come from {shown!r}, a class of its own that the file names but does "
+            "not hold; export the policy to ONNX, which has the graph itself"
         )
     extra = [tuple(weights[name].shape) for name in weights if EXTRA.fullmatch(name)]
     if extra:

@@ -341,6 +341,7 @@ def test_a_file_of_another_architecture_is_published_as_it_is(tmp_path):
     torch.onnx.export(small, (seen,), tmp_path / "small.onnx", dynamo=False, **names)
     with pytest.warns(UserWarning, match="assumed pixels from 0 to 1"):
         build_repository(tmp_path / "small.onnx", tmp_path / "pages")
+    with pytest.warns(UserWarning, match="assumed pixels from 0 to 1"):
         again = zoo.load(tmp_path / "pages" / "model.onnx")
     torch.testing.assert_close(again(seen), small(seen), atol=1e-5, rtol=0)
     with pytest.raises(PublishingError, match="give the file"):
