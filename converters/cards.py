@@ -95,6 +95,11 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
 }
 
 
+# a white pixel's value
+INPUT_RANGES = {"0..1": 1.0, "0..255": 255.0}
+RANGE_ASSUMED = "pixels from 0 to 1: the file does not tell (--input-range 0..255 if it is not so)"
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """Who an agent is, how it is meant to be played, and where it came from.
@@ -108,6 +113,9 @@ class ModelCard:
     sha256: of that file.
     scores: facts measured on it, such as {"mean": 20.1, "episodes": 30}.
     verified: how its conversion compared with onnxruntime, layer by layer.
+    input_range: the pixels that the file's graph takes, "0..1" or "0..255", where the graph does
+        not tell and somebody did; empty where it is as the graph itself has it.
+    assumptions: what the file does not tell and was taken for granted, a line each.
     """
 
     algorithm: str = "unknown"
@@ -126,6 +134,8 @@ class ModelCard:
     scores: dict[str, Any] = field(default_factory=dict)
     verified: dict[str, Any] = field(default_factory=dict)
     collection: str = ""
+    input_range: str = ""
+    assumptions: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -161,7 +171,8 @@ class ModelCard:
         fields["preprocessing"] = Preprocessing(
             **_known(Preprocessing, fields.get("preprocessing", {}))
         )
-        fields["action_meanings"] = tuple(fields.get("action_meanings", ()))
+        for name in ("action_meanings", "assumptions"):
+            fields[name] = tuple(fields.get(name, ()))
         return cls(**_known(cls, fields))
 
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
+import torch
 from torch import Tensor
 
 from atari_zoo.converters import interchange  # noqa: F401
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
-from atari_zoo.converters.cards import ModelCard
+from atari_zoo.converters.cards import INPUT_RANGES, RANGE_ASSUMED, ModelCard
 from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.formats import (
@@ -29,7 +30,8 @@ from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.network.foreign import ForeignNetwork, Network
 from atari_zoo.converters.network.heads import Head, PolicyHead, QHead
 from atari_zoo.converters.network.networks import MnihNetwork
-from atari_zoo.converters.recognition.recognise import recognise
+from atari_zoo.converters.recognition.contract import input_maximum
+from atari_zoo.converters.recognition.recognise import PRODUCER, recognise
 from atari_zoo.converters.registry import Source, sniffed
 from atari_zoo.converters.weights.state_dicts import network_from_state_dict
 
@@ -65,7 +67,7 @@ def to_torch(source: str | Path | onnx.ModelProto) -> Network:
             return to_torch(to_onnx(source))
     card = read_card(source) or ModelCard()
     try:
-        network = recognise(source).network
+        network = recognise(source, white_of(source)).network
     except ConversionError as error:
         return _foreign(source, card, error)
     if ALGORITHMS.get(card.algorithm, UNKNOWN).output == "q":
@@ -84,6 +86,8 @@ def read(path: str | Path) -> Source:
     with naming(path):
         source = form.read(path)
     source.card = _origin(path, form.name) | source.card
+    if not isinstance(source.model, MnihNetwork) and not _tells_its_range(source.model):
+        source.assumptions.append(RANGE_ASSUMED)
     return source
 
 
@@ -95,17 +99,57 @@ def written(
     Raises ConversionError if float16 is asked of a graph that is not the Mnih network.
     """
     model = source.model
+    full = assumed(source, (card or ModelCard()).over(source.card))
     if isinstance(model, MnihNetwork):
-        model.card = (card or ModelCard()).over(source.card)
+        model.card = full
         return network_to_onnx(model, float16)
     inside = read_card(model)  # a file of the zoo keeps the origin that it names
-    write_card(model, inside if inside and not card else (card or ModelCard()).over(source.card))
+    write_card(model, inside if inside and not card else full)
     if not float16:
         return model
     network = to_torch(model)
     if not isinstance(network, MnihNetwork):
         raise ConversionError("float16 is for the network of Mnih et al. alone")
     return network_to_onnx(network, float16=True)
+
+
+def assumed(source: Source, card: ModelCard) -> ModelCard:
+    """The card with what had to be assumed; the range of pixels is not, where the card names it.
+
+    A network that came as weights is made to take 0..1, if it took 0..255.
+    Raises ConversionError where the card names a range and the file another, or none there is.
+    """
+    if not card.input_range:
+        return card.replace(assumptions=tuple(source.assumptions))
+    if card.input_range not in INPUT_RANGES:
+        raise ConversionError(
+            f"no input range '{card.input_range}'; there are {', '.join(INPUT_RANGES)}"
+        )
+    if RANGE_ASSUMED not in source.assumptions:
+        raise ConversionError(
+            f"the file tells the range of its pixels itself; leave out the {card.input_range}"
+        )
+    rest = tuple(line for line in source.assumptions if line != RANGE_ASSUMED)
+    model = source.model
+    if not isinstance(model, MnihNetwork):
+        return card.replace(assumptions=rest)
+    if card.input_range == "0..255":
+        with torch.no_grad():
+            model.trunk.get_submodule("conv1.conv").get_parameter("weight").mul_(255)
+        source.notes.append("trained on 0..255, so conv1's weights are multiplied by 255")
+    return card.replace(assumptions=rest, input_range="")
+
+
+def white_of(model: onnx.ModelProto) -> float | None:
+    """The value of a white pixel that a model's card names; None if it names none."""
+    card = read_card(model)
+    return INPUT_RANGES.get(card.input_range) if card else None
+
+
+def _tells_its_range(model: onnx.ModelProto) -> bool:
+    """Whether a graph does; those written here take 0..1 where they do not divide."""
+    told = model.producer_name == PRODUCER or white_of(model) is not None
+    return told or input_maximum(model) is not None
 
 
 def _origin(path: Path, form: str) -> dict[str, str]:
@@ -115,7 +159,7 @@ def _origin(path: Path, form: str) -> dict[str, str]:
 
 def _foreign(model: onnx.ModelProto, card: ModelCard, why: ConversionError) -> ForeignNetwork:
     try:
-        return ForeignNetwork(model, card)
+        return ForeignNetwork(model, card, white_of(model) or input_maximum(model) or 1.0)
     except ConversionError as error:
         raise ConversionError(f"{why}; and {error}") from error
 

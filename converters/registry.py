@@ -55,6 +55,7 @@ class Source:
     operators: the file's own operators, and how often each stands on the way to the output.
     flatten: the order in which its dense layer reads the last convolution, such as "H, W, C".
     notes: what was decided or left out, a line each.
+    assumptions: what the file does not tell, and was taken for granted; they end in the card.
     """
 
     model: onnx.ModelProto | MnihNetwork
@@ -64,6 +65,7 @@ class Source:
     operators: dict[str, int] = field(default_factory=dict)
     flatten: str = ""
     notes: list[str] = field(default_factory=list)
+    assumptions: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import onnx
 
+from atari_zoo.converters.convert import white_of
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.networks import MnihNetwork
@@ -100,7 +101,7 @@ def report(source: Source, model: onnx.ModelProto, network: Network) -> Report:
     Raises ConversionError where onnxruntime and torch disagree by more than rounding.
     """
     if isinstance(network, MnihNetwork):
-        found = recognise(model)
+        found = recognise(model, white_of(model))
         agreements, facts = compared_layers(model, found), structure(network, found)
     else:
         agreements, facts = [compared_output(model, network)], unknown_structure(network)
@@ -118,7 +119,7 @@ def report(source: Source, model: onnx.ModelProto, network: Network) -> Report:
         head=facts["head"],
         layers=[asdict(row) for row in agreements],
         difference=max(row.difference for row in agreements),
-        notes=list(source.notes),
+        notes=[*source.notes, *(f"assumed: {line}" for line in network.card.assumptions)],
     )
 
 

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from onnx import helper
 from torch import Tensor
 
-from atari_zoo.converters.convert import to_torch
+from atari_zoo.converters.convert import to_torch, white_of
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.interchange import load_onnx
 from atari_zoo.converters.network.foreign import ForeignNetwork
@@ -57,7 +57,7 @@ def verify(
     """
     model = load_onnx(model) if isinstance(model, str | Path) else model
     try:
-        found = recognise(model)
+        found = recognise(model, white_of(model))
     except ConversionError:
         network = to_torch(model)  # or the reasons why it is neither
         assert isinstance(network, ForeignNetwork)
@@ -96,7 +96,8 @@ def compared_output(
     with torch.no_grad():
         ours = network.eval()(torch.from_numpy(seen)).numpy()
     (name,) = (i.name for i in model.graph.input if i.name not in _weights(model))
-    feed = seen if network.bytes else seen.astype(np.float32) / 255
+    # what the file itself wants, computed without our code's help
+    feed = seen if network.bytes else seen.astype(np.float32) * np.float32(network.maximum / 255)
     output = model.graph.output[0].name
     (theirs,) = _run(_session(model), [output], {name: feed})
     difference, magnitude = float(np.abs(ours - theirs).max()), float(np.abs(theirs).max())

@@ -68,7 +68,7 @@ class Screens(gymnasium.Env):  # type: ignore[type-arg]
 
 
 def small_cnn() -> Any:
-    """An extractor with NatureCNN's names, of any widths."""
+    """NatureCNN of any widths: what the class of that name would be with other numbers in it."""
     from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
     class SmallCNN(BaseFeaturesExtractor):
@@ -80,6 +80,8 @@ def small_cnn() -> Any:
         def forward(self, seen: Tensor) -> Tensor:
             return self.linear(self.cnn(seen))
 
+    SmallCNN.__module__ = "stable_baselines3.common.torch_layers"
+    SmallCNN.__qualname__ = SmallCNN.__name__ = "NatureCNN"
     return SmallCNN
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,27 +20,43 @@ from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.networks import MnihNetwork
-from atari_zoo.converters.registry import is_prefix
+from atari_zoo.converters.registry import Source, is_prefix
 from atari_zoo.converters.reports import Report, report
+from atari_zoo.converters.weights.named_heads import expected_actions
 from atari_zoo.downloads.bars import download_bars
 from atari_zoo.games import check_actions
 from atari_zoo.games import game as find_game
 from atari_zoo.untrained.untrained import initial_network
 
 
-def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
+def load(
+    name: str | Path, device: str | torch.device = "cpu", input_range: str | None = None
+) -> Network:
     """The agent called `name`, or in the file `name`, ready to run: in eval mode, on `device`.
 
     name: as in `a2c/Pong/1`, or the path of any file or folder `to_onnx` reads.
+    input_range: the pixels that the file's network was made for, "0..1" or "0..255", where the
+        file does not tell. The network that is returned takes bytes or 0..1 in any case.
 
-    Raises ValueError if there is no such device, UnknownModel if there is neither a file nor a
-    model of that name, ConversionError if the file cannot be read as an agent.
+    Warns of what the file does not tell and was assumed. Raises ValueError if there is no such
+    device, UnknownModel if there is neither a file nor a model of that name, ConversionError if
+    the file cannot be read as an agent.
 
     >>> load("a2c/Pong/1")(torch.zeros(1, 4, 84, 84)).shape
     torch.Size([1, 6])
     """
     place, found = device_named(device), source_named(name)
-    network = found if isinstance(found, MnihNetwork) else to_torch(found)
+    if isinstance(found, MnihNetwork):
+        network: Network = found
+    elif input_range is None:
+        network = to_torch(found)
+    else:
+        with naming(found):
+            network = to_torch(_ranged(read(found), input_range))
+    if network.card.assumptions:
+        warnings.warn(
+            f"{name}: assumed {'; '.join(network.card.assumptions)}", UserWarning, stacklevel=2
+        )
     return network.to(place).eval()
 
 
@@ -75,15 +92,18 @@ def convert(
     preprocessing: str | None = None,
     action_rule: str | None = None,
     float16: bool = False,
+    input_range: str | None = None,
 ) -> Conversion:
     """A file as ONNX with a full card: what is not given is what the file tells, or follows from
     the algorithm and game. It is checked with onnxruntime at every layer.
 
+    input_range: see `load`.
     Raises ValueError for an unknown algorithm, game, preprocessing or action rule, or where the
     network's actions are not the game's; ConversionError where the file is no agent.
     """
-    found = read(source)
-    model = written(found)
+    with expected_actions(len(find_game(game).actions) if game else 0):
+        found = read(source)
+    model = written(found) if input_range is None else _ranged(found, input_range)
     card = read_card(model) or ModelCard()
     of = algorithm_named(algorithm or card.algorithm)
     changes: dict[str, Any] = {"algorithm": of.name, "run": run or card.run}
@@ -112,6 +132,12 @@ def convert(
         raise ValueError(f"{source}: float16 is for the network of Mnih et al. alone")
     network.card = card
     return Conversion(network_to_onnx(network, float16=True), card, told)
+
+
+def _ranged(source: Source, input_range: str) -> onnx.ModelProto:
+    """What was read, with somebody's word on the range of its pixels."""
+    inside = None if isinstance(source.model, MnihNetwork) else read_card(source.model)
+    return written(source, (inside or ModelCard()).replace(input_range=input_range))
 
 
 def source_named(name: str | Path) -> Path | MnihNetwork:

@@ -36,6 +36,7 @@ FRAME_SKIP = 4  # SB3's AtariWrapper's; the file counts steps
 SETTINGS = {"cg_max_steps": "", "n_epochs": "ppo", "gae_lambda": "a2c"}
 # dense layers between features and heads; without them a network's only layer is number 0
 EXTRA = re.compile(r"mlp_extractor\..*\.weight|(q_net|quantile_net)\.\1\.[1-9]\d*\.weight")
+NATURE_CNN = "<class 'stable_baselines3.common.torch_layers.NatureCNN'>"
 VERSION = "_stable_baselines3_version"
 
 
@@ -81,12 +82,21 @@ def _settings(content: bytes) -> dict[str, Any]:
 
 
 def _refuse_others(settings: dict[str, Any], weights: Mapping[str, Tensor]) -> None:
-    """Observations and networks that `CnnPolicy` may have, but not on Atari's screens."""
+    """Observations and networks that `CnnPolicy` may have, but not on Atari's screens or not its
+    own.
+    """
     shape = _fields(settings, "observation_space").get("_shape")
     if shape is not None and shape not in SHAPES:
         plain = isinstance(shape, list) and all(type(size) is int for size in shape)
         shown = str(shape[:4]) if plain else "another kind"
         raise ConversionError(f"it saw observations of {shown}; four frames of 84x84 were expected")
+    named = _fields(settings, "policy_kwargs").get("features_extractor_class")
+    if named is not None and named != NATURE_CNN:
+        shown = re.sub(r"<class '(?:.*\.)?(.*)'>", r"\1", str(named))[:80]
+        raise ConversionError(
+            f"its features come from {shown!r}, a class of its own that the file names but does "
+            "not hold; export the policy to ONNX, which has the graph itself"
+        )
     extra = [tuple(weights[name].shape) for name in weights if EXTRA.fullmatch(name)]
     if extra:
         sizes = ", ".join(f"{size[-1]} to {size[0]}" for size in extra if size)

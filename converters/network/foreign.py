@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.heads import check_outputs
 from atari_zoo.converters.network.networks import MnihNetwork
 
 OLDER_OPSET = 17
@@ -16,12 +17,15 @@ OLDER_OPSET = 17
 class ForeignNetwork(nn.Module):
     """An ONNX graph of another architecture, through onnx2torch; its layers keep their names.
 
-    `forward` takes what the graph takes, (batch, 4, 84, 84), and gives its first output.
+    `forward` takes (batch, 4, 84, 84), bytes or floats in 0..1 as every network of the zoo does,
+    hands the graph the range that it wants, and gives its first output.
+
+    maximum: the value of a white pixel in the graph's input, 1 or 255.
     """
 
-    def __init__(self, model: onnx.ModelProto, card: ModelCard) -> None:
+    def __init__(self, model: onnx.ModelProto, card: ModelCard, maximum: float = 1.0) -> None:
         super().__init__()
-        self.card = card
+        self.card, self.maximum = card, maximum
         weights = {weight.name for weight in model.graph.initializer}
         inputs = [i.type.tensor_type for i in model.graph.input if i.name not in weights]
         outputs = [o.type.tensor_type.shape.dim for o in model.graph.output]
@@ -30,6 +34,7 @@ class ForeignNetwork(nn.Module):
         if len(outputs[0]) != 2 or outputs[0][1].dim_value < 2:
             raise ConversionError("an agent's first output is (batch, actions); this one's is not")
         self.actions = outputs[0][1].dim_value
+        check_outputs(self.actions)
         self.bytes = inputs[0].elem_type == onnx.TensorProto.UINT8
         self.graph = _through_onnx2torch(model)
 
@@ -39,13 +44,22 @@ class ForeignNetwork(nn.Module):
         return dict(self.graph.named_children())
 
     def forward(self, observations: Tensor) -> Tensor:
-        if observations.dtype == torch.uint8 and not self.bytes:
-            observations = observations.float() / 255
+        if not self.bytes:
+            observations = scaled(observations, self.maximum)
+        elif observations.is_floating_point():
+            observations = observations * 255
         outputs = self.graph(observations)
         return outputs[0] if isinstance(outputs, list | tuple) else outputs
 
 
 Network = MnihNetwork | ForeignNetwork
+
+
+def scaled(observations: Tensor, maximum: float) -> Tensor:
+    """Bytes, or floats in 0..1, as floats up to `maximum`, 1 or 255."""
+    if observations.dtype == torch.uint8:
+        return observations.float() if maximum == 255 else observations.float() / 255
+    return observations if maximum == 1 else observations * maximum
 
 
 def observation_shape(network: Network) -> tuple[int, int, int]:

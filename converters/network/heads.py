@@ -8,6 +8,26 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from atari_zoo.converters.errors import ConversionError
+
+MOST_ACTIONS = 18  # that a game of Atari's has
+
+
+def check_outputs(outputs: int) -> None:
+    """Raises ConversionError if so many outputs cannot be a game's actions."""
+    if outputs <= MOST_ACTIONS:
+        return
+    known = {"atoms, as C51 has": 51, "quantiles, as QR-DQN has": 200}
+    guesses = [
+        f"{outputs // each} actions of {each} {words}"
+        for words, each in known.items()
+        if outputs % each == 0 and outputs // each <= MOST_ACTIONS
+    ]
+    guess = f"; they may be {' or '.join(guesses)}, in a file whose names tell so" * bool(guesses)
+    raise ConversionError(
+        f"{outputs} outputs cannot be actions: a game has at most {MOST_ACTIONS}{guess}"
+    )
+
 
 class Head(nn.Module):
     """Maps features (batch, features) to one number per action (batch, actions).

@@ -151,6 +151,11 @@ def _dueling_terms(total: Value) -> tuple[Value, Value]:
         (centred,) = means[0].layer.args
         value, advantage = sorted(plain, key=lambda v: v.layer is centred.layer)
         if advantage.layer is centred.layer and value.layer is not centred.layer:
+            if means[0].layer.data["over"] != centred.axes[1]:
+                raise ConversionError(
+                    f"the mean at '{means[0].layer.tensor}' is not one over the actions: it runs "
+                    "over other axes, such as the batch, and that is another network"
+                )
             return value, advantage
     raise ConversionError(f"a sum at '{total.layer.tensor}' that is not value + advantage - mean")
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.finite import finite_tensor
+from atari_zoo.converters.network.heads import check_outputs
 from atari_zoo.converters.network.networks import ConvShape, MnihNetwork, Trunk
 from atari_zoo.converters.recognition.matched_heads import match_head
 from atari_zoo.converters.recognition.places import Place, fill_dense
@@ -36,6 +37,7 @@ def match(outputs: list[tuple[str, Value]], graph: Graph) -> Match:
     """
     main = _main_output(outputs)
     found = match_head(main, graph)
+    check_outputs(found.head.actions)
     relus, dense = _trunk_layers(found.features)
     chain = [relu.args[0].layer for relu in relus]
     frames, height, width = (axis[0].size for axis in chain[0].args[0].axes[1:])

@@ -20,11 +20,15 @@ from atari_zoo.converters.recognition import (
     layer_operators,  # noqa: F401
     products,  # noqa: F401
 )
+from atari_zoo.converters.recognition.contract import input_maximum
 from atari_zoo.converters.recognition.folding import fold, initializers
 from atari_zoo.converters.recognition.matching import flatten_order, match
 from atari_zoo.converters.recognition.operators import OPERATORS, Node, Operand
 from atari_zoo.converters.recognition.places import Place
 from atari_zoo.converters.recognition.symbols import BATCH, Atom, Graph, Layer, Value
+
+PRODUCER = "atari-zoo"  # of the graphs written here, which take 0..1 where they do not divide
+WRITTEN_HERE = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Input:
     """How the graph takes an observation.
 
     layout: its axes, such as "NFHW" or "NHWF" (F: frames).
-    maximum: the value of a white pixel, 1 or 255.
+    maximum: the value of a white pixel, 1 or 255. told: whether the graph itself tells it.
     dtype: of the input tensor. batch: the only batch size it takes, or None for any.
     """
 
@@ -41,6 +45,7 @@ class Input:
     maximum: float
     dtype: np.dtype
     batch: int | None
+    told: bool
 
     def feed(self, observations: np.ndarray) -> np.ndarray:
         """Observations (batch, frames, height, width) in 0..1, as this graph wants them."""
@@ -63,14 +68,15 @@ class Recognised:
     flatten: str = ""
 
 
-def recognise(model: onnx.ModelProto) -> Recognised:
+def recognise(model: onnx.ModelProto, maximum: float | None = None) -> Recognised:
     """The Mnih network in `model`.
 
+    maximum: the value of a white pixel; as the graph tells if not given, or 1 where it does not.
     Raises ConversionError, with the node's name, where the graph is something else.
     """
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
-    values, source = _follow(model)
+    values, source = _follow(model, maximum)
     outputs = [(o.name, values.get(o.name)) for o in model.graph.output]
     producers = {name: node for node in model.graph.node for name in node.output}
     graph = Graph(values, producers)
@@ -78,7 +84,7 @@ def recognise(model: onnx.ModelProto) -> Recognised:
     return Recognised(found.network, source, found.layers, flatten_order(graph))
 
 
-def _follow(model: onnx.ModelProto) -> tuple[dict[str, Operand], Input]:
+def _follow(model: onnx.ModelProto, maximum: float | None) -> tuple[dict[str, Operand], Input]:
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
     values: dict[str, Operand] = dict(initializers(model.graph))
     start, static = _input(model.graph, values)
@@ -94,7 +100,8 @@ def _follow(model: onnx.ModelProto) -> tuple[dict[str, Operand], Input]:
                 proto.output, _evaluate(proto, inputs, opset, static), strict=False
             ):
                 values[name] = value
-    return values, _describe(start, values, static)
+    read = WRITTEN_HERE if model.producer_name == PRODUCER else input_maximum(model)
+    return values, _describe(start, values, static, maximum, read)
 
 
 def _evaluate(
@@ -147,8 +154,14 @@ def _input(graph: onnx.GraphProto, constants: dict[str, Operand]) -> tuple[Layer
     return layer, sizes["N"] or None
 
 
-def _describe(start: Layer, values: dict[str, Operand], static: int | None) -> Input:
-    """Reads off the first convolution whether white is 1 or 255."""
+def _describe(
+    start: Layer,
+    values: dict[str, Operand],
+    static: int | None,
+    given: float | None,
+    told: float | None,
+) -> Input:
+    """What the input is; `given` is somebody's word on a white pixel, `told` the graph's."""
     scales = [
         value.layer.args[0].layer.data["scale"]
         for value in values.values()
@@ -159,8 +172,10 @@ def _describe(start: Layer, values: dict[str, Operand], static: int | None) -> I
     dtype = start.data["dtype"]
     divided = bool(scales) and abs(scales[0]) < 0.1
     layout = "".join(axis[0].label for axis in start.axes)
-    maximum = 255.0 if divided or dtype.kind in "ui" else 1.0
+    if divided or dtype.kind in "ui":
+        told = 255.0
+    maximum = given or told or 1.0
     for value in values.values():
         if isinstance(value, Value) and value.layer.op == "input":
             value.layer.data["maximum"] = maximum
-    return Input(start.tensor, layout, maximum, dtype, static)
+    return Input(start.tensor, layout, maximum, dtype, static, told is not None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.finite import finite_tensor
-from atari_zoo.converters.network.heads import Head
+from atari_zoo.converters.network.heads import MOST_ACTIONS, Head
 from atari_zoo.converters.weights.assembling import (
     Affine,
     actor_critic_head,
@@ -26,6 +28,21 @@ from atari_zoo.converters.weights.namings import Naming
 
 QUANTILES = 200  # what QR-DQN has where nobody says otherwise
 LARGEST_TABLE = 10_000  # atoms, quantiles
+QUANTILES_ASSUMED = f"{QUANTILES} quantiles an action: the file does not tell (--game would)"
+_EXPECTED: ContextVar[int] = ContextVar("expected actions", default=0)
+
+
+@contextmanager
+def expected_actions(count: int) -> Iterator[None]:
+    """While files are read in it, a network whose outputs do not tell has so many actions.
+
+    Readers take a path alone; this is what somebody knows beside it. 0: nobody does.
+    """
+    before = _EXPECTED.set(count)
+    try:
+        yield
+    finally:
+        _EXPECTED.reset(before)
 
 
 @dataclass(frozen=True)
@@ -42,12 +59,15 @@ class Told:
 
 @dataclass
 class Layers:
-    """Layers by their part in a head. notes: what is assumed or left out is added to them."""
+    """Layers by their part in a head. notes: what is left out is added to them; and what the
+    file does not tell to the assumptions.
+    """
 
     weights: Mapping[str, Tensor]
     naming: Naming
     told: Told
     notes: list[str]
+    assumptions: list[str]
 
     def __getitem__(self, part: str) -> Affine:
         name = self.naming.layers[part]
@@ -78,7 +98,7 @@ class Layers:
             return self.table
         if atoms > LARGEST_TABLE:
             raise ConversionError(f"a distribution of {atoms} atoms")
-        self.notes.append(f"{atoms} atoms from -10 to 10 are assumed: the file does not tell")
+        self.assumptions.append(f"{atoms} atoms from -10 to 10: the file does not tell")
         return torch.linspace(-10, 10, atoms)
 
 
@@ -125,15 +145,29 @@ def _critic_is_apart(layers: Layers) -> bool:
 
 
 def _quantile_head(layers: Layers, quantiles: Affine, quantile_first: bool) -> Head:
-    count, actions = layers.told.quantiles, layers.told.actions
-    if actions:
-        count = max(len(quantiles.weight) // actions, 1)
+    count, actions = layers.told.quantiles, layers.told.actions or _EXPECTED.get()
+    if actions and not count:
+        count = _each(len(quantiles.weight), actions)
     if not count:
-        count = QUANTILES
-        layers.notes.append(f"{count} quantiles an action are assumed: the file does not tell")
+        count, outputs = QUANTILES, len(quantiles.weight)
+        if outputs % count or not 1 < outputs // count <= MOST_ACTIONS:
+            raise ConversionError(
+                f"{outputs} quantiles of all actions together: the file does not tell how many an "
+                f"action has, and {count}, the default, are not it; give the game (--game), whose "
+                "actions decide"
+            )
+        layers.assumptions.append(QUANTILES_ASSUMED)
     if quantile_first:
         quantiles = quantiles.transposed(count)
     return quantile_head(quantiles, count)
+
+
+def _each(outputs: int, actions: int) -> int:
+    if outputs % actions or outputs == actions:
+        raise ConversionError(
+            f"{outputs} quantiles cannot be shared by {actions} actions: is it another game's?"
+        )
+    return outputs // actions
 
 
 def _implicit_quantile_head(layers: Layers) -> Head:

@@ -13,7 +13,9 @@ from typing import Any
 from torch import Tensor
 
 from atari_zoo.converters.algorithms import ALGORITHMS
+from atari_zoo.converters.cards import RANGE_ASSUMED
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.heads import check_outputs
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.registry import Source
 from atari_zoo.converters.weights.assembling import Affine, assembled
@@ -25,6 +27,7 @@ Weights = Mapping[str, Tensor]
 # torch.compile and DataParallel put their own prefixes before every name
 PREFIXES = ("_orig_mod.", "module.")
 LONGEST = 1_000  # of a name
+RELU_ASSUMED = "a ReLU after each convolution and the dense layer: weights do not tell"
 # parts of names that other architectures have, and what those are
 OTHERS = {
     "lstm": "it is recurrent (LSTM), not a network of single observations",
@@ -41,6 +44,7 @@ class Found:
     network: MnihNetwork
     naming: Naming
     notes: list[str]
+    assumptions: list[str]
 
 
 def network_from_state_dict(weights: Weights) -> MnihNetwork:
@@ -66,7 +70,9 @@ def source_of(weights: Weights, told: Told | None = None) -> Source:
         card["action_rule"] = naming.action_rule
     if naming.preprocessing:
         card["preprocessing"] = naming.preprocessing
-    return Source(found.network, card, naming.library, flatten="C, H, W", notes=found.notes)
+    source = Source(found.network, card, naming.library, flatten="C, H, W", notes=found.notes)
+    source.assumptions = found.assumptions
+    return source
 
 
 def found_in(weights: Weights, told: Told | None = None) -> Found:
@@ -80,7 +86,8 @@ def found_in(weights: Weights, told: Told | None = None) -> Found:
         raise ConversionError("tensors with names that cannot be printed: damaged")
     naming = _known_naming(weights) or naming_by_shape(weights)
     _check(naming, weights)
-    layers = Layers(weights, naming, told or Told(), list(naming.notes))
+    assumptions = [] if naming.library else [RANGE_ASSUMED, RELU_ASSUMED]
+    layers = Layers(weights, naming, told or Told(), list(naming.notes), assumptions)
     head = named_head(layers)
     convolutions = [Affine.of(weights, layer) for layer in naming.convolutions]
     fc = Affine.of(weights, naming.fc) if naming.fc else None
@@ -91,7 +98,8 @@ def found_in(weights: Weights, told: Told | None = None) -> Found:
             f"{naming.library} pads no convolution, but the dense layer has the size that padded "
             "ones leave on 84x84 pixels: was it trained on larger observations?"
         )
-    return Found(network, naming, layers.notes)
+    check_outputs(network.actions)
+    return Found(network, naming, layers.notes, assumptions)
 
 
 def _known_naming(weights: Weights) -> Naming | None:

@@ -181,7 +181,7 @@ def test_quantiles_that_nothing_tells_are_assumed_and_noted(tmp_path: Path) -> N
     save_file(made.state_dict(), tmp_path / "agent.safetensors")
     source = read(tmp_path / "agent.safetensors")
     assert isinstance(source.model, MnihNetwork) and source.model.actions == 4
-    assert source.notes == ["200 quantiles an action are assumed: the file does not tell"]
+    assert source.assumptions == ["200 quantiles an action: the file does not tell (--game would)"]
 
 
 def npz(path: Path, name: str, content: bytes) -> Path:

@@ -284,3 +284,19 @@ def test_a_spurious_count_of_quantiles_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConversionError, match="7 rows of units"):
         read_sb3(rewritten(path, "data", changed))
+
+
+@pytest.mark.parametrize("algorithm", ["A2C", "DQN", "QRDQN"])
+def test_an_extractor_of_ones_own_is_refused(tmp_path: Path, algorithm: str) -> None:
+    """Its activations are in no file; with NatureCNN's names and shapes it looked like that."""
+    from stable_baselines3.common.torch_layers import NatureCNN
+
+    class WithELU(NatureCNN):
+        def __init__(self, space: Any, features_dim: int = 512) -> None:
+            super().__init__(space, features_dim)
+            self.cnn[1] = torch.nn.ELU()
+
+    model = sb3_model(algorithm, features_extractor_class=WithELU)
+    model.save(tmp_path / "a.zip")
+    with pytest.raises(ConversionError, match=r"features come from .*WithELU.* export .* to ONNX"):
+        read(tmp_path / "a.zip")
