@@ -9,22 +9,10 @@ from pathlib import Path
 import onnx
 from torch import Tensor
 
-from atari_zoo.converters import interchange  # noqa: F401
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.converters.export.graph import network_to_onnx
-from atari_zoo.converters.formats import (
-    atari_agents,  # noqa: F401
-    cleanrl,  # noqa: F401
-    dopamine,  # noqa: F401
-    dopamine_jax,  # noqa: F401
-    flax_files,  # noqa: F401
-    numpy_files,  # noqa: F401
-    sb3,  # noqa: F401
-    tf_frozen,  # noqa: F401
-    torch_files,  # noqa: F401
-)
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.network.foreign import ForeignNetwork, Network
 from atari_zoo.converters.network.heads import Head, PolicyHead, QHead

@@ -1,4 +1,4 @@
-"""What each ONNX operator does to a symbolic tensor: one operator, one function."""
+"""ONNX operators, by what each does to a symbolic tensor: one operator, one function."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from onnx import helper
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.recognition.symbols import Axis, Layer, Value
+from atari_zoo.converters.registration import Registry
 
 Operand = Value | np.ndarray | None
 
@@ -57,14 +58,17 @@ class Node:
         return Value(Layer(op, args, data, self.proto.output[0], axes), axes)
 
 
-OPERATORS: dict[str, Callable[[Node], Value]] = {}
+OPERATORS: Registry[Callable[[Node], Value]] = Registry(
+    "ONNX operator", "atari_zoo.converters.recognition"
+)
 
 
 def operator(*names: str) -> Callable[[Callable[[Node], Value]], Callable[[Node], Value]]:
     """Registers a function as the meaning of these operators."""
 
     def register(function: Callable[[Node], Value]) -> Callable[[Node], Value]:
-        OPERATORS.update(dict.fromkeys(names, function))
+        for name in names:
+            OPERATORS.add(name, function, function)
         return function
 
     return register

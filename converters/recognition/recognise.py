@@ -1,4 +1,4 @@
-"""Finds the Mnih architecture in an ONNX graph, whoever exported it.
+"""Recognition of the Mnih architecture in an ONNX graph, whoever exported it.
 
 The graph is followed from its input with symbolic tensors (`symbols`), each operator by its
 meaning (`operators`), constants computed on the way (`folding`). What comes out at the end is
@@ -15,11 +15,6 @@ import onnx.inliner
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.networks import MnihNetwork
-from atari_zoo.converters.recognition import (
-    arithmetic,  # noqa: F401
-    layer_operators,  # noqa: F401
-    products,  # noqa: F401
-)
 from atari_zoo.converters.recognition.folding import fold, initializers
 from atari_zoo.converters.recognition.matching import flatten_order, match
 from atari_zoo.converters.recognition.operators import OPERATORS, Node, Operand

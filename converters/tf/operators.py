@@ -1,4 +1,4 @@
-"""What each TensorFlow operator is in ONNX: one operator, one function, nothing left out.
+"""TensorFlow operators in ONNX: one operator, one function, nothing left out.
 
 Meanings: https://www.tensorflow.org/api_docs/python/tf/raw_ops. The translation is literal, so
 that onnxruntime's result on it owes nothing to how the network is recognised afterwards.
@@ -17,6 +17,7 @@ from tensorboard.compat.proto import types_pb2
 from tensorboard.compat.proto.attr_value_pb2 import AttrValue
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.registration import Registry
 from atari_zoo.converters.tf.onnx_graph import OnnxGraph
 
 # TensorFlow's types and ONNX's
@@ -114,14 +115,17 @@ def tensor_of(name: str) -> str:
     return f"{name}:0" if name in RESERVED else name
 
 
-TF_OPERATORS: dict[str, Callable[[Node], str]] = {}
+TF_OPERATORS: Registry[Callable[[Node], str]] = Registry(
+    "TensorFlow operator", "atari_zoo.converters.tf"
+)
 
 
 def tf_operator(*names: str) -> Callable[[Callable[[Node], str]], Callable[[Node], str]]:
     """Registers a function as the translation of these operators; it returns the result's name."""
 
     def register(function: Callable[[Node], str]) -> Callable[[Node], str]:
-        TF_OPERATORS.update(dict.fromkeys(names, function))
+        for name in names:
+            TF_OPERATORS.add(name, function, function)
         return function
 
     return register

@@ -7,10 +7,6 @@ import onnx
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.recognition.symbols import BATCH
-from atari_zoo.converters.tf import arithmetic as tf_arithmetic  # noqa: F401
-from atari_zoo.converters.tf import layer_operators as tf_layer_operators  # noqa: F401
-from atari_zoo.converters.tf import shape_operators as tf_shape_operators  # noqa: F401
-from atari_zoo.converters.tf import slices as tf_slices  # noqa: F401
 from atari_zoo.converters.tf.endpoints import UNFROZEN, VARIABLES
 from atari_zoo.converters.tf.graphdef import Graph
 from atari_zoo.converters.tf.onnx_graph import OnnxGraph

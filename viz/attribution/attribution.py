@@ -16,17 +16,6 @@ from torch import Tensor
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.viz.attribution.baselines import Baseline
 from atari_zoo.viz.attribution.cases import Attribution, asked, explained, parts_of
-from atari_zoo.viz.attribution.methods import ablation as ablation_methods  # noqa: F401
-from atari_zoo.viz.attribution.methods import gradients as gradient_methods  # noqa: F401
-from atari_zoo.viz.attribution.methods import layers as layer_methods  # noqa: F401
-from atari_zoo.viz.attribution.methods import (
-    perturbation,  # noqa: F401
-    relevance,  # noqa: F401
-    rise,  # noqa: F401
-    sarfa,  # noqa: F401
-    surrogates,  # noqa: F401
-)
-from atari_zoo.viz.attribution.methods import references as reference_methods  # noqa: F401
 from atari_zoo.viz.attribution.methods.layers import of_layer
 from atari_zoo.viz.attribution.registry import METHODS, Method, method_named
 from atari_zoo.viz.attribution.targets import Target

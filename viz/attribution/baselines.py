@@ -8,13 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from atari_zoo.converters.registration import Registry
 from atari_zoo.viz.attribution.blurring import blurred
 
 Observations = Float[Tensor, "batch frames height width"]
 References = Float[Tensor, "batch references frames height width"]
 Baseline = str | Tensor
 Maker = Callable[[Tensor], Tensor]
-BASELINES: dict[str, Maker] = {}
+BASELINES: Registry[Maker] = Registry("baseline", "atari_zoo.viz.attribution")
 BLUR = 3.0  # pixels, as Greydanus et al. blur
 
 
@@ -22,7 +23,7 @@ def baseline(name: str) -> Callable[[Maker], Maker]:
     """Registers what makes a baseline for each observation, or (batch, references, ...)."""
 
     def register(make: Maker) -> Maker:
-        BASELINES[name] = make
+        BASELINES.add(name, make, make)
         return make
 
     return register
@@ -40,9 +41,7 @@ def references(observations: Observations, baseline: Baseline = "black") -> Refe
     torch.Size([8, 1, 4, 84, 84])
     """
     if isinstance(baseline, str):
-        if baseline not in BASELINES:
-            raise ValueError(f"no baseline '{baseline}'; there are {', '.join(BASELINES)}")
-        made = BASELINES[baseline](observations)
+        made = BASELINES.named(baseline)(observations)
     else:
         made = _given(observations, baseline)
     return made if made.ndim == 5 else made[:, None]

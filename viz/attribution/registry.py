@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.registration import Registry
 from atari_zoo.viz.attribution.scores import Score
 
 BATCH = 64  # observations at a time: bounds the memory, and on a CPU no size is faster
@@ -80,7 +80,7 @@ class Method:
         return {p.name: p.default for p in given if p.kind is p.KEYWORD_ONLY}
 
 
-METHODS: dict[str, Method] = {}
+METHODS: Registry[Method] = Registry("method", "atari_zoo.viz.attribution.methods")
 
 
 def method(source: str, **facts: Any) -> Callable[[Attribute], Attribute]:
@@ -89,7 +89,7 @@ def method(source: str, **facts: Any) -> Callable[[Attribute], Attribute]:
     def register(function: Attribute) -> Attribute:
         name = function.__name__
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
-        METHODS[name] = Method(name, function, summary, source, **facts)
+        METHODS.add(name, Method(name, function, summary, source, **facts), function)
         return function
 
     return register
@@ -97,11 +97,7 @@ def method(source: str, **facts: Any) -> Callable[[Attribute], Attribute]:
 
 def method_named(name: str, options: dict[str, Any] | None = None) -> Method:
     """The method called `name`; raises ValueError if there is none, or it lacks an option."""
-    if name not in METHODS:
-        close = difflib.get_close_matches(name, METHODS, 1)
-        hint = f"did you mean '{close[0]}'? There are" if close else "there are"
-        raise ValueError(f"no method '{name}'; {hint} {', '.join(METHODS)}")
-    found = METHODS[name]
+    found = METHODS.named(name)
     for option in options or {}:
         if option not in found.options:
             known = ", ".join(found.options) or "none"

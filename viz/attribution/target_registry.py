@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.registration import Registry
 from atari_zoo.games import game as find_game
 from atari_zoo.viz.attribution.scores import Score, layer_value
 
@@ -50,14 +51,15 @@ class Asked:
 
 
 Reader = Callable[[Asked, Sequence[str]], Score]
-TARGETS: dict[str, tuple[Reader, str]] = {}  # name -> what reads it, how it is written
+# what reads it, and how it is written
+TARGETS: Registry[tuple[Reader, str]] = Registry("target", "atari_zoo.viz.attribution")
 
 
 def target(form: str) -> Callable[[Reader], Reader]:
     """Registers the function that reads the targets of this form; its first word is the name."""
 
     def register(read: Reader) -> Reader:
-        TARGETS[form.partition(":")[0].partition("[")[0]] = (read, form)
+        TARGETS.add(form.partition(":")[0].partition("[")[0], (read, form), read)
         return read
 
     return register

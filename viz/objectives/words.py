@@ -1,6 +1,6 @@
-"""What the names in an objective's text mean: words of its own, and the network's layers.
+"""Meanings of the names in an objective's text: words of its own, and the network's layers.
 
-A word is one decorated function here.
+A word is one decorated function in this room.
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from atari_zoo.converters.network.foreign import Network, observation_shape
+from atari_zoo.converters.registration import Registry
 from atari_zoo.viz.objectives import batches as batch_objectives
 from atari_zoo.viz.objectives import penalties as image_objectives
 from atari_zoo.viz.objectives import units as unit_objectives
 from atari_zoo.viz.objectives.layers import Thing, numbers, of_layer
 from atari_zoo.viz.objectives.objectives import Objective
 
-Word = Callable[[Thing, Network], Objective]
-WORDS: dict[str, Word] = {}
+WordMeaning = Callable[[Thing, Network], Objective]
+WORDS: Registry[WordMeaning] = Registry("word", "atari_zoo.viz.objectives")
 # of the whole image
 PENALTIES: dict[str, Callable[[], Objective]] = {
     "tv": image_objectives.total_variation,
@@ -25,11 +26,11 @@ PENALTIES: dict[str, Callable[[], Objective]] = {
 }
 
 
-def word(name: str) -> Callable[[Word], Word]:
+def word(name: str) -> Callable[[WordMeaning], WordMeaning]:
     """Registers what a name means."""
 
-    def register(function: Word) -> Word:
-        WORDS[name] = function
+    def register(function: WordMeaning) -> WordMeaning:
+        WORDS.add(name, function, function)
         return function
 
     return register

@@ -15,11 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.viz.parameterizations.parameterizations import Raw, Shape, Sigmoid, noise
+from atari_zoo.viz.parameterizations.registry import parameterized_as
 
 # so that a normal number's arc tangent, and its square, have a deviation of about 1
 SPREAD, SQUARE_SPREAD = 0.67, 0.6
 
 
+@parameterized_as("cppn")
 @dataclass(frozen=True)
 class Cppn(Sigmoid):
     """`depth` layers of `width` units, each with an arc tangent and its square (Lucid's).

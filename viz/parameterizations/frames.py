@@ -16,12 +16,14 @@ from atari_zoo.viz.parameterizations.parameterizations import (
     Shape,
     Sigmoid,
 )
+from atari_zoo.viz.parameterizations.registry import parameterized_as
 
 PRESENT = 3  # the newest frame of an observation
 EDGE = 0.02  # a pixel starts no nearer to black or white: a sigmoid's slope there is 0
 FROZEN = ("zero", "copies")
 
 
+@parameterized_as("present")
 @dataclass(frozen=True, eq=False)
 class Frames:
     """Only some frames are learned, by default the present one.
