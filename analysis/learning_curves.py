@@ -13,12 +13,15 @@ import numpy as np
 import pandas
 from jaxtyping import Float
 
+from atari_zoo.analysis.registry import analysis
+from atari_zoo.analysis.results import Result
 from atari_zoo.converters.algorithms import ALGORITHMS
-from atari_zoo.intervals import bootstrap_band
+from atari_zoo.intervals import CONFIDENCE, bootstrap_band
 from atari_zoo.logs.tables import NAMES
 
 AXES = ("frames", "seconds")
 POINTS = 400  # of the common grid
+COLUMNS = ("x", "mean", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,44 @@ class Curve:
     runs: tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
+@analysis("learning_curves", source="https://arxiv.org/abs/2108.13264", verb="logs")
+def learning(logs: Sequence[pandas.DataFrame], *, x: str = "frames", seed: int = 0) -> Result:
+    """The mean score of each algorithm's runs in each game, and how sure it is.
+
+    logs: tables of `training_log`. x: "frames" or "seconds". seed: of the resampling.
+    The table has a row for each point of each curve: game, label, runs (how many), x, mean, low,
+    high. The arrays: "curves", the game and label of each; "runs", the single runs, rows of curve
+    (its number), run, x and score.
+    Raises ValueError if there is no such axis, or nothing to draw on it.
+    """
+    found = curves(logs, x, seed)
+    table = pandas.concat([_rows(curve) for curve in found], ignore_index=True)
+    runs = [
+        np.column_stack([np.full(len(xs), number), np.full(len(xs), run), xs, scores])
+        for number, curve in enumerate(found)
+        for run, (xs, scores) in enumerate(curve.runs)
+    ]
+    uncertainty = (
+        f"low, high: {CONFIDENCE:.0%} bootstrap of the mean, whole runs resampled; missing where "
+        "there is one run alone"
+    )
+    names = np.array([[curve.game, curve.label] for curve in found])
+    return Result(table, uncertainty, {"curves": names, "runs": np.concatenate(runs)})
+
+
+def curves_of(result: Result) -> list[Curve]:
+    """The curves of a result of `learning`."""
+    table, runs, found = result.table, result.arrays["runs"], []
+    for number, (game, label) in enumerate(result.arrays["curves"].tolist()):
+        rows = table[(table["game"] == game) & (table["label"] == label)]
+        x, mean, low, high = (rows[name].to_numpy(float) for name in COLUMNS)
+        own = runs[runs[:, 0] == number]
+        parts = [own[own[:, 1] == run] for run in np.unique(own[:, 1])]
+        single = tuple((part[:, 2], part[:, 3]) for part in parts)
+        found.append(Curve(label, game, x, mean, low, high, single))
+    return found
+
+
 def curves(logs: Sequence[pandas.DataFrame], x: str = "frames", seed: int = 0) -> list[Curve]:
     """A curve for each game and algorithm in the logs, in the order they come.
 
@@ -57,7 +98,7 @@ def curves(logs: Sequence[pandas.DataFrame], x: str = "frames", seed: int = 0) -
     if not runs:
         missing = "seconds" if x == "seconds" else "scores"
         raise ValueError(f"nothing to draw: the logs tell no {missing}")
-    return [_curve(label, game, tuple(of), seed) for (game, label), of in runs.items()]
+    return [_curve(label, game, tuple(some), seed) for (game, label), some in runs.items()]
 
 
 def common_grid(
@@ -71,6 +112,12 @@ def common_grid(
     begin, end = max(x[0] for x, _ in runs), min(x[-1] for x, _ in runs)
     grid = np.linspace(begin, end, points if begin < end else int(begin == end))
     return grid, np.stack([np.interp(grid, x, score) for x, score in runs])
+
+
+def _rows(curve: Curve) -> pandas.DataFrame:
+    facts = {"game": curve.game, "label": curve.label, "runs": len(curve.runs)}
+    numbers = {name: np.asarray(getattr(curve, name), float) for name in COLUMNS}
+    return pandas.DataFrame(numbers).assign(**facts)[[*facts, *COLUMNS]]
 
 
 def _curve(

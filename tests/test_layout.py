@@ -44,12 +44,14 @@ ROWS = """
     training: registry on_policy off_policy evolution
     training: trained_agents
     training: freeze starters
+    analysis: declarations results
+    analysis: registry
     analysis: peaks learning_curves
     viz: images sheets parameterizations reference_lines
     viz: attribution objectives filters curves
     viz: fidelity movies
     viz: saliency patches render
-    viz: pages jobs
+    viz: pages jobs analyses
     zoo: cli
     zoo: __main__
 """

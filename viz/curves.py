@@ -44,7 +44,11 @@ def learning_curves(logs: Sequence[pandas.DataFrame], x: str = "frames", seed: i
     lines are a person's score and that of random play, where the game's are known.
     Raises ValueError if there is nothing to draw.
     """
-    drawn = curves(logs, x, seed)
+    return curves_figure(curves(logs, x, seed), x)
+
+
+def curves_figure(drawn: Sequence[Curve], x: str = "frames") -> Figure:
+    """`learning_curves` of curves that are there; x: what they are over."""
     games = list(dict.fromkeys(curve.game for curve in drawn))
     labels = list(dict.fromkeys(curve.label for curve in drawn))
     columns = min(ceil(sqrt(len(games))), COLUMNS)
@@ -54,8 +58,8 @@ def learning_curves(logs: Sequence[pandas.DataFrame], x: str = "frames", seed: i
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, name in zip(panels, games, strict=False):
-        of = {labels.index(curve.label): curve for curve in drawn if curve.game == name}
-        _panel(panel, name, of, x)
+        own = {labels.index(curve.label): curve for curve in drawn if curve.game == name}
+        _panel(panel, name, own, x)
     for panel in panels[len(games) :]:
         panel.remove()
     _legend(figure, drawn, labels)
