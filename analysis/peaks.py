@@ -45,7 +45,7 @@ def unit_peaks(
 
     layer: its name. units: some of them, by their numbers; all if not given.
     before_relu: of a layer that has a ReLU, what enters it. seed: of the resampling.
-    The table has a row for each unit: unit, dead, mean (over the episodes, of each one's mean peak),
+    The table has a row for each unit: unit, dead, mean (over the episodes, of each one's mean),
     low, high, largest, and where that was: step, env, row, column. The arrays hold the peak of
     every unit at every observation, (steps, envs, units): values, rows, columns.
     Raises ValueError if the layer or a unit is not there, or the recording is empty.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas
@@ -102,19 +103,21 @@ def open_result(folder: str | Path) -> Result:
     try:
         facts = json.loads((folder / MADE).read_text("utf-8"))
         types, uncertainty = facts.pop("columns"), facts.pop("uncertainty")
-        # an empty field is a missing number, but an empty text
-        missing = {name: [""] for name, kind in types.items() if kind not in ("str", "object")}
-        table = pandas.read_csv(
-            folder / TABLE,
-            dtype=types,
-            keep_default_na=False,
-            na_values=missing,
-            float_precision="round_trip",
-        )
+        texts = pandas.read_csv(folder / TABLE, dtype=str, keep_default_na=False)
+        table = pandas.DataFrame({name: _typed(texts[name], kind) for name, kind in types.items()})
         with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
             return Result(table, uncertainty, dict(arrays), Made(**facts))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise ValueError(
             f"{folder}: no result of an analysis, which has {TABLE}, {ARRAYS} and {MADE}, "
             f"or a damaged one: {error}"
         ) from error
+
+
+def _typed(texts: pandas.Series, kind: str) -> pandas.Series:
+    """A column of a CSV file in its type; pandas' own reader rounds numbers."""
+    if kind == "bool":
+        return texts == "True"
+    if kind.startswith("float"):  # an empty field is a missing number
+        return pandas.Series([float(text or "nan") for text in texts], dtype=kind)
+    return texts.astype(kind)

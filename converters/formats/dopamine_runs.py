@@ -1,4 +1,4 @@
-"""Where Dopamine keeps a run's checkpoints, which of them is the latest, and whose they are.
+"""Dopamine's runs: where their checkpoints are, which is the latest, and whose they are.
 
 The names are those of dopamine/discrete_domains/checkpointer.py and run_experiment.py:
 `checkpoints/` with `tf_ckpt-N.*` or, from JAX, `ckpt.N`, and a sentinel for each that is whole.

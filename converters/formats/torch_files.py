@@ -63,8 +63,8 @@ def read_safetensors(path: Path) -> Source:
         raise ConversionError(f"{path}: not a whole safetensors file") from error
     if len(names) > TENSORS:
         raise ConversionError(f"{len(names)} tensors; at most {TENSORS} were expected")
-    told, card = described(metadata)
-    source = source_of(weights, told)
+    layout, card = described(metadata)
+    source = source_of(weights, layout)
     source.card |= card
     return source
 

@@ -1,4 +1,4 @@
-"""Which head the end of a graph is, told from how its output is computed."""
+"""Heads at the end of a graph, told from how its output is computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a graph keeps a network's layers and weights, and how they are moved into the network."""
+"""Places of a network's layers and weights in a graph, from which they move into the network."""
 
 from __future__ import annotations
 

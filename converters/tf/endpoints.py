@@ -1,4 +1,4 @@
-"""Where a TensorFlow graph of an unknown agent ends.
+"""Ends of a TensorFlow graph of an unknown agent.
 
 Its ends are the last nodes on the ways that lead from the screen alone through convolutions and
 products; what training left in the graph is passed over.

@@ -25,7 +25,7 @@ def conv2d(node: Node) -> str:
     strides = _spatial(node.ints("strides"), last)
     if set(node.ints("dilations")) - {1}:
         raise ConversionError("a dilated convolution")
-    weight = node.step("Transpose", node.inputs[1], at=" kernel", perm=(3, 2, 0, 1))
+    weight = node.step("Transpose", node.inputs[1], suffix=" kernel", perm=(3, 2, 0, 1))
     pads = _pads(node, sizes, kernel[:2], strides, last)
     if not last:
         return node.result("Conv", value, weight, strides=strides, pads=pads)
@@ -84,7 +84,7 @@ def mat_mul(node: Node) -> str:
         side, rank = node.inputs[index], len(node.shape(index))
         if any(node.flag(name) for name in turned):
             order = [*range(rank - 2), rank - 1, rank - 2]
-            side = node.step("Transpose", side, at=str(index), perm=order)
+            side = node.step("Transpose", side, suffix=str(index), perm=order)
         sides.append(side)
     return node.result("MatMul", *sides)
 

@@ -96,9 +96,9 @@ class Node:
         array = values if isinstance(values, np.ndarray) else np.array(values, np.int64)
         return self.graph.constant(f"{self.name}:{what}", array)
 
-    def step(self, op: str, *inputs: str, at: str = "", **attributes: Any) -> str:
-        """An ONNX node on the way to this node's result. at: tells two of one kind apart."""
-        output = f"{self.name}:{op}{at}"
+    def step(self, op: str, *inputs: str, suffix: str = "", **attributes: Any) -> str:
+        """An ONNX node on the way to this node's result. suffix: tells two of one kind apart."""
+        output = f"{self.name}:{op}{suffix}"
         return self.graph.add(op, inputs, output, output, **attributes)
 
     def result(self, op: str, *inputs: str, **attributes: Any) -> str:

@@ -1,4 +1,4 @@
-"""Where in a TensorFlow graph the screen comes in.
+"""The screen's way into a TensorFlow graph.
 
 Mostly that is a placeholder of four axes. IMPALA's has five (time and batch before the screen's),
 and where an agent was cut out of a training program there may be none: then the graph begins at

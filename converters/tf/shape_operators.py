@@ -95,7 +95,7 @@ def pack(node: Node) -> str:
     """Values joined along a new axis."""
     axis = node.whole("axis")
     axes = node.constant([axis], "axes")
-    parts = [node.step("Unsqueeze", x, axes, at=str(i)) for i, x in enumerate(node.inputs)]
+    parts = [node.step("Unsqueeze", x, axes, suffix=str(i)) for i, x in enumerate(node.inputs)]
     return node.result("Concat", *parts, axis=axis)
 
 

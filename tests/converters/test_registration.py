@@ -18,7 +18,7 @@ from atari_zoo.logs.formats import LOG_FORMATS, log_reader
 from atari_zoo.sweeps import jobs
 from atari_zoo.viz.attribution.baselines import BASELINES, baseline
 from atari_zoo.viz.attribution.methods.relevance import RULES, rule
-from atari_zoo.viz.attribution.registry import METHODS, method
+from atari_zoo.viz.attribution.registry import ATTRIBUTION_METHODS, method
 from atari_zoo.viz.attribution.target_registry import TARGETS, target
 from atari_zoo.viz.objectives.words import WORDS, word
 from atari_zoo.viz.parameterizations.registry import PARAMETERIZATIONS, parameterized_as
@@ -147,7 +147,7 @@ def test_every_registry_refuses_a_name_that_is_taken(members, name, register):
 def test_a_method_of_a_name_that_is_taken_is_refused():
     def lrp() -> None: ...
 
-    assert "lrp" in METHODS
+    assert "lrp" in ATTRIBUTION_METHODS
     with pytest.raises(RegisteredTwice, match=r"relevance\.lrp and .*test_registration"):
         method("")(lrp)
 
@@ -159,7 +159,7 @@ def test_two_packages_with_a_job_of_one_name_are_both_named(monkeypatch):
     ]
     monkeypatch.setattr(jobs, "entry_points", lambda group: brought)
     with pytest.raises(
-        RegisteredTwice, match="atari_zoo.sweeps.jobs:score and other.package:score"
+        RegisteredTwice, match=r"atari_zoo\.sweeps\.jobs:score and other\.package:score"
     ):
         jobs.job_named("score")
     monkeypatch.setattr(jobs, "entry_points", lambda group: brought[:1] * 2)  # found on two paths

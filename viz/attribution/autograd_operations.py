@@ -1,4 +1,4 @@
-"""What was really computed of the pixels, by the names of autograd's nodes."""
+"""Operations that were really done on the pixels, by the names of autograd's nodes."""
 
 from __future__ import annotations
 

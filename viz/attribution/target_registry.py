@@ -1,4 +1,4 @@
-"""How targets of attribution are registered, and what those who read them are told."""
+"""The registry of targets, and the context that those who read them are given."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from atari_zoo.viz.attribution.scores import Score, layer_value
 
 
 @dataclass(frozen=True)
-class Asked:
+class TargetContext:
     """What a target is read for: the network, and its outputs at the observations."""
 
     network: Network
@@ -50,15 +50,15 @@ class Asked:
         return value
 
 
-Reader = Callable[[Asked, Sequence[str]], Score]
+TargetReader = Callable[[TargetContext, Sequence[str]], Score]
 # what reads it, and how it is written
-TARGETS: Registry[tuple[Reader, str]] = Registry("target", "atari_zoo.viz.attribution")
+TARGETS: Registry[tuple[TargetReader, str]] = Registry("target", "atari_zoo.viz.attribution")
 
 
-def target(form: str) -> Callable[[Reader], Reader]:
+def target(form: str) -> Callable[[TargetReader], TargetReader]:
     """Registers the function that reads the targets of this form; its first word is the name."""
 
-    def register(read: Reader) -> Reader:
+    def register(read: TargetReader) -> TargetReader:
         TARGETS.add(form.partition(":")[0].partition("[")[0], (read, form), read)
         return read
 

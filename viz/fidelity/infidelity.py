@@ -13,11 +13,11 @@ from torch import Tensor
 
 from atari_zoo.viz.attribution.cases import NOTHING, explained
 from atari_zoo.viz.attribution.masks import masked_scores
-from atari_zoo.viz.attribution.registry import Case, Method
+from atari_zoo.viz.attribution.registry import AttributionMethod, Case
 
 
 def infidelity(
-    of: Method,
+    of: AttributionMethod,
     case: Case,
     values: Float[Tensor, "batch covered height width"],
     size: int = 12,
@@ -47,7 +47,7 @@ def infidelity(
 
 
 def sensitivity(
-    of: Method,
+    of: AttributionMethod,
     case: Case,
     values: Float[Tensor, "batch covered height width"],
     options: Mapping[str, Any] = NOTHING,

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.viz.attribution.cases import NOTHING, explained
-from atari_zoo.viz.attribution.registry import Case, Method
+from atari_zoo.viz.attribution.registry import AttributionMethod, Case
 from atari_zoo.viz.attribution.scores import Score
 
 
 def cascade(
-    of: Method,
+    of: AttributionMethod,
     case: Case,
     options: Mapping[str, Any] = NOTHING,
     values: Float[Tensor, "batch covered height width"] | None = None,

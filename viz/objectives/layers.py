@@ -1,4 +1,4 @@
-"""What a layer's name with indices asks for, in an objective's text."""
+"""Layers' names with indices, as an objective's text has them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Thing:
     rectified: bool = False
 
 
-def of_layer(thing: Thing, network: Network) -> Objective:
+def layer_objective(thing: Thing, network: Network) -> Objective:
     """Units of a layer, or, without an index, all of it; a single value is itself.
 
     Raises ValueError with the reason, and with the place in the text where that is an index.
@@ -66,9 +66,9 @@ def _at_place(thing: Thing, numbers: list[list[int]], shape: tuple[int, ...]) ->
     assert thing.place is not None
     if len(shape) != 3:
         raise ValueError(f"{thing.name} has no map, so no place @ on it")
-    for what, at, size in zip(("row", "column"), thing.place, shape[1:], strict=True):
-        if at >= size:
-            raise ValueError(f"no {what} {at} in {thing.name}; expected 0 to {size - 1}")
+    for what, index, size in zip(("row", "column"), thing.place, shape[1:], strict=True):
+        if index >= size:
+            raise ValueError(f"no {what} {index} in {thing.name}; expected 0 to {size - 1}")
     return unit_objectives.neuron(thing.name, numbers[0], thing.place, thing.rectified)
 
 

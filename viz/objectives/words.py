@@ -12,7 +12,7 @@ from atari_zoo.converters.registration import Registry
 from atari_zoo.viz.objectives import batches as batch_objectives
 from atari_zoo.viz.objectives import penalties as image_objectives
 from atari_zoo.viz.objectives import units as unit_objectives
-from atari_zoo.viz.objectives.layers import Thing, numbers, of_layer
+from atari_zoo.viz.objectives.layers import Thing, layer_objective, numbers
 from atari_zoo.viz.objectives.objectives import Objective
 
 WordMeaning = Callable[[Thing, Network], Objective]
@@ -50,7 +50,7 @@ def meaning(thing: Thing, network: Network) -> Objective:
             f"no layer or word '{thing.name}'; this network has the layers "
             f"{', '.join(network.layers)}, and there are the words {', '.join(WORDS)}"
         )
-    return of_layer(thing, network)
+    return layer_objective(thing, network)
 
 
 @word("tv")

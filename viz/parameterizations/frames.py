@@ -72,8 +72,8 @@ class Frames:
 
     def _still(self, learned: Raw) -> list[Tensor]:
         if isinstance(self.others, Tensor):
-            of = as_floats(self.others).to(learned)
-            return [frame.expand_as(learned[:, 0]) for frame in of]
+            given = as_floats(self.others).to(learned)
+            return [frame.expand_as(learned[:, 0]) for frame in given]
         newest = learned[:, self.learned.index(max(self.learned))]
         return [newest if self.others == "copies" else torch.zeros_like(newest)] * 4
 

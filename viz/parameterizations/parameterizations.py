@@ -126,8 +126,8 @@ class Shared(Sigmoid):
     def start(self, shape: Shape, generators: Sequence[torch.Generator]) -> list[Tensor]:
         _, height, width = shape
         size = (1, -(-height // self.coarse), -(-width // self.coarse))
-        of = generators[:1] if self.samples else generators
-        return [noise(shape, generators, self.deviation), noise(size, of, self.deviation)]
+        drawn_from = generators[:1] if self.samples else generators
+        return [noise(shape, generators, self.deviation), noise(size, drawn_from, self.deviation)]
 
     def raw(self, tensors: Sequence[Tensor], shape: Shape) -> Raw:
         own, shared = tensors

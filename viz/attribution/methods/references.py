@@ -59,8 +59,8 @@ def deep_shap(case: Case) -> Values:
     """DeepLIFT's mean over all references of an observation."""
     several = case.references.unbind(dim=1)
     total = torch.zeros_like(case.observations)
-    for one in several:
-        total += _deeplift(case.score, case.observations, one)
+    for baselines in several:
+        total += _deeplift(case.score, case.observations, baselines)
     return total / len(several)
 
 
