@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -105,9 +106,12 @@ def open_result(folder: str | Path) -> Result:
         types, uncertainty = facts.pop("columns"), facts.pop("uncertainty")
         texts = pandas.read_csv(folder / TABLE, dtype=str, keep_default_na=False)
         table = pandas.DataFrame({name: _typed(texts[name], kind) for name, kind in types.items()})
-        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
+        with (
+            (folder / ARRAYS).open("rb") as file,  # np.load leaves a damaged one open
+            np.load(file, allow_pickle=False) as arrays,
+        ):
             return Result(table, uncertainty, dict(arrays), Made(**facts))
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile, zlib.error) as error:
         raise ValueError(
             f"{folder}: no result of an analysis, which has {TABLE}, {ARRAYS} and {MADE}, "
             f"or a damaged one: {error}"
