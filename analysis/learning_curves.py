@@ -25,7 +25,7 @@ COLUMNS = ("x", "mean", "low", "high")
 
 
 @dataclass(frozen=True)
-class Curve:
+class LearningCurve:
     """The runs of one algorithm in one game.
 
     x: frames or seconds, where all the runs are; the rows themselves of a single run.
@@ -67,7 +67,7 @@ def learning(logs: Sequence[pandas.DataFrame], *, x: str = "frames", seed: int =
     return Result(table, uncertainty, {"curves": names, "runs": np.concatenate(runs)})
 
 
-def curves_of(result: Result) -> list[Curve]:
+def curves_of(result: Result) -> list[LearningCurve]:
     """The curves of a result of `learning`."""
     table, runs, found = result.table, result.arrays["runs"], []
     for number, (game, label) in enumerate(result.arrays["curves"].tolist()):
@@ -76,11 +76,13 @@ def curves_of(result: Result) -> list[Curve]:
         own = runs[runs[:, 0] == number]
         parts = [own[own[:, 1] == run] for run in np.unique(own[:, 1])]
         single = tuple((part[:, 2], part[:, 3]) for part in parts)
-        found.append(Curve(label, game, x, mean, low, high, single))
+        found.append(LearningCurve(label, game, x, mean, low, high, single))
     return found
 
 
-def curves(logs: Sequence[pandas.DataFrame], x: str = "frames", seed: int = 0) -> list[Curve]:
+def curves(
+    logs: Sequence[pandas.DataFrame], x: str = "frames", seed: int = 0
+) -> list[LearningCurve]:
     """A curve for each game and algorithm in the logs, in the order they come.
 
     logs: tables of `training_log`. Of an unknown algorithm every log is a curve of its own.
@@ -114,7 +116,7 @@ def common_grid(
     return grid, np.stack([np.interp(grid, x, score) for x, score in runs])
 
 
-def _rows(curve: Curve) -> pandas.DataFrame:
+def _rows(curve: LearningCurve) -> pandas.DataFrame:
     facts = {"game": curve.game, "label": curve.label, "runs": len(curve.runs)}
     numbers = {name: np.asarray(getattr(curve, name), float) for name in COLUMNS}
     return pandas.DataFrame(numbers).assign(**facts)[[*facts, *COLUMNS]]
@@ -122,10 +124,10 @@ def _rows(curve: Curve) -> pandas.DataFrame:
 
 def _curve(
     label: str, game: str, runs: tuple[tuple[np.ndarray, np.ndarray], ...], seed: int
-) -> Curve:
+) -> LearningCurve:
     x, scores = (runs[0][0], runs[0][1][None]) if len(runs) == 1 else common_grid(runs)
     low, high = bootstrap_band(scores, seed)
-    return Curve(label, game, x, scores.mean(axis=0), low, high, runs)
+    return LearningCurve(label, game, x, scores.mean(axis=0), low, high, runs)
 
 
 def _points(rows: pandas.DataFrame, x: str) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ from atari_zoo.converters.network.foreign import ForeignNetwork, Network
 from atari_zoo.converters.network.heads import Head, PolicyHead, QHead
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.recognition.recognise import recognise
-from atari_zoo.converters.registry import Source, sniffed
+from atari_zoo.converters.registry import Source, sniffed_format
 from atari_zoo.converters.weights.state_dicts import network_from_state_dict
 
 
@@ -68,7 +68,7 @@ def read(path: str | Path) -> Source:
     Raises ConversionError, naming the file, if it is no model of a known format.
     """
     path = Path(path)
-    form = sniffed(path)
+    form = sniffed_format(path)
     with naming(path):
         source = form.read(path)
     source.card = _origin(path, form.name) | source.card

@@ -96,7 +96,7 @@ def reader(
     return register
 
 
-def sniffed(path: Path) -> Format:
+def sniffed_format(path: Path) -> Format:
     """The format of the file or folder, by its content.
 
     Raises ConversionError if it is none that is known.

@@ -19,10 +19,10 @@ from atari_zoo.converters.formats.dopamine_runs import (
     FOLDER,
     PICKLE,
     RECORD,
+    facts_in_path,
     holds_checkpoint,
     latest,
     prefix_of,
-    told_by,
 )
 from atari_zoo.converters.registry import Probe, Source, reader
 from atari_zoo.converters.tf.checkpoint import open_checkpoint
@@ -136,7 +136,7 @@ def _of_bundle(prefix: Path) -> Source:
 
 def _told(source: Source, folder: PurePath) -> Source:
     """What was read, with what the path of its folder tells where that agrees with it."""
-    by_path, algorithm = told_by(folder), source.card.get("algorithm")
+    by_path, algorithm = facts_in_path(folder), source.card.get("algorithm")
     if algorithm in TWINS and by_path.get("algorithm") in TWINS:
         algorithm = by_path["algorithm"]
         source.notes = [note for note in source.notes if note != TWINS_NOTE]

@@ -16,7 +16,7 @@ import numpy as np
 from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.formats.dopamine_networks import policy_of
-from atari_zoo.converters.formats.dopamine_runs import told_by
+from atari_zoo.converters.formats.dopamine_runs import facts_in_path
 from atari_zoo.converters.formats.linen import layers
 from atari_zoo.converters.pickles.arrays import set_array_state
 from atari_zoo.converters.pickles.safe_pickle import NUMPY, load
@@ -57,7 +57,11 @@ def read_dopamine_pickle(path: Path) -> Source:
         raise ConversionError(_without_weights(content))
     found = layers(content["online_params"])
     policy = policy_of(found)
-    by_path, algorithm, notes = told_by(path.absolute().parent), policy.algorithm, [*policy.notes]
+    by_path, algorithm, notes = (
+        facts_in_path(path.absolute().parent),
+        policy.algorithm,
+        [*policy.notes],
+    )
     if algorithm in TWINS and by_path.get("algorithm") in TWINS:
         algorithm = by_path["algorithm"]
     elif algorithm == "c51":

@@ -15,7 +15,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.registry import Probe, Source, reader
 from atari_zoo.converters.tf.agents import Agent, known_agent
 from atari_zoo.converters.tf.endpoints import ends
-from atari_zoo.converters.tf.graphdef import NAME, parse
+from atari_zoo.converters.tf.graphdef import NAME, parse_graph
 from atari_zoo.converters.tf.screen import find_screen
 from atari_zoo.converters.tf.translation import translate
 
@@ -56,7 +56,7 @@ def read_frozen(path: str | Path, output: str | None = None, input: str | None =
     Raises ConversionError where the graph is not frozen, has an operator without a translation,
     or does not tell which nodes these are.
     """
-    graph = parse(_content(Path(path)))
+    graph = parse_graph(_content(Path(path)))
     agent = known_agent(graph) if output is None else None
     if agent is not None:
         main, value = agent.output, agent.value if agent.value in graph.nodes else ""

@@ -35,7 +35,7 @@ RESERVED = ("output", "value")  # names of the ONNX model's outputs
 
 
 @dataclass
-class Node:
+class TfNode:
     """A node of TensorFlow's, its inputs in ONNX, and the graph that it is written into.
 
     inputs: names of ONNX tensors.
@@ -115,15 +115,15 @@ def tensor_of(name: str) -> str:
     return f"{name}:0" if name in RESERVED else name
 
 
-TF_OPERATORS: Registry[Callable[[Node], str]] = Registry(
+TF_OPERATORS: Registry[Callable[[TfNode], str]] = Registry(
     "TensorFlow operator", "atari_zoo.converters.tf"
 )
 
 
-def tf_operator(*names: str) -> Callable[[Callable[[Node], str]], Callable[[Node], str]]:
+def tf_operator(*names: str) -> Callable[[Callable[[TfNode], str]], Callable[[TfNode], str]]:
     """Registers a function as the translation of these operators; it returns the result's name."""
 
-    def register(function: Callable[[Node], str]) -> Callable[[Node], str]:
+    def register(function: Callable[[TfNode], str]) -> Callable[[TfNode], str]:
         for name in names:
             TF_OPERATORS.add(name, function, function)
         return function

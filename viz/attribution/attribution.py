@@ -14,7 +14,7 @@ from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.viz.attribution.baselines import BaselineLike
-from atari_zoo.viz.attribution.cases import Attribution, asked, explained, parts_of
+from atari_zoo.viz.attribution.cases import Attribution, attributed, case_for, parts_of
 from atari_zoo.viz.attribution.methods.layers import layer_attribution
 from atari_zoo.viz.attribution.registry import ATTRIBUTION_METHODS, AttributionMethod, method_named
 from atari_zoo.viz.attribution.targets import TargetLike
@@ -46,7 +46,9 @@ def attribute(
     torch.Size([8, 4, 84, 84])
     """
     chosen = method_named(method, options)
-    return explained(chosen, asked(network, observations, chosen, target, baseline, seed), options)
+    return attributed(
+        chosen, case_for(network, observations, chosen, target, baseline, seed), options
+    )
 
 
 def attribute_layer(
@@ -68,7 +70,7 @@ def attribute_layer(
     torch.Size([8, 512])
     """
     conductance = ATTRIBUTION_METHODS["layer_conductance"]  # compares as all kinds here do
-    case = asked(network, observations, conductance, target, baseline)
+    case = case_for(network, observations, conductance, target, baseline)
     return torch.cat([layer_attribution(part, layer, kind, steps) for part in parts_of(case)])
 
 

@@ -32,7 +32,7 @@ class Attribution(NamedTuple):
         return self.values.sum(dim=(2, 3))
 
 
-def asked(
+def case_for(
     network: Network,
     observations: Tensor,
     method: AttributionMethod,
@@ -64,13 +64,13 @@ def asked(
     return Case(network, target_score(network, observations, target), observations, compared, seed)
 
 
-def explained(
+def attributed(
     method: AttributionMethod,
     case: Case,
     options: Mapping[str, Any] = NOTHING,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Attribution:
-    """`attribute` of a case that `asked` made, or one like it.
+    """`attribute` of a case that `case_for` made, or one like it.
 
     progress: called with the observations done and those there are.
     Raises ValueError if the method would be wrong on this network.

@@ -17,7 +17,7 @@ from atari_zoo.viz.attribution.autograd_operations import operations as computed
 from atari_zoo.viz.attribution.held_modules import HELD, RECTIFIERS, affine
 from atari_zoo.viz.attribution.held_modules import calls as called
 from atari_zoo.viz.attribution.registry import AttributionMethod, Case
-from atari_zoo.viz.attribution.scores import Score
+from atari_zoo.viz.attribution.scores import TargetScore
 
 WEIGHTED = (nn.Conv2d, nn.Linear)
 # autograd's names: of what may be a ReLU, of what else bends, of layers with weights
@@ -36,7 +36,7 @@ def check_modules(method: AttributionMethod, case: Case) -> None:
         return
     sample, score = case.observations[:1], case.score.at(slice(0, 1))
     if method.modules == "relu" and score.function is not None:
-        score = Score(case.network, score.layer, function=_ramp)  # the target itself may bend
+        score = TargetScore(case.network, score.layer, function=_ramp)  # the target itself may bend
     with called(score, HELD + WEIGHTED) as calls:
         operations = computed(score, sample)
     reason = REASONS[method.modules](score, sample, operations, calls)
@@ -45,7 +45,7 @@ def check_modules(method: AttributionMethod, case: Case) -> None:
 
 
 def _relus(
-    score: Score, sample: Tensor, operations: Counter[str], calls: Counter[nn.Module]
+    score: TargetScore, sample: Tensor, operations: Counter[str], calls: Counter[nn.Module]
 ) -> str:
     """Every ReLU must be a module; other things may bend, their slope is handed on as it is."""
     if reason := _hidden(operations, calls, CUTS, RECTIFIERS, "ReLUs"):
@@ -55,7 +55,7 @@ def _relus(
 
 
 def _linear(
-    score: Score, sample: Tensor, operations: Counter[str], calls: Counter[nn.Module]
+    score: TargetScore, sample: Tensor, operations: Counter[str], calls: Counter[nn.Module]
 ) -> str:
     """Nothing may bend but activation modules, each used once."""
     if score.function is not None:
@@ -69,7 +69,7 @@ def _linear(
 
 
 def _shared_out(
-    score: Score, sample: Tensor, operations: Counter[str], calls: Counter[nn.Module]
+    score: TargetScore, sample: Tensor, operations: Counter[str], calls: Counter[nn.Module]
 ) -> str:
     """Layers with weights must be modules, and nothing may bend but ReLUs, of any form."""
     if reason := _hidden(operations, calls, LAYERS, WEIGHTED, "layers with weights"):
@@ -99,7 +99,7 @@ def _hidden(
     return f"{hidden} of its {all_of_them} {what} are no torch modules" if hidden > 0 else ""
 
 
-def _bending(operations: Counter[str], score: Score) -> str:
+def _bending(operations: Counter[str], score: TargetScore) -> str:
     found = ", ".join(sorted(name for name in BENDS if operations[name])) or "of no known name"
     atoms = "; explain an atom, such as atom:chosen:50" if "atoms" in score.network.layers else ""
     return f"something bends that is no ReLU module ({found}){atoms}"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.registration import Registry
-from atari_zoo.viz.attribution.scores import Score
+from atari_zoo.viz.attribution.scores import TargetScore
 
 BATCH = 64  # observations at a time: bounds the memory, and on a CPU no size is faster
 
@@ -29,7 +29,7 @@ class Case:
     """
 
     network: Network
-    score: Score
+    score: TargetScore
     observations: Float[Tensor, "batch frames height width"]
     references: Float[Tensor, "batch references frames height width"]
     seed: int = 0

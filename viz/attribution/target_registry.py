@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.registration import Registry
 from atari_zoo.games import game as find_game
-from atari_zoo.viz.attribution.scores import Score, layer_value
+from atari_zoo.viz.attribution.scores import TargetScore, layer_value
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class TargetContext:
         return value
 
 
-TargetReader = Callable[[TargetContext, Sequence[str]], Score]
+TargetReader = Callable[[TargetContext, Sequence[str]], TargetScore]
 # what reads it, and how it is written
 TARGETS: Registry[tuple[TargetReader, str]] = Registry("target", "atari_zoo.viz.attribution")
 

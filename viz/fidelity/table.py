@@ -13,7 +13,7 @@ from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.viz.attribution.attribution import methods
-from atari_zoo.viz.attribution.cases import asked, explained
+from atari_zoo.viz.attribution.cases import attributed, case_for
 from atari_zoo.viz.attribution.registry import AttributionMethod, Case, method_named
 from atari_zoo.viz.attribution.targets import TargetLike
 from atari_zoo.viz.fidelity.fidelity import deletion, insertion
@@ -67,7 +67,7 @@ def fidelity_table(
     for done, of in enumerate(chosen):
         progress(done, len(chosen), of.name)
         wanted = target if of.target else "chosen"
-        case = asked(network, observations, of, wanted, seed=seed)
+        case = case_for(network, observations, of, wanted, seed=seed)
         try:
             rows.append(measured(of, case, substrate))
         except ValueError as refusal:
@@ -79,7 +79,7 @@ def fidelity_table(
 def measured(of: AttributionMethod, case: Case, substrate: str = "black") -> Fidelity:
     """One row: slopes are ordered by their size, evidence with its sign."""
     started = time.perf_counter()
-    values = explained(of, case).values
+    values = attributed(of, case).values
     seconds = (time.perf_counter() - started) / max(1, len(values))
     ordered = values if of.evidence else values.abs()
     correlations = list(cascade(of, case, values=values).values())

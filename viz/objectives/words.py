@@ -12,7 +12,7 @@ from atari_zoo.converters.registration import Registry
 from atari_zoo.viz.objectives import batches as batch_objectives
 from atari_zoo.viz.objectives import penalties as image_objectives
 from atari_zoo.viz.objectives import units as unit_objectives
-from atari_zoo.viz.objectives.layers import Thing, layer_objective, numbers
+from atari_zoo.viz.objectives.layers import Thing, index_numbers, layer_objective
 from atari_zoo.viz.objectives.objectives import Objective
 
 WordMeaning = Callable[[Thing, Network], Objective]
@@ -68,14 +68,14 @@ def _frame_l2(thing: Thing, network: Network) -> Objective:
     frames = observation_shape(network)[0]
     if not thing.indices:
         return image_objectives.frame_l2([1.0] * frames)
-    (chosen,) = numbers(thing, network, (frames,), "frame")
+    (chosen,) = index_numbers(thing, network, (frames,), "frame")
     return image_objectives.frame_l2([float(frame in chosen) for frame in range(frames)])
 
 
 @word("margin")
 def _margin(thing: Thing, network: Network) -> Objective:
     """margin:2, margin:RIGHT, margin:* ..."""
-    (actions,) = numbers(thing, network, (network.actions,), "action")
+    (actions,) = index_numbers(thing, network, (network.actions,), "action")
     return unit_objectives.margin(actions)
 
 

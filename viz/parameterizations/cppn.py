@@ -47,7 +47,7 @@ class Cppn(Sigmoid):
         return [tensor for both in zip([*layers, last], biases, strict=True) for tensor in both]
 
     def raw(self, tensors: Sequence[Tensor], shape: Shape) -> Raw:
-        places = places_of(shape).to(tensors[0].device)
+        places = pixel_places(shape).to(tensors[0].device)
         values = places.expand(len(tensors[0]), *places.shape)
         for weight, bias in zip(tensors[:-2:2], tensors[1:-2:2], strict=True):
             bent = torch.baddbmm(bias, values, weight).atan()
@@ -56,7 +56,7 @@ class Cppn(Sigmoid):
         return greys.transpose(1, 2).unflatten(2, shape[1:])
 
 
-def places_of(shape: Shape) -> Float[Tensor, "pixels 2"]:
+def pixel_places(shape: Shape) -> Float[Tensor, "pixels 2"]:
     """Row and column of each pixel, in reading order; each has mean 0 and deviation 1."""
     edge = 3**0.5  # of an even distribution with deviation 1
     rows, columns = (torch.linspace(-edge, edge, size) for size in shape[1:])

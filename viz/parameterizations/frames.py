@@ -25,7 +25,7 @@ FROZEN = ("zero", "copies")
 
 @parameterized_as("present")
 @dataclass(frozen=True, eq=False)
-class Frames:
+class LearnedFrames:
     """Only some frames are learned, by default the present one.
 
     others: the rest: "zero" black, "copies" of the newest learned frame, or those of an

@@ -22,7 +22,7 @@ from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.text import parse
 from atari_zoo.viz.objectives.values import IMAGE, Values, values_of
 from atari_zoo.viz.render.ascent import Settings, ascend
-from atari_zoo.viz.render.results import Rendered, measured, percentiles, together
+from atari_zoo.viz.render.results import Rendered, measured_images, percentiles, together
 from atari_zoo.viz.render.seeds import told_apart
 
 # what fits a CPU's cache; a GPU is kept busy by more, of about 3 MB each while they are optimized
@@ -77,7 +77,7 @@ def render(
             progress(index * settings.steps + step, total)
 
         done = ascend(network, part, names[chunk], settings, update, stopped)
-        parts.append(measured(network, part, tuple(names[chunk]), done))
+        parts.append(measured_images(network, part, tuple(names[chunk]), done))
     rendered = together(parts)
     if observations is None:
         return rendered

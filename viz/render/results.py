@@ -60,7 +60,7 @@ def as_bytes(images: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:
     return (images * 255).round().to(torch.uint8)
 
 
-def measured(
+def measured_images(
     network: Network, objective: Objective, names: tuple[str, ...], ascent: Ascent
 ) -> Rendered:
     """The images of an ascent with what they reach, without transforms and as bytes."""

@@ -18,6 +18,7 @@ from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.attribution import attribute, methods
 from atari_zoo.viz.attribution.cases import NOTHING, Attribution
 from atari_zoo.viz.attribution.registry import ATTRIBUTION_METHODS, AttributionMethod
+from atari_zoo.viz.parameterizations.frames import as_floats
 from atari_zoo.viz.saliency.overlays import overlay
 from atari_zoo.viz.saliency.pictures import explanation, gallery
 
@@ -141,8 +142,3 @@ class Decision:
     def _row(self, method: str, found: Attribution) -> Row:
         delta = None if found.delta is None else float(found.delta[0])
         return self._facts(method) | {"per_frame": found.per_frame()[0].tolist(), "delta": delta}
-
-
-def as_floats(observations: Tensor) -> Float[Tensor, "*shape"]:
-    """Bytes 0..255 as floats 0..1; floats as they are."""
-    return observations / 255 if observations.dtype == torch.uint8 else observations

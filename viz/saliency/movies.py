@@ -16,13 +16,13 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.games import game as find_game
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.baselines import BaselineLike
-from atari_zoo.viz.attribution.cases import asked, explained
+from atari_zoo.viz.attribution.cases import attributed, case_for
 from atari_zoo.viz.attribution.registry import method_named
 from atari_zoo.viz.attribution.targets import TargetLike
 from atari_zoo.viz.images import text
 from atari_zoo.viz.movies.movies import write_mp4
 from atari_zoo.viz.movies.panels import FAINT, INK, PAPER
-from atari_zoo.viz.saliency.decisions import as_floats
+from atari_zoo.viz.parameterizations.frames import as_floats
 from atari_zoo.viz.saliency.overlays import overlay, two_colours
 
 MARGIN, HEAD, LINE, ZOOM = 16, 24, 18, 2  # pixels; ZOOM of the game
@@ -73,7 +73,7 @@ def _maps(
 ) -> Maps:
     """What is drawn, by its name: absolute values, summed over the frames."""
     chosen = method_named(method, options)
-    case = asked(network, seen, chosen, target, baseline, seed)
+    case = case_for(network, seen, chosen, target, baseline, seed)
     sides: tuple[str, ...] = ("values",)
     if chosen.sides is not None:
         sides = (options["side"],) if "side" in options else chosen.sides(network, seen[:1])
@@ -84,7 +84,7 @@ def _maps(
             progress((turn * total + done) // len(sides), total)
 
         given = options if chosen.sides is None else options | {"side": side}
-        maps[side] = explained(chosen, case, given, report).values.abs().sum(dim=1).cpu().numpy()
+        maps[side] = attributed(chosen, case, given, report).values.abs().sum(dim=1).cpu().numpy()
     return maps
 
 

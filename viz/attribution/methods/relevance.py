@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from atari_zoo.converters.network.heads import CosineEmbedding
 from atari_zoo.converters.registration import Registry
 from atari_zoo.viz.attribution.registry import Case, method
-from atari_zoo.viz.attribution.scores import Score
+from atari_zoo.viz.attribution.scores import TargetScore
 
 # of a layer and gamma: the layer by whose weights the relevance is shared out
 LayerRule = Callable[[nn.Module, float], nn.Module]
@@ -55,7 +55,7 @@ def lrp(
     shared_out_by = RULES.named(rule)
     network = deepcopy(case.network)
     _replace(network, lambda layer: Sloped(layer, shared_out_by(layer, gamma), epsilon))
-    score = Score(network, case.score.layer, None, case.score.function)
+    score = TargetScore(network, case.score.layer, None, case.score.function)
     pixels = case.observations.detach().clone().requires_grad_()
     (slope,) = torch.autograd.grad(score(pixels, *case.score.arguments).sum(), pixels)
     return pixels.detach() * slope
