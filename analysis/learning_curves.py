@@ -13,16 +13,19 @@ import numpy as np
 import pandas
 from jaxtyping import Float
 
+from atari_zoo.analysis.registry import analysis
+from atari_zoo.analysis.results import Result
 from atari_zoo.converters.algorithms import ALGORITHMS
-from atari_zoo.intervals import bootstrap_band
+from atari_zoo.intervals import CONFIDENCE, bootstrap_band
 from atari_zoo.logs.tables import NAMES
 
 AXES = ("frames", "seconds")
 POINTS = 400  # of the common grid
+COLUMNS = ("x", "mean", "low", "high")
 
 
 @dataclass(frozen=True)
-class Curve:
+class LearningCurve:
     """The runs of one algorithm in one game.
 
     x: frames or seconds, where all the runs are; the rows themselves of a single run.
@@ -39,7 +42,47 @@ class Curve:
     runs: tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
-def curves(logs: Sequence[pandas.DataFrame], x: str = "frames", seed: int = 0) -> list[Curve]:
+@analysis("learning_curves", source="https://arxiv.org/abs/2108.13264", verb="logs")
+def learning(logs: Sequence[pandas.DataFrame], *, x: str = "frames", seed: int = 0) -> Result:
+    """The mean score of each algorithm's runs in each game, and how sure it is.
+
+    logs: tables of `training_log`. x: "frames" or "seconds". seed: of the resampling.
+    The table has a row for each point of each curve: game, label, runs (how many), x, mean, low,
+    high. The arrays: "curves", the game and label of each; "runs", the single runs, rows of curve
+    (its number), run, x and score.
+    Raises ValueError if there is no such axis, or nothing to draw on it.
+    """
+    found = curves(logs, x, seed)
+    table = pandas.concat([_rows(curve) for curve in found], ignore_index=True)
+    runs = [
+        np.column_stack([np.full(len(xs), number), np.full(len(xs), run), xs, scores])
+        for number, curve in enumerate(found)
+        for run, (xs, scores) in enumerate(curve.runs)
+    ]
+    uncertainty = (
+        f"low, high: {CONFIDENCE:.0%} bootstrap of the mean, whole runs resampled; missing where "
+        "there is one run alone"
+    )
+    names = np.array([[curve.game, curve.label] for curve in found])
+    return Result(table, uncertainty, {"curves": names, "runs": np.concatenate(runs)})
+
+
+def curves_of(result: Result) -> list[LearningCurve]:
+    """The curves of a result of `learning`."""
+    table, runs, found = result.table, result.arrays["runs"], []
+    for number, (game, label) in enumerate(result.arrays["curves"].tolist()):
+        rows = table[(table["game"] == game) & (table["label"] == label)]
+        x, mean, low, high = (rows[name].to_numpy(float) for name in COLUMNS)
+        own = runs[runs[:, 0] == number]
+        parts = [own[own[:, 1] == run] for run in np.unique(own[:, 1])]
+        single = tuple((part[:, 2], part[:, 3]) for part in parts)
+        found.append(LearningCurve(label, game, x, mean, low, high, single))
+    return found
+
+
+def curves(
+    logs: Sequence[pandas.DataFrame], x: str = "frames", seed: int = 0
+) -> list[LearningCurve]:
     """A curve for each game and algorithm in the logs, in the order they come.
 
     logs: tables of `training_log`. Of an unknown algorithm every log is a curve of its own.
@@ -57,7 +100,7 @@ def curves(logs: Sequence[pandas.DataFrame], x: str = "frames", seed: int = 0) -
     if not runs:
         missing = "seconds" if x == "seconds" else "scores"
         raise ValueError(f"nothing to draw: the logs tell no {missing}")
-    return [_curve(label, game, tuple(of), seed) for (game, label), of in runs.items()]
+    return [_curve(label, game, tuple(some), seed) for (game, label), some in runs.items()]
 
 
 def common_grid(
@@ -73,12 +116,18 @@ def common_grid(
     return grid, np.stack([np.interp(grid, x, score) for x, score in runs])
 
 
+def _rows(curve: LearningCurve) -> pandas.DataFrame:
+    facts = {"game": curve.game, "label": curve.label, "runs": len(curve.runs)}
+    numbers = {name: np.asarray(getattr(curve, name), float) for name in COLUMNS}
+    return pandas.DataFrame(numbers).assign(**facts)[[*facts, *COLUMNS]]
+
+
 def _curve(
     label: str, game: str, runs: tuple[tuple[np.ndarray, np.ndarray], ...], seed: int
-) -> Curve:
+) -> LearningCurve:
     x, scores = (runs[0][0], runs[0][1][None]) if len(runs) == 1 else common_grid(runs)
     low, high = bootstrap_band(scores, seed)
-    return Curve(label, game, x, scores.mean(axis=0), low, high, runs)
+    return LearningCurve(label, game, x, scores.mean(axis=0), low, high, runs)
 
 
 def _points(rows: pandas.DataFrame, x: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,16 +1,21 @@
-"""How strongly, and where, each unit of a layer answers to each observation."""
+"""Peaks: how strongly, and where, each unit of a layer answers to each observation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+import pandas
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from atari_zoo.analysis.registry import analysis
+from atari_zoo.analysis.results import Result
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.intervals import CONFIDENCE, bootstrap_band
 from atari_zoo.recordings.recordings import Recording
 
 SCREENS = (1, 4, 84, 84)  # of an agent's observation
@@ -23,6 +28,57 @@ class Peaks(NamedTuple):
     values: Float[Tensor, "observations units"]
     rows: Int[Tensor, "observations units"]
     columns: Int[Tensor, "observations units"]
+
+
+@analysis("peaks", source="https://arxiv.org/abs/1812.07069")
+def unit_peaks(
+    network: Network,
+    recording: Recording,
+    *,
+    layer: str = "conv3",
+    units: Sequence[int] | None = None,
+    before_relu: bool = True,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Result:
+    """How strongly each unit of a layer answers to what an agent saw, and to what most.
+
+    layer: its name. units: some of them, by their numbers; all if not given.
+    before_relu: of a layer that has a ReLU, what enters it. seed: of the resampling.
+    The table has a row for each unit: unit, dead, mean (over the episodes, of each one's mean),
+    low, high, largest, and where that was: step, env, row, column. The arrays hold the peak of
+    every unit at every observation, (steps, envs, units): values, rows, columns.
+    Raises ValueError if the layer or a unit is not there, or the recording is empty.
+    """
+    found = recorded_peaks(network, recording, layer, units, before_relu, progress=progress)
+    steps, envs = recording.starts.shape
+    values = found.values.reshape(steps, envs, -1)
+    silent = dead_units(network, layer, found.values) if before_relu else _same(found.values)
+    means = _episode_means(values.numpy(), recording.starts)
+    low, high = bootstrap_band(means, seed)
+    first = found.values.argmax(dim=0)
+    column = torch.arange(len(first))
+    table = pandas.DataFrame(
+        {
+            "unit": list(range(len(first))) if units is None else list(units),
+            "dead": silent.numpy(),
+            "mean": means.mean(axis=0),
+            "low": low,
+            "high": high,
+            "largest": found.values[first, column].numpy(),
+            "step": (first // envs).numpy(),
+            "env": (first % envs).numpy(),
+            "row": found.rows[first, column].numpy(),
+            "column": found.columns[first, column].numpy(),
+        }
+    )
+    uncertainty = (
+        f"low, high: {CONFIDENCE:.0%} bootstrap of the mean, whole episodes resampled; missing "
+        "where there is one episode alone"
+    )
+    shape = (steps, envs, len(first))
+    arrays = {name: part.reshape(shape).numpy() for name, part in found._asdict().items()}
+    return Result(table, uncertainty, arrays)
 
 
 def peaks(
@@ -74,8 +130,8 @@ def recorded_peaks(
         check_units(network, layer, units)
     chosen = slice(None) if units is None else list(units)
     parts = []
-    for at in range(0, steps, batch):
-        span = slice(at, min(at + batch, steps))
+    for begin in range(0, steps, batch):
+        span = slice(begin, min(begin + batch, steps))
         found = [
             peaks(network, recording.observations(env, span), layer, before_relu, batch)
             for env in range(envs)
@@ -113,10 +169,25 @@ def dead_units(
 
     values: the peaks of what enters the ReLU, where the layer has one.
     """
-    same = values.amin(0) == values.amax(0)
+    same = _same(values)
     if not any(isinstance(part, nn.ReLU) for part in network.layers[layer].children()):
         return same
     return same | (values.amax(0) <= 0)
+
+
+def _same(values: Float[Tensor, "observations units"]) -> Bool[Tensor, "units"]:
+    return values.amin(0) == values.amax(0)
+
+
+def _episode_means(
+    values: Float[np.ndarray, "steps envs units"], starts: Bool[np.ndarray, "steps envs"]
+) -> Float[np.ndarray, "episodes units"]:
+    """The mean of each episode, or of its part that was recorded."""
+    means = []
+    for env in range(starts.shape[1]):
+        begins = [step for step in np.flatnonzero(starts[:, env]) if step]
+        means += [part.mean(axis=0) for part in np.split(values[:, env], begins)]
+    return np.stack(means).astype(float)
 
 
 def _of_maps(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:

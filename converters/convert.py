@@ -10,29 +10,17 @@ import onnx
 import torch
 from torch import Tensor
 
-from atari_zoo.converters import interchange  # noqa: F401
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
 from atari_zoo.converters.cards import INPUT_RANGES, RANGE_ASSUMED, ModelCard
 from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.converters.export.graph import network_to_onnx
-from atari_zoo.converters.formats import (
-    atari_agents,  # noqa: F401
-    cleanrl,  # noqa: F401
-    dopamine,  # noqa: F401
-    dopamine_jax,  # noqa: F401
-    flax_files,  # noqa: F401
-    numpy_files,  # noqa: F401
-    sb3,  # noqa: F401
-    tf_frozen,  # noqa: F401
-    torch_files,  # noqa: F401
-)
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.network.foreign import ForeignNetwork, Network
 from atari_zoo.converters.network.heads import Head, PolicyHead, QHead
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.recognition.contract import input_maximum
 from atari_zoo.converters.recognition.recognise import PRODUCER, recognise
-from atari_zoo.converters.registry import Source, sniffed
+from atari_zoo.converters.registry import Source, sniffed_format
 from atari_zoo.converters.weights.state_dicts import network_from_state_dict
 
 
@@ -82,7 +70,7 @@ def read(path: str | Path) -> Source:
     Raises ConversionError, naming the file, if it is no model of a known format.
     """
     path = Path(path)
-    form = sniffed(path)
+    form = sniffed_format(path)
     with naming(path):
         source = form.read(path)
     source.card = _origin(path, form.name) | source.card

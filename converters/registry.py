@@ -14,6 +14,7 @@ from atari_zoo.converters.archives.tarballs import is_tarball, listed
 from atari_zoo.converters.archives.zips import member_names
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.registration import Registry
 
 START = 512  # bytes of a file that `sniff` is shown: a tar's magic ends at 263
 MEMBERS = 64  # names in a tarball that are looked at: a whole listing would read all of it
@@ -82,7 +83,7 @@ class Format:
     read: Callable[[Path], Source]
 
 
-FORMATS: dict[str, Format] = {}
+FORMATS: Registry[Format] = Registry("format", "atari_zoo.converters.formats")
 
 
 def reader(
@@ -91,13 +92,13 @@ def reader(
     """Registers a function as the reader of a format."""
 
     def register(read: Callable[[Path], Source]) -> Callable[[Path], Source]:
-        FORMATS[name] = Format(name, title, reads, sniff, read)
+        FORMATS.add(name, Format(name, title, reads, sniff, read), read)
         return read
 
     return register
 
 
-def sniffed(path: Path) -> Format:
+def sniffed_format(path: Path) -> Format:
     """The format of the file or folder, by its content.
 
     Raises ConversionError if it is none that is known.

@@ -21,7 +21,7 @@ FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.p
 # A room (a folder, or a file beside them) may import those of the rows above it, and itself.
 # Training, analysis and viz stand beside each other, but that viz may import analysis.
 ROWS = """
-    converters: errors files holding environment_ids algorithms cards
+    converters: errors files holding environment_ids algorithms cards registration
     converters: network archives
     converters: registry recognition pickles
     converters: interchange structures
@@ -44,12 +44,14 @@ ROWS = """
     training: registry on_policy off_policy evolution
     training: trained_agents
     training: freeze starters
+    analysis: declarations results
+    analysis: registry
     analysis: peaks learning_curves
     viz: images sheets parameterizations reference_lines
     viz: attribution objectives filters curves
     viz: fidelity movies
     viz: saliency patches render
-    viz: pages jobs
+    viz: pages jobs analyses
     zoo: cli
     zoo: __main__
 """

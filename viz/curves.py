@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from atari_zoo.analysis.learning_curves import Curve, curves
+from atari_zoo.analysis.learning_curves import LearningCurve, curves
 from atari_zoo.converters.files import written_whole
 from atari_zoo.games import UnknownGame
 from atari_zoo.games import game as find_game
@@ -44,7 +44,11 @@ def learning_curves(logs: Sequence[pandas.DataFrame], x: str = "frames", seed: i
     lines are a person's score and that of random play, where the game's are known.
     Raises ValueError if there is nothing to draw.
     """
-    drawn = curves(logs, x, seed)
+    return curves_figure(curves(logs, x, seed), x)
+
+
+def curves_figure(drawn: Sequence[LearningCurve], x: str = "frames") -> Figure:
+    """`learning_curves` of curves that are there; x: what they are over."""
     games = list(dict.fromkeys(curve.game for curve in drawn))
     labels = list(dict.fromkeys(curve.label for curve in drawn))
     columns = min(ceil(sqrt(len(games))), COLUMNS)
@@ -54,8 +58,8 @@ def learning_curves(logs: Sequence[pandas.DataFrame], x: str = "frames", seed: i
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, name in zip(panels, games, strict=False):
-        of = {labels.index(curve.label): curve for curve in drawn if curve.game == name}
-        _panel(panel, name, of, x)
+        own = {labels.index(curve.label): curve for curve in drawn if curve.game == name}
+        _panel(panel, name, own, x)
     for panel in panels[len(games) :]:
         panel.remove()
     _legend(figure, drawn, labels)
@@ -77,7 +81,7 @@ def save_curves(
         figure.savefig(beside, format=suffix[1:])
 
 
-def _panel(panel: Axes, name: str, of: Mapping[int, Curve], x: str) -> None:
+def _panel(panel: Axes, name: str, of: Mapping[int, LearningCurve], x: str) -> None:
     """One game; the curves by their place in the legend."""
     longest = max(at[-1] for curve in of.values() for at, _ in curve.runs)
     unit, title = next((pair for pair in UNITS[x] if longest >= pair[0]), UNITS[x][-1])
@@ -102,7 +106,7 @@ def _panel(panel: Axes, name: str, of: Mapping[int, Curve], x: str) -> None:
     add_reference_lines(panel, game, float(low), float(high))
 
 
-def _draw(panel: Axes, curve: Curve, unit: float, colour: str, dashes: str) -> None:
+def _draw(panel: Axes, curve: LearningCurve, unit: float, colour: str, dashes: str) -> None:
     if len(curve.runs) > 1:
         for at, score in curve.runs:
             panel.plot(at / unit, score, color=colour, alpha=0.3, linewidth=0.6)
@@ -121,7 +125,7 @@ def _readable(value: float, _: int | None = None) -> str:
     return f"{value:,.10g}"
 
 
-def _legend(figure: Figure, drawn: Sequence[Curve], labels: Sequence[str]) -> None:
+def _legend(figure: Figure, drawn: Sequence[LearningCurve], labels: Sequence[str]) -> None:
     """Below the panels: each algorithm with how many runs it has, and what the bands are."""
     handles: dict[str, Any] = {}
     for panel in figure.axes:

@@ -1,4 +1,4 @@
-"""What a sweep can do with each model that needs pictures; see `atari_zoo.sweeps.jobs`."""
+"""Jobs of a sweep that make pictures of each model; see `atari_zoo.sweeps.jobs`."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from atari_zoo.converters.environment_ids import ENVIRONMENT_ID, game_of
 from atari_zoo.converters.formats.cleanrl_settings import settings_card
-from atari_zoo.converters.formats.torch_files import holds_torch, opened, weights_in
+from atari_zoo.converters.formats.torch_files import holds_torch, opened_torch, weights_in
 from atari_zoo.converters.registry import Source, reader
 from atari_zoo.converters.weights.state_dicts import source_of
 
@@ -32,7 +32,7 @@ HUB = re.compile(rf"({ENVIRONMENT_ID})-\w+-seed(?P<seed>\d+)")
 )
 def read_cleanrl(path: Path) -> Source:
     """A `.cleanrl_model`; nothing in it is run."""
-    with opened(path) as file:
+    with opened_torch(path) as file:
         source = source_of(weights_in(file))
         content = file.content
     source.card |= _of_folder(path.resolve().parent.name)

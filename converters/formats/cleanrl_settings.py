@@ -1,4 +1,4 @@
-"""What CleanRL's scripts keep of their settings (`vars(args)`) beside a model's weights."""
+"""Settings that CleanRL's scripts keep (`vars(args)`) beside a model's weights."""
 
 from __future__ import annotations
 

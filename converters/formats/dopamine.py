@@ -19,10 +19,10 @@ from atari_zoo.converters.formats.dopamine_runs import (
     FOLDER,
     PICKLE,
     RECORD,
+    facts_in_path,
     holds_checkpoint,
     latest,
     prefix_of,
-    told_by,
 )
 from atari_zoo.converters.registry import Probe, Source, reader
 from atari_zoo.converters.tf.checkpoint import open_checkpoint
@@ -136,12 +136,12 @@ def _of_bundle(prefix: Path) -> Source:
 
 def _told(source: Source, folder: PurePath) -> Source:
     """What was read, with what the path of its folder tells where that agrees with it."""
-    told, algorithm = told_by(folder), source.card.get("algorithm")
-    if algorithm in TWINS and told.get("algorithm") in TWINS:
-        algorithm = told["algorithm"]
+    by_path, algorithm = facts_in_path(folder), source.card.get("algorithm")
+    if algorithm in TWINS and by_path.get("algorithm") in TWINS:
+        algorithm = by_path["algorithm"]
         source.notes = [note for note in source.notes if note != TWINS_NOTE]
     elif algorithm == "c51" and TWINS_NOTE not in source.notes:
         source.notes.append(TWINS_NOTE)
-    if told.get("algorithm") == algorithm:
-        source.card |= told
+    if by_path.get("algorithm") == algorithm:
+        source.card |= by_path
     return source

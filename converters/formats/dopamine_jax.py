@@ -16,7 +16,7 @@ import numpy as np
 from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.formats.dopamine_networks import policy_of
-from atari_zoo.converters.formats.dopamine_runs import told_by
+from atari_zoo.converters.formats.dopamine_runs import facts_in_path
 from atari_zoo.converters.formats.linen import layers
 from atari_zoo.converters.pickles.arrays import set_array_state
 from atari_zoo.converters.pickles.safe_pickle import NUMPY, load
@@ -35,7 +35,7 @@ def _is_dopamine_pickle(probe: Probe) -> bool:
         return False
     with probe.path.open("rb") as file:
         scanned = file.read(SCANNED)
-    # the latter are beside TensorFlow's checkpoints: they are read to be told what is missing
+    # the latter are beside TensorFlow's checkpoints: they are read to be by_path what is missing
     return b"online_params" in scanned or (
         b"training_steps" in scanned and b"current_iteration" in scanned
     )
@@ -57,9 +57,13 @@ def read_dopamine_pickle(path: Path) -> Source:
         raise ConversionError(_without_weights(content))
     found = layers(content["online_params"])
     policy = policy_of(found)
-    told, algorithm, notes = told_by(path.absolute().parent), policy.algorithm, [*policy.notes]
-    if algorithm in TWINS and told.get("algorithm") in TWINS:
-        algorithm = told["algorithm"]
+    by_path, algorithm, notes = (
+        facts_in_path(path.absolute().parent),
+        policy.algorithm,
+        [*policy.notes],
+    )
+    if algorithm in TWINS and by_path.get("algorithm") in TWINS:
+        algorithm = by_path["algorithm"]
     elif algorithm == "c51":
         notes.append(TWINS_NOTE)
     card = {
@@ -69,7 +73,7 @@ def read_dopamine_pickle(path: Path) -> Source:
     }
     return Source(
         policy.network,
-        card | _frames(content) | (told if told.get("algorithm") == algorithm else {}),
+        card | _frames(content) | (by_path if by_path.get("algorithm") == algorithm else {}),
         written_by=f"Dopamine (JAX, {'flax.nn' if found.one_counter else 'linen'})",
         input="state: uint8, (84, 84, 4)",
         operators={"Conv": len(found.convolutions), found.kind: len(found.dense)},

@@ -1,4 +1,4 @@
-"""Where Dopamine keeps a run's checkpoints, which of them is the latest, and whose they are.
+"""Dopamine's runs: where their checkpoints are, which is the latest, and whose they are.
 
 The names are those of dopamine/discrete_domains/checkpointer.py and run_experiment.py:
 `checkpoints/` with `tf_ckpt-N.*` or, from JAX, `ckpt.N`, and a sentinel for each that is whole.
@@ -83,10 +83,10 @@ def prefix_of(path: Path) -> Path | None:
     return prefix if shards or _ends_as_table(index) else None
 
 
-def told_by(folder: PurePath) -> dict[str, str]:
+def facts_in_path(folder: PurePath) -> dict[str, str]:
     """What the path of a checkpoint's folder tells: "algorithm", and perhaps "game" and "run".
 
-    >>> told_by(PurePath("lucid/rainbow/Pong/1"))
+    >>> facts_in_path(PurePath("lucid/rainbow/Pong/1"))
     {'algorithm': 'rainbow', 'game': 'Pong', 'run': '1'}
     """
     parts = folder.parts[:-1] if folder.name == FOLDER else folder.parts

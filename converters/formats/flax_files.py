@@ -17,7 +17,7 @@ from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.formats.cleanrl_settings import settings_card
 from atari_zoo.converters.formats.flax_messages import unpacked
-from atari_zoo.converters.formats.linen import Layers, dense_layer, layers
+from atari_zoo.converters.formats.linen import Layers, layers, only_dense
 from atari_zoo.converters.network.heads import Head
 from atari_zoo.converters.registry import Probe, Source, reader
 from atari_zoo.converters.weights.assembling import (
@@ -59,7 +59,7 @@ def read_flax(path: Path) -> Source:
     content = _content(path)
     match content:
         case {"0": dict(args), "1": {"0": trunk, "1": actor, "2": critic}}:
-            source = _actor_critic(layers(trunk), dense_layer(actor), dense_layer(critic))
+            source = _actor_critic(layers(trunk), only_dense(actor), only_dense(critic))
         case {"model_weights": weights, "args": {"n_atoms": _} as args}:
             source = _categorical(layers(weights), args)
         case {"model_weights": weights, "args": dict(args)}:

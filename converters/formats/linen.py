@@ -86,7 +86,7 @@ def layers(params: Any) -> Layers:
     )
 
 
-def dense_layer(params: Any) -> Affine:
+def only_dense(params: Any) -> Affine:
     """The layer of a network of one dense layer, {"Dense_0": ...}, with torch's axes.
 
     Raises ConversionError if it is none.

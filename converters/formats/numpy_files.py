@@ -45,9 +45,9 @@ def read_npz(path: Path) -> Source:
             left -= len(content)
             arrays[name.removesuffix(".npy")] = _array(name, content)
     metadata = {name: _text(name, arrays.pop(name)) for name in METADATA if name in arrays}
-    told, card = described(metadata)
+    layout, card = described(metadata)
     weights = {name: _tensor(name, array) for name, array in arrays.items()}
-    source = source_of(weights, told)
+    source = source_of(weights, layout)
     source.card |= card
     return source
 

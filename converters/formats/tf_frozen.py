@@ -15,7 +15,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.registry import Probe, Source, reader
 from atari_zoo.converters.tf.agents import Agent, known_agent
 from atari_zoo.converters.tf.endpoints import ends
-from atari_zoo.converters.tf.graphdef import NAME, parse
+from atari_zoo.converters.tf.graphdef import NAME, parse_graph
 from atari_zoo.converters.tf.screen import find_screen
 from atari_zoo.converters.tf.translation import translate
 
@@ -29,10 +29,10 @@ def _is_graph(probe: Probe) -> bool:
     if "saved_model.pb" in probe.names or (named and start.startswith(SAVED_MODEL)):
         return True
     if start.startswith(b"\x0a"):
-        at = 2 + next((i for i, byte in enumerate(start[1:6]) if byte < 128), 5)
-        end = at + 2 + int.from_bytes(start[at + 1 : at + 2])
-        name = start[at + 2 : end].decode("ascii", "replace")
-        if start[at : at + 1] == b"\x0a" and NAME.fullmatch(name):
+        name_field = 2 + next((i for i, byte in enumerate(start[1:6]) if byte < 128), 5)
+        end = name_field + 2 + int.from_bytes(start[name_field + 1 : name_field + 2])
+        name = start[name_field + 2 : end].decode("ascii", "replace")
+        if start[name_field : name_field + 1] == b"\x0a" and NAME.fullmatch(name):
             return start[end : end + 1] == b"\x12"  # its operator follows
     return named and not start.startswith(b"\x08")  # which is how ONNX files start
 
@@ -56,7 +56,7 @@ def read_frozen(path: str | Path, output: str | None = None, input: str | None =
     Raises ConversionError where the graph is not frozen, has an operator without a translation,
     or does not tell which nodes these are.
     """
-    graph = parse(_content(Path(path)))
+    graph = parse_graph(_content(Path(path)))
     agent = known_agent(graph) if output is None else None
     if agent is not None:
         main, value = agent.output, agent.value if agent.value in graph.nodes else ""

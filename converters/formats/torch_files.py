@@ -63,8 +63,8 @@ def read_safetensors(path: Path) -> Source:
         raise ConversionError(f"{path}: not a whole safetensors file") from error
     if len(names) > TENSORS:
         raise ConversionError(f"{len(names)} tensors; at most {TENSORS} were expected")
-    told, card = described(metadata)
-    source = source_of(weights, told)
+    layout, card = described(metadata)
+    source = source_of(weights, layout)
     source.card |= card
     return source
 
@@ -88,12 +88,12 @@ def holds_torch(probe: Probe) -> bool:
 )
 def read_torch(path: Path) -> Source:
     """A `.pt` or `.pth` file: nothing in it is run."""
-    with opened(path) as file:
+    with opened_torch(path) as file:
         return source_of(weights_in(file))
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[TorchFile]:
+def opened_torch(path: Path) -> Iterator[TorchFile]:
     """What a file of `torch.save` holds, while it is open.
 
     Raises ConversionError if it is damaged, or would run code.
@@ -105,7 +105,7 @@ def opened(path: Path) -> Iterator[TorchFile]:
 def torch_file(file: BufferedIOBase) -> TorchFile:
     """What a file of `torch.save` holds; its storages are read from `file` when asked for.
 
-    Raises ConversionError as `opened` does.
+    Raises ConversionError as `opened_torch` does.
     """
     start = file.read(32)
     file.seek(0)

@@ -6,11 +6,11 @@ import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.recognition.operators import Node, operator
-from atari_zoo.converters.recognition.symbols import Atom, Value
+from atari_zoo.converters.recognition.symbols import Atom, Symbol
 
 
 @operator("BatchNormalization")
-def batch_normalization(node: Node) -> Value:
+def batch_normalization(node: Node) -> Symbol:
     scale, shift, mean, var = (np.asarray(node.constant(i), np.float64) for i in range(1, 5))
     factor = scale / np.sqrt(var + node.attribute("epsilon", 1e-5))
     column = (-1, 1, 1) if len(node.value().axes) == 4 else (-1,)
@@ -19,15 +19,15 @@ def batch_normalization(node: Node) -> Value:
 
 
 @operator("Add", "Sub")
-def add(node: Node) -> Value:
+def add(node: Node) -> Symbol:
     left, right = node.inputs
     sign = -1 if node.proto.op_type == "Sub" else 1
-    if isinstance(left, Value) and isinstance(right, Value):
+    if isinstance(left, Symbol) and isinstance(right, Symbol):
         if right.layer.op == "logsumexp" and right.layer.args[0].layer is left.layer:
             return node.layer("normalized", (left,), left.axes)
         axes = max(left, right, key=lambda v: v.shape).axes
         return node.layer("sum", (left, right), axes, signs=(1, sign))
-    if isinstance(left, Value):
+    if isinstance(left, Symbol):
         return _shifted(node, left, np.asarray(sign * np.asarray(right)))
     if sign == -1:
         return _shifted(node, _scaled(node, node.value(1), np.array(-1.0)), np.asarray(left))
@@ -35,21 +35,21 @@ def add(node: Node) -> Value:
 
 
 @operator("Mul", "Div")
-def mul(node: Node) -> Value:
+def mul(node: Node) -> Symbol:
     left, right = node.inputs
-    if isinstance(left, Value) and isinstance(right, Value):
+    if isinstance(left, Symbol) and isinstance(right, Symbol):
         raise ConversionError("a product of two values that depend on the observation")
-    value, factor = (left, right) if isinstance(left, Value) else (right, left)
+    value, factor = (left, right) if isinstance(left, Symbol) else (right, left)
     if node.proto.op_type == "Div":
-        if not isinstance(left, Value):
+        if not isinstance(left, Symbol):
             raise ConversionError("a division by something that depends on the observation")
         return _scaled(node, left, np.asarray(1 / np.asarray(right, np.float64)))
-    assert isinstance(value, Value)
+    assert isinstance(value, Symbol)
     return _scaled(node, value, np.asarray(factor))
 
 
 @operator("ReduceMean", "ReduceSum")
-def reduce(node: Node) -> Value:
+def reduce(node: Node) -> Symbol:
     value = node.value()
     rank = len(value.axes)
     gone = [a % rank for a in node.ints("axes", 1) or range(rank)]
@@ -67,7 +67,7 @@ def reduce(node: Node) -> Value:
 
 
 @operator("Softmax")
-def softmax(node: Node) -> Value:
+def softmax(node: Node) -> Symbol:
     value = node.value()
     axis = node.attribute("axis", -1) % len(value.axes)
     if axis != len(value.axes) - 1:
@@ -76,21 +76,21 @@ def softmax(node: Node) -> Value:
 
 
 @operator("LogSoftmax")
-def log_softmax(node: Node) -> Value:
+def log_softmax(node: Node) -> Symbol:
     return node.layer("normalized", (node.value(),), node.value().axes)
 
 
 @operator("ReduceLogSumExp")
-def log_sum_exp(node: Node) -> Value:
+def log_sum_exp(node: Node) -> Symbol:
     return node.layer("logsumexp", (node.value(),), node.value().axes[:1])
 
 
 @operator("ArgMax")
-def argmax(node: Node) -> Value:
+def argmax(node: Node) -> Symbol:
     return node.layer("argmax", (node.value(),), node.value().axes[:1])
 
 
-def _shifted(node: Node, value: Value, constant: np.ndarray) -> Value:
+def _shifted(node: Node, value: Symbol, constant: np.ndarray) -> Symbol:
     if not np.any(constant):
         return value
     if value.layer.op not in ("conv", "dense"):
@@ -102,7 +102,7 @@ def _shifted(node: Node, value: Value, constant: np.ndarray) -> Value:
     )
 
 
-def _scaled(node: Node, value: Value, factor: np.ndarray) -> Value:
+def _scaled(node: Node, value: Symbol, factor: np.ndarray) -> Symbol:
     op, data = value.layer.op, value.layer.data
     if op == "input" and factor.size == 1:
         scale = data["scale"] * float(factor.ravel()[0])
@@ -124,7 +124,7 @@ def _scaled(node: Node, value: Value, factor: np.ndarray) -> Value:
     raise ConversionError(f"a factor after {op}")
 
 
-def _per_unit(value: Value, constant: np.ndarray) -> np.ndarray:
+def _per_unit(value: Symbol, constant: np.ndarray) -> np.ndarray:
     """A constant that differs along the units only, as one number for each unit."""
     unit, shape = value.layer.data["unit"], constant.shape
     if unit not in value.axes:

@@ -6,13 +6,13 @@ import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.recognition.operators import Node, operator
-from atari_zoo.converters.recognition.symbols import Atom, Axis, Value
+from atari_zoo.converters.recognition.symbols import Atom, Axis, Symbol
 
 LARGEST_KERNEL = 1 << 22  # elements of a kernel that is made here
 
 
 @operator("Pad")
-def pad(node: Node) -> Value:
+def pad(node: Node) -> Symbol:
     value, pads = node.value(), node.ints("pads", 1) or []
     fill = node.constant(2) if len(node.inputs) > 2 else None
     rank = len(value.axes)
@@ -32,7 +32,7 @@ def pad(node: Node) -> Value:
 
 
 @operator("Conv")
-def conv(node: Node) -> Value:
+def conv(node: Node) -> Symbol:
     value, weight = node.value(), _kernel(node)
     kernel, strides = tuple(weight.shape[2:]), tuple(node.attribute("strides", [1, 1]))
     pads = _pads(node, value.shape[2:], kernel, strides)
@@ -72,7 +72,7 @@ def conv(node: Node) -> Value:
 
 
 @operator("Relu")
-def relu(node: Node) -> Value:
+def relu(node: Node) -> Symbol:
     value = node.value()
     if value.layer.op not in ("conv", "dense"):
         raise ConversionError(f"a ReLU after {value.layer.op}")
@@ -80,7 +80,7 @@ def relu(node: Node) -> Value:
 
 
 @operator("Clip", "Max")
-def clip(node: Node) -> Value:
+def clip(node: Node) -> Symbol:
     low, high = node.constant(1), node.constant(2) if len(node.inputs) > 2 else None
     limits = (node.attribute("min", low), node.attribute("max", high))
     if limits[0] is None or np.any(np.asarray(limits[0]) != 0) or limits[1] is not None:
@@ -121,7 +121,7 @@ def _pads(
     return tuple(less + more if auto == b"SAME_UPPER" else more + less)
 
 
-def _channels_by_themselves(value: Value, weight: np.ndarray) -> tuple[Value, np.ndarray, Axis]:
+def _channels_by_themselves(value: Symbol, weight: np.ndarray) -> tuple[Symbol, np.ndarray, Axis]:
     """One kernel for all channels, which stand in the batch, as a kernel over the channels.
 
     So tf2onnx writes patches. Returns what it reads, the kernel, whose outputs are (kernel,
@@ -131,10 +131,10 @@ def _channels_by_themselves(value: Value, weight: np.ndarray) -> tuple[Value, np
     if weight.shape[1] != 1 or weight.size * channel.size**2 > LARGEST_KERNEL:
         raise ConversionError("a convolution over something else than channels, height, width")
     spread = np.einsum("kij,fg->kfgij", weight[:, 0], np.eye(channel.size, dtype=weight.dtype))
-    moved = Value(value.layer, ((batch,), (channel,), *value.axes[2:]))
+    moved = Symbol(value.layer, ((batch,), (channel,), *value.axes[2:]))
     return moved, spread.reshape(-1, channel.size, *weight.shape[2:]), (channel,)
 
 
-def _unpadded(value: Value) -> Value:
+def _unpadded(value: Symbol) -> Symbol:
     layer = value.layer
     return layer.args[0].permuted([layer.axes.index(axis) for axis in value.axes])

@@ -1,4 +1,4 @@
-"""Which head the end of a graph is, told from how its output is computed."""
+"""Heads at the end of a graph, told from how its output is computed."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from atari_zoo.converters.network.heads import (
 )
 from atari_zoo.converters.recognition.places import (
     FoundHead,
-    Place,
+    GraphPlace,
     Weights,
     dense_layer,
+    dense_units,
     size,
-    units,
     width,
 )
-from atari_zoo.converters.recognition.symbols import Graph, Layer, Value, ancestors
+from atari_zoo.converters.recognition.symbols import Graph, Layer, Symbol, ancestors
 
 
-def match_head(main: Value, graph: Graph) -> FoundHead:
+def match_head(main: Symbol, graph: Graph) -> FoundHead:
     """The head whose output is `main`; raises ConversionError if it is none that is known."""
     op = main.layer.op
     if op == "dense":
@@ -46,7 +46,7 @@ def match_head(main: Value, graph: Graph) -> FoundHead:
     return _dueling(main)
 
 
-def _linear(main: Value, graph: Graph) -> FoundHead:
+def _linear(main: Symbol, graph: Graph) -> FoundHead:
     layer = main.layer
     (features,) = layer.args
     width, actions = layer.data["weight"].shape[1], len(layer.data["weight"])
@@ -57,7 +57,9 @@ def _linear(main: Value, graph: Graph) -> FoundHead:
     ]
     if not critics:
         head = PolicyHead(width, actions)
-        return FoundHead(head, features, {"output": Place.of(main)}, [(layer, head.output, ())])
+        return FoundHead(
+            head, features, {"output": GraphPlace.of(main)}, [(layer, head.output, ())]
+        )
     critic = critics[-1]  # with its bias added
     actor_critic = ActorCriticHead(width, actions)
     weights: Weights
@@ -65,22 +67,22 @@ def _linear(main: Value, graph: Graph) -> FoundHead:
     return FoundHead(
         actor_critic,
         features,
-        {"value": Place(critic.tensor, critic.axes), "output": Place.of(main)},
+        {"value": GraphPlace(critic.tensor, critic.axes), "output": GraphPlace.of(main)},
         weights,
     )
 
 
-def _quantile(main: Value, values: Value) -> FoundHead:
+def _quantile(main: Symbol, values: Symbol) -> FoundHead:
     layer = dense_layer(values)
     over, actions = main.layer.data["over"], main.axes[1]
     head = QuantileHead(width(layer), size(actions), size(over))
     order = (*actions, *over)
     module = head.quantiles.get_submodule("0")
-    named = {"quantiles": Place.of(values, order), "output": Place.of(main)}
+    named = {"quantiles": GraphPlace.of(values, order), "output": GraphPlace.of(main)}
     return FoundHead(head, layer.args[0], named, [(layer, module, order)])
 
 
-def _implicit_quantile(main: Value, values: Value, graph: Graph) -> FoundHead:
+def _implicit_quantile(main: Symbol, values: Symbol, graph: Graph) -> FoundHead:
     layer = dense_layer(values)
     fc = layer.args[0]
     dense = dense_layer(fc.layer.args[0])
@@ -88,15 +90,15 @@ def _implicit_quantile(main: Value, values: Value, graph: Graph) -> FoundHead:
     angles, weight, bias = graph.embedding(embedded.data["table"])
     samples, cosines = angles.shape
     (actions,), (sample,) = layer.axes[2], layer.axes[1]
-    head = ImplicitQuantileHead(width(dense), actions.size, units(dense), cosines, samples)
+    head = ImplicitQuantileHead(width(dense), actions.size, dense_units(dense), cosines, samples)
     with torch.no_grad():
         head.embedding.taus.copy_(finite_tensor(angles[:, 0] / math.pi))
         head.embedding.linear.weight.copy_(finite_tensor(weight))
         head.embedding.linear.bias.copy_(finite_tensor(bias))
     named = {
-        "fc": Place.of(fc),
-        "quantiles": Place.of(values, (actions, sample)),
-        "output": Place.of(main),
+        "fc": GraphPlace.of(fc),
+        "quantiles": GraphPlace.of(values, (actions, sample)),
+        "output": GraphPlace.of(main),
     }
     modules = head.fc.get_submodule("linear"), head.quantiles.get_submodule("0")
     weights: Weights
@@ -104,7 +106,7 @@ def _implicit_quantile(main: Value, values: Value, graph: Graph) -> FoundHead:
     return FoundHead(head, embedded.args[0], named, weights)
 
 
-def _categorical(main: Value) -> FoundHead:
+def _categorical(main: Symbol) -> FoundHead:
     (probabilities,) = main.layer.args
     (logits,) = probabilities.layer.args
     support = torch.tensor(main.layer.data["support"], dtype=torch.float32)
@@ -114,7 +116,7 @@ def _categorical(main: Value) -> FoundHead:
         head = CategoricalHead(width(layer), size(actions), support)
         order = (*actions, *atoms)
         module = head.atoms.get_submodule("0")
-        named = {"atoms": Place.of(logits, order), "output": Place.of(main)}
+        named = {"atoms": GraphPlace.of(logits, order), "output": GraphPlace.of(main)}
         return FoundHead(head, layer.args[0], named, [(layer, module, order)])
     value, advantage = _dueling_terms(logits)
     streams = _streams(value, advantage)
@@ -126,23 +128,23 @@ def _categorical(main: Value) -> FoundHead:
         (value.layer, modules[0], ()),
         (advantage.layer, modules[1], advantage.atoms[1:]),
     ]
-    named = streams.layers | {"value": Place.of(value), "advantage": Place.of(advantage)}
-    named |= {"atoms": Place.of(logits), "output": Place.of(main)}
+    named = streams.layers | {"value": GraphPlace.of(value), "advantage": GraphPlace.of(advantage)}
+    named |= {"atoms": GraphPlace.of(logits), "output": GraphPlace.of(main)}
     return FoundHead(head, streams.features, named, weights)
 
 
-def _dueling(main: Value) -> FoundHead:
+def _dueling(main: Symbol) -> FoundHead:
     value, advantage = _dueling_terms(main)
     streams = _streams(value, advantage)
     head = DuelingHead(streams.width, size(advantage.axes[1]), streams.units)
     weights = streams.weights(head.fc, head.advantage_fc)
     weights += [(value.layer, head.value, ()), (advantage.layer, head.advantage, ())]
-    named = streams.layers | {"value": Place.of(value), "advantage": Place.of(advantage)}
-    named |= {"output": Place.of(main)}
+    named = streams.layers | {"value": GraphPlace.of(value), "advantage": GraphPlace.of(advantage)}
+    named |= {"output": GraphPlace.of(main)}
     return FoundHead(head, streams.features, named, weights)
 
 
-def _dueling_terms(total: Value) -> tuple[Value, Value]:
+def _dueling_terms(total: Symbol) -> tuple[Symbol, Symbol]:
     """Value and advantage of V + A - mean(A), in whatever order it is summed."""
     terms = list(_terms(total))
     means = [v for sign, v in terms if v.layer.op == "mean" and sign == -1]
@@ -160,7 +162,7 @@ def _dueling_terms(total: Value) -> tuple[Value, Value]:
     raise ConversionError(f"a sum at '{total.layer.tensor}' that is not value + advantage - mean")
 
 
-def _terms(total: Value) -> Iterator[tuple[int, Value]]:
+def _terms(total: Symbol) -> Iterator[tuple[int, Symbol]]:
     """The signed terms of a sum; a sum of more than a few is none of ours and is not followed."""
     queue = [(1, total)]
     for _ in range(8):
@@ -180,11 +182,11 @@ def _terms(total: Value) -> Iterator[tuple[int, Value]]:
 class _Streams:
     """What the two streams of a dueling head read: one shared layer, or a layer each."""
 
-    features: Value
+    features: Symbol
     width: int
     units: int | None
     dense: tuple[Layer, ...]
-    layers: dict[str, Place]
+    layers: dict[str, GraphPlace]
 
     def weights(self, *modules: Dense | None) -> Weights:
         return [
@@ -194,13 +196,15 @@ class _Streams:
         ]
 
 
-def _streams(value: Value, advantage: Value) -> _Streams:
+def _streams(value: Symbol, advantage: Symbol) -> _Streams:
     low, high = value.layer.args[0], advantage.layer.args[0]
     if low.layer is high.layer:
         return _Streams(low, width(value.layer), None, (), {})
     layers = tuple(dense_layer(v.layer.args[0]) for v in (low, high))
     features = layers[0].args[0]
-    if features.layer is not layers[1].args[0].layer or units(layers[0]) != units(layers[1]):
+    if features.layer is not layers[1].args[0].layer or dense_units(layers[0]) != dense_units(
+        layers[1]
+    ):
         raise ConversionError("two streams that do not read the same convolution alike")
-    named = {"fc": Place.of(low), "advantage_fc": Place.of(high)}
-    return _Streams(features, width(layers[0]), units(layers[0]), layers, named)
+    named = {"fc": GraphPlace.of(low), "advantage_fc": GraphPlace.of(high)}
+    return _Streams(features, width(layers[0]), dense_units(layers[0]), layers, named)

@@ -12,8 +12,8 @@ from atari_zoo.converters.network.finite import finite_tensor
 from atari_zoo.converters.network.heads import check_outputs
 from atari_zoo.converters.network.networks import ConvShape, MnihNetwork, Trunk
 from atari_zoo.converters.recognition.matched_heads import match_head
-from atari_zoo.converters.recognition.places import Place, fill_dense
-from atari_zoo.converters.recognition.symbols import Graph, Layer, Value, ancestors
+from atari_zoo.converters.recognition.places import GraphPlace, fill_dense
+from atari_zoo.converters.recognition.symbols import Graph, Layer, Symbol, ancestors
 
 # outputs that tell by their name that they choose the action
 PREFERRED = ("output", "q_values", "logits", "policy")
@@ -27,10 +27,10 @@ class Match:
     """A network, and where in the graph its named layers are."""
 
     network: MnihNetwork
-    layers: dict[str, Place] = field(default_factory=dict)
+    layers: dict[str, GraphPlace] = field(default_factory=dict)
 
 
-def match(outputs: list[tuple[str, Value]], graph: Graph) -> Match:
+def match(outputs: list[tuple[str, Symbol]], graph: Graph) -> Match:
     """The network whose outputs these are.
 
     Raises ConversionError where it is not the Mnih architecture.
@@ -49,9 +49,9 @@ def match(outputs: list[tuple[str, Value]], graph: Graph) -> Match:
         _fill_trunk(trunk, chain, dense)
         for layer, module, order in found.weights:
             fill_dense(module, layer, order)
-    names = {f"conv{i + 1}": Place(relu.tensor, relu.axes) for i, relu in enumerate(relus)}
+    names = {f"conv{i + 1}": GraphPlace(relu.tensor, relu.axes) for i, relu in enumerate(relus)}
     if dense is not None:
-        names["fc"] = Place.of(found.features)
+        names["fc"] = GraphPlace.of(found.features)
     return Match(network, names | found.layers)
 
 
@@ -65,8 +65,8 @@ def flatten_order(graph: Graph) -> str:
     return ""
 
 
-def _main_output(outputs: list[tuple[str, Value]]) -> Value:
-    candidates: dict[str, Value] = {}
+def _main_output(outputs: list[tuple[str, Symbol]]) -> Symbol:
+    candidates: dict[str, Symbol] = {}
     for name, value in outputs:
         while value.layer.op in CHOICES:
             (value,) = value.layer.args
@@ -95,7 +95,7 @@ def _shape(layer: Layer) -> ConvShape:
     return ConvShape(len(weight), weight.shape[2:], layer.data["strides"], layer.data["padding"])
 
 
-def _trunk_layers(features: Value) -> tuple[list[Layer], Layer | None]:
+def _trunk_layers(features: Symbol) -> tuple[list[Layer], Layer | None]:
     """The convolutions' ReLUs, first to last, and the dense layer if the features are its."""
     dense = None
     before = features.layer.args[0].layer if features.layer.op == "relu" else features.layer

@@ -1,4 +1,4 @@
-"""What each ONNX operator does to a symbolic tensor: one operator, one function."""
+"""ONNX operators, by what each does to a symbolic tensor: one operator, one function."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import onnx
 from onnx import helper
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.recognition.symbols import Axis, Layer, Value
+from atari_zoo.converters.recognition.symbols import Axis, Layer, Symbol
+from atari_zoo.converters.registration import Registry
 
-Operand = Value | np.ndarray | None
+Operand = Symbol | np.ndarray | None
 
 
 @dataclass
@@ -30,17 +31,17 @@ class Node:
                 return helper.get_attribute_value(attribute)
         return default
 
-    def value(self, index: int = 0) -> Value:
+    def value(self, index: int = 0) -> Symbol:
         """The operand at `index`, which depends on the observation."""
         operand = self.inputs[index]
-        if not isinstance(operand, Value):
+        if not isinstance(operand, Symbol):
             raise ConversionError("a constant where the network's input was expected")
         return operand
 
     def constant(self, index: int) -> np.ndarray | None:
         """The operand at `index`, which does not; None if it was left out."""
         operand = self.inputs[index] if index < len(self.inputs) else None
-        if isinstance(operand, Value):
+        if isinstance(operand, Symbol):
             raise ConversionError("weights that depend on the observation")
         return operand
 
@@ -52,37 +53,42 @@ class Node:
             values = None if constant is None else constant.ravel().tolist()
         return None if values is None else [int(v) for v in values]
 
-    def layer(self, op: str, args: tuple[Value, ...], axes: tuple[Axis, ...], **data: Any) -> Value:
+    def layer(
+        self, op: str, args: tuple[Symbol, ...], axes: tuple[Axis, ...], **data: Any
+    ) -> Symbol:
         """A new layer, held by this node's first output."""
-        return Value(Layer(op, args, data, self.proto.output[0], axes), axes)
+        return Symbol(Layer(op, args, data, self.proto.output[0], axes), axes)
 
 
-OPERATORS: dict[str, Callable[[Node], Value]] = {}
+OPERATORS: Registry[Callable[[Node], Symbol]] = Registry(
+    "ONNX operator", "atari_zoo.converters.recognition"
+)
 
 
-def operator(*names: str) -> Callable[[Callable[[Node], Value]], Callable[[Node], Value]]:
+def operator(*names: str) -> Callable[[Callable[[Node], Symbol]], Callable[[Node], Symbol]]:
     """Registers a function as the meaning of these operators."""
 
-    def register(function: Callable[[Node], Value]) -> Callable[[Node], Value]:
-        OPERATORS.update(dict.fromkeys(names, function))
+    def register(function: Callable[[Node], Symbol]) -> Callable[[Node], Symbol]:
+        for name in names:
+            OPERATORS.add(name, function, function)
         return function
 
     return register
 
 
 @operator("Identity", "Dropout", "Cast", "CastLike")
-def same(node: Node) -> Value:
+def same(node: Node) -> Symbol:
     return node.value()
 
 
 @operator("Transpose")
-def transpose(node: Node) -> Value:
+def transpose(node: Node) -> Symbol:
     rank = len(node.value().axes)
     return node.value().permuted(node.attribute("perm", list(range(rank))[::-1]))
 
 
 @operator("Reshape")
-def reshape(node: Node) -> Value:
+def reshape(node: Node) -> Symbol:
     shape = node.constant(1)
     if shape is None:
         raise ConversionError("a reshape without a shape")
@@ -90,17 +96,17 @@ def reshape(node: Node) -> Value:
 
 
 @operator("Flatten")
-def flatten(node: Node) -> Value:
+def flatten(node: Node) -> Symbol:
     value, axis = node.value(), node.attribute("axis", 1)
     front, back = value.axes[:axis], value.axes[axis:]
-    return Value(value.layer, (sum(front, ()), sum(back, ())))
+    return Symbol(value.layer, (sum(front, ()), sum(back, ())))
 
 
 @operator("Squeeze")
-def squeeze(node: Node) -> Value:
+def squeeze(node: Node) -> Symbol:
     return node.value().squeezed(node.ints("axes", 1))
 
 
 @operator("Unsqueeze")
-def unsqueeze(node: Node) -> Value:
+def unsqueeze(node: Node) -> Symbol:
     return node.value().unsqueezed(node.ints("axes", 1) or [])

@@ -1,4 +1,4 @@
-"""Where a graph keeps a network's layers and weights, and how they are moved into the network."""
+"""Places of a network's layers and weights in a graph, from which they move into the network."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import nn
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.finite import finite_tensor
 from atari_zoo.converters.network.heads import Head
-from atari_zoo.converters.recognition.symbols import Atom, Axis, Layer, Value
+from atari_zoo.converters.recognition.symbols import Atom, Axis, Layer, Symbol
 
 # layers of the graph, the modules that take their weights, and the order of their units
 Weights = list[tuple[Layer, nn.Module, tuple[Atom, ...]]]
 
 
 @dataclass(frozen=True)
-class Place:
+class GraphPlace:
     """Where a named layer is in a graph.
 
     order: of the units, where a reshape has split them and not in the network's order.
@@ -29,7 +29,7 @@ class Place:
     order: tuple[Atom, ...] = ()
 
     @classmethod
-    def of(cls, value: Value, order: tuple[Atom, ...] = ()) -> Place:
+    def of(cls, value: Symbol, order: tuple[Atom, ...] = ()) -> GraphPlace:
         return cls(value.layer.tensor, value.layer.axes, order)
 
     def canonical(self, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -47,8 +47,8 @@ class FoundHead:
     """A head found in a graph: the value it reads, its named layers, and its weights."""
 
     head: Head
-    features: Value
-    layers: dict[str, Place]
+    features: Symbol
+    layers: dict[str, GraphPlace]
     weights: Weights
 
 
@@ -71,7 +71,7 @@ def leaves(axis: Iterable[Atom]) -> list[Atom]:
     return [leaf for atom in axis for leaf in (leaves(atom.parts) if atom.parts else [atom])]
 
 
-def dense_layer(value: Value) -> Layer:
+def dense_layer(value: Symbol) -> Layer:
     """The dense layer that a value is; raises ConversionError if it is another."""
     if value.layer.op != "dense":
         raise ConversionError(f"'{value.layer.tensor}' is {value.layer.op}, not a dense layer")
@@ -83,7 +83,7 @@ def width(layer: Layer) -> int:
     return int(layer.data["weight"].shape[1])
 
 
-def units(layer: Layer) -> int:
+def dense_units(layer: Layer) -> int:
     """How many units a dense layer has."""
     return len(layer.data["weight"])
 

@@ -6,11 +6,11 @@ import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.recognition.operators import Node, operator
-from atari_zoo.converters.recognition.symbols import Atom, Value
+from atari_zoo.converters.recognition.symbols import Atom, Symbol
 
 
 @operator("Gemm")
-def gemm(node: Node) -> Value:
+def gemm(node: Node) -> Symbol:
     """A dense layer with its bias."""
     value, weight, bias = node.value(), node.constant(1), node.constant(2)
     if weight is None or node.attribute("transA", 0):
@@ -22,7 +22,7 @@ def gemm(node: Node) -> Value:
 
 
 @operator("MatMul")
-def matmul(node: Node) -> Value:
+def matmul(node: Node) -> Symbol:
     """A dense layer without its bias, or the expectation of a distribution."""
     value, weight = node.value(), node.constant(1)
     if weight is None:
@@ -37,7 +37,7 @@ def matmul(node: Node) -> Value:
     return _dense(node, value.unsqueezed(range(new)), weight.T, None)
 
 
-def _dense(node: Node, value: Value, weight: np.ndarray, bias: np.ndarray | None) -> Value:
+def _dense(node: Node, value: Symbol, weight: np.ndarray, bias: np.ndarray | None) -> Symbol:
     """A dense layer; `weight` (units, features) is put into the features' own order."""
     features = value.axes[-1]
     if weight.ndim != 2 or weight.shape[1] != value.shape[-1]:
@@ -59,7 +59,7 @@ def _dense(node: Node, value: Value, weight: np.ndarray, bias: np.ndarray | None
     return node.layer("dense", (value,), axes, weight=weight, bias=bias, unit=(unit,))
 
 
-def _mixed(node: Node, value: Value, weight: np.ndarray, bias: np.ndarray) -> Value:
+def _mixed(node: Node, value: Symbol, weight: np.ndarray, bias: np.ndarray) -> Symbol:
     """A product over a convolution's channels: together they are one convolution.
 
     So a convolution is written as patches (a one-hot kernel) times a matrix.

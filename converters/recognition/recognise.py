@@ -1,4 +1,4 @@
-"""Finds the Mnih architecture in an ONNX graph, whoever exported it.
+"""Recognition of the Mnih architecture in an ONNX graph, whoever exported it.
 
 The graph is followed from its input with symbolic tensors (`symbols`), each operator by its
 meaning (`operators`), constants computed on the way (`folding`). What comes out at the end is
@@ -15,17 +15,12 @@ import onnx.inliner
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.networks import MnihNetwork
-from atari_zoo.converters.recognition import (
-    arithmetic,  # noqa: F401
-    layer_operators,  # noqa: F401
-    products,  # noqa: F401
-)
 from atari_zoo.converters.recognition.contract import input_maximum
 from atari_zoo.converters.recognition.folding import fold, initializers
 from atari_zoo.converters.recognition.matching import flatten_order, match
 from atari_zoo.converters.recognition.operators import OPERATORS, Node, Operand
-from atari_zoo.converters.recognition.places import Place
-from atari_zoo.converters.recognition.symbols import BATCH, Atom, Graph, Layer, Value
+from atari_zoo.converters.recognition.places import GraphPlace
+from atari_zoo.converters.recognition.symbols import BATCH, Atom, Graph, Layer, Symbol
 
 PRODUCER = "atari-zoo"  # of the graphs written here, which take 0..1 where they do not divide
 WRITTEN_HERE = 1.0
@@ -64,7 +59,7 @@ class Recognised:
 
     network: MnihNetwork
     input: Input
-    layers: dict[str, Place]
+    layers: dict[str, GraphPlace]
     flatten: str = ""
 
 
@@ -80,7 +75,7 @@ def recognise(model: onnx.ModelProto, maximum: float | None = None) -> Recognise
     outputs = [(o.name, values.get(o.name)) for o in model.graph.output]
     producers = {name: node for node in model.graph.node for name in node.output}
     graph = Graph(values, producers)
-    found = match([(n, v) for n, v in outputs if isinstance(v, Value)], graph)
+    found = match([(n, v) for n, v in outputs if isinstance(v, Symbol)], graph)
     return Recognised(found.network, source, found.layers, flatten_order(graph))
 
 
@@ -88,7 +83,7 @@ def _follow(model: onnx.ModelProto, maximum: float | None) -> tuple[dict[str, Op
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
     values: dict[str, Operand] = dict(initializers(model.graph))
     start, static = _input(model.graph, values)
-    values[start.tensor] = Value(start, start.axes)
+    values[start.tensor] = Symbol(start, start.axes)
     for proto in model.graph.node:
         inputs: list[Operand] = []
         for name in proto.input:
@@ -109,14 +104,16 @@ def _evaluate(
 ) -> list[Operand]:
     label = f"node '{proto.name or proto.output[0]}' ({proto.op_type})"
     try:
-        if not any(isinstance(x, Value) for x in inputs):
-            constants = [x for x in inputs if not isinstance(x, Value)]
+        if not any(isinstance(x, Symbol) for x in inputs):
+            constants = [x for x in inputs if not isinstance(x, Symbol)]
             return list(fold(proto, constants, opset) or [])
-        unclear = next((x for x in inputs if isinstance(x, Value) and x.layer.op == "opaque"), None)
+        unclear = next(
+            (x for x in inputs if isinstance(x, Symbol) and x.layer.op == "opaque"), None
+        )
         if unclear is not None:  # the first reason met is what a refusal tells
             return [unclear]
         if proto.op_type == "Shape":
-            (value,) = (x for x in inputs if isinstance(x, Value))
+            (value,) = (x for x in inputs if isinstance(x, Symbol))
             return [np.array(value.shape, np.int64)]
         if proto.op_type not in OPERATORS:
             return [_opaque(label)]
@@ -128,9 +125,9 @@ def _evaluate(
         raise ConversionError(f"{label} is malformed: {reason}") from error
 
 
-def _opaque(reason: str) -> Value:
+def _opaque(reason: str) -> Symbol:
     # not yet an error: the output may not need this node
-    return Value(Layer("opaque", data={"reason": reason}), ())
+    return Symbol(Layer("opaque", data={"reason": reason}), ())
 
 
 def _input(graph: onnx.GraphProto, constants: dict[str, Operand]) -> tuple[Layer, int | None]:
@@ -165,7 +162,7 @@ def _describe(
     scales = [
         value.layer.args[0].layer.data["scale"]
         for value in values.values()
-        if isinstance(value, Value)
+        if isinstance(value, Symbol)
         and value.layer.op == "conv"
         and value.layer.args[0].layer.op == "input"
     ]
@@ -176,6 +173,6 @@ def _describe(
         told = 255.0
     maximum = given or told or 1.0
     for value in values.values():
-        if isinstance(value, Value) and value.layer.op == "input":
+        if isinstance(value, Symbol) and value.layer.op == "input":
             value.layer.data["maximum"] = maximum
     return Input(start.tensor, layout, maximum, dtype, static, told is not None)

@@ -53,14 +53,14 @@ class Layer:
     """
 
     op: str
-    args: tuple[Value, ...] = ()
+    args: tuple[Symbol, ...] = ()
     data: dict[str, Any] = field(default_factory=dict)
     tensor: str = ""
     axes: tuple[Axis, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
-class Value:
+class Symbol:
     """A view of a layer, with the axes in some order."""
 
     layer: Layer
@@ -74,24 +74,24 @@ class Value:
     def atoms(self) -> tuple[Atom, ...]:
         return tuple(atom for axis in self.axes for atom in axis)
 
-    def permuted(self, order: Sequence[int]) -> Value:
-        return Value(self.layer, tuple(self.axes[i] for i in order))
+    def permuted(self, order: Sequence[int]) -> Symbol:
+        return Symbol(self.layer, tuple(self.axes[i] for i in order))
 
-    def squeezed(self, axes: Sequence[int] | None) -> Value:
+    def squeezed(self, axes: Sequence[int] | None) -> Symbol:
         """Without the axes of size 1 (all, or those given)."""
         rank = len(self.axes)
         gone = {a % rank for a in axes} if axes is not None else set(range(rank))
         kept = (axis for i, axis in enumerate(self.axes) if i not in gone or axis)
-        return Value(self.layer, tuple(kept))
+        return Symbol(self.layer, tuple(kept))
 
-    def unsqueezed(self, axes: Sequence[int]) -> Value:
+    def unsqueezed(self, axes: Sequence[int]) -> Symbol:
         """With new axes of size 1 at these positions of the result."""
         rank = len(self.axes) + len(axes)
         new = {a % rank for a in axes}
         old = iter(self.axes)
-        return Value(self.layer, tuple(() if i in new else next(old) for i in range(rank)))
+        return Symbol(self.layer, tuple(() if i in new else next(old) for i in range(rank)))
 
-    def reshaped(self, shape: Sequence[int], static_batch: int | None = None) -> Value:
+    def reshaped(self, shape: Sequence[int], static_batch: int | None = None) -> Symbol:
         """With its atoms grouped into axes of these sizes; -1 and 0 as ONNX has them.
 
         static_batch: the batch size baked into the graph, where there is one: at the front of
@@ -109,7 +109,7 @@ class Value:
             wanted[wanted.index(-1)] = prod(self.shape) // max(rest, 1)
         if prod(wanted) != prod(self.shape):
             raise ConversionError(f"{_sizes(self.shape)} values cannot become {_sizes(wanted)}")
-        return Value(self.layer, _regroup(self.atoms, wanted))
+        return Symbol(self.layer, _regroup(self.atoms, wanted))
 
 
 def _regroup(atoms: Sequence[Atom], sizes: Sequence[int]) -> tuple[Axis, ...]:
@@ -150,13 +150,13 @@ def ancestors(layer: Layer) -> list[Layer]:
 class Graph:
     """An ONNX graph that was followed: what each tensor holds, and which node made it."""
 
-    values: dict[str, Value | np.ndarray | None]
+    values: dict[str, Symbol | np.ndarray | None]
     producers: dict[str, onnx.NodeProto]
 
     @property
     def layers(self) -> list[Layer]:
         """Its layers, in order, each once."""
-        found = {id(v.layer): v.layer for v in self.values.values() if isinstance(v, Value)}
+        found = {id(v.layer): v.layer for v in self.values.values() if isinstance(v, Symbol)}
         return list(found.values())
 
     def embedding(self, table: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

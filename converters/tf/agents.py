@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from atari_zoo.converters.tf.graphdef import Graph
+from atari_zoo.converters.tf.graphdef import TfGraph
 
 ZOO, DOPAMINE = "Atari Model Zoo (Uber AI Labs)", "Dopamine (TensorFlow)"
 
@@ -59,6 +59,6 @@ AGENTS = (
 )
 
 
-def known_agent(graph: Graph) -> Agent | None:
+def known_agent(graph: TfGraph) -> Agent | None:
     """The row of the table whose output this graph has."""
     return next((agent for agent in AGENTS if agent.output in graph.nodes), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.tf.operators import Node, tensor_of, tf_operator
+from atari_zoo.converters.tf.operators import TfNode, tensor_of, tf_operator
 
 # operators that have the same meaning, broadcasting included, in ONNX
 ALIKE = {
@@ -36,57 +36,57 @@ ALIKE = {
 
 
 @tf_operator(*ALIKE)
-def alike(node: Node) -> str:
+def alike(node: TfNode) -> str:
     """ONNX's operator of the same meaning."""
     return node.result(ALIKE[node.op], *node.inputs)
 
 
 @tf_operator("Square")
-def square(node: Node) -> str:
+def square(node: TfNode) -> str:
     """x x."""
     return node.result("Mul", node.inputs[0], node.inputs[0])
 
 
 @tf_operator("Rsqrt")
-def rsqrt(node: Node) -> str:
+def rsqrt(node: TfNode) -> str:
     """1 / sqrt(x)."""
     return node.result("Reciprocal", node.step("Sqrt", node.inputs[0]))
 
 
 @tf_operator("LeakyRelu")
-def leaky_relu(node: Node) -> str:
+def leaky_relu(node: TfNode) -> str:
     """x, or alpha x below zero."""
     return node.result("LeakyRelu", node.inputs[0], alpha=node.number("alpha", 0.2))
 
 
 @tf_operator("Softmax", "LogSoftmax")
-def softmax(node: Node) -> str:
+def softmax(node: TfNode) -> str:
     """Over the last axis."""
     return node.result(node.op, node.inputs[0], axis=-1)
 
 
 @tf_operator("Mean", "Max", "Prod")
-def reduce(node: Node) -> str:
+def reduce(node: TfNode) -> str:
     """Over some axes, which are lost or become 1."""
     keep = int(node.flag("keep_dims"))
     return node.result(f"Reduce{node.op}", node.inputs[0], axes=node.numbers(1), keepdims=keep)
 
 
 @tf_operator("Sum")
-def sum_(node: Node) -> str:
+def sum_(node: TfNode) -> str:
     """As `reduce`; ONNX has the axes of a sum as an input."""
     axes = node.constant(node.numbers(1), "axes")
     return node.result("ReduceSum", node.inputs[0], axes, keepdims=int(node.flag("keep_dims")))
 
 
 @tf_operator("ArgMax")
-def arg_max(node: Node) -> str:
+def arg_max(node: TfNode) -> str:
     """Where the largest is, along an axis."""
     return node.result("ArgMax", node.inputs[0], axis=node.numbers(1)[0], keepdims=0)
 
 
 @tf_operator("LinSpace")
-def lin_space(node: Node) -> str:
+def lin_space(node: TfNode) -> str:
     """Evenly spaced numbers, both ends included: a constant."""
     ends = [node.graph.numbers.get(name) for name in node.inputs]
     if any(x is None or x.size != 1 for x in ends):

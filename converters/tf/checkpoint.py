@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.tf.index import Entry, read_index
+from atari_zoo.converters.tf.index import IndexEntry, read_index
 from atari_zoo.converters.tf.table import masked_crc32c
 
 LARGEST_TENSOR = 128 << 20  # bytes: a policy's largest layer has 16 million
@@ -50,7 +50,7 @@ class Checkpoint:
 
     prefix: Path
     shards: int
-    entries: dict[str, Entry]
+    entries: dict[str, IndexEntry]
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -75,7 +75,7 @@ class Checkpoint:
             return np.asarray(array.astype(np.uint32) << 16).view(np.float32)
         return array
 
-    def _bytes(self, name: str, entry: Entry) -> bytes:
+    def _bytes(self, name: str, entry: IndexEntry) -> bytes:
         path = self._shard(entry)
         if not path.is_file():
             raise ConversionError(f"{path.name} is missing; it belongs beside the index")
@@ -92,7 +92,7 @@ class Checkpoint:
         except OSError as error:
             raise ConversionError(f"{path.name} cannot be read: {error.strerror}") from error
 
-    def _shard(self, entry: Entry) -> Path:
+    def _shard(self, entry: IndexEntry) -> Path:
         name = f"{self.prefix.name}.data-{entry.shard:05d}-of-{self.shards:05d}"
         return self.prefix.with_name(name)
 
@@ -106,7 +106,7 @@ def open_checkpoint(prefix: Path) -> Checkpoint:
     return Checkpoint(prefix, index.shards, index.entries)
 
 
-def _check_kind(name: str, entry: Entry) -> None:
+def _check_kind(name: str, entry: IndexEntry) -> None:
     if entry.sliced:
         raise ConversionError(f"'{name}' is a partitioned variable; save it in one piece")
     if entry.dtype not in TYPES:

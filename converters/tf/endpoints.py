@@ -1,4 +1,4 @@
-"""Where a TensorFlow graph of an unknown agent ends.
+"""Ends of a TensorFlow graph of an unknown agent.
 
 Its ends are the last nodes on the ways that lead from the screen alone through convolutions and
 products; what training left in the graph is passed over.
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.tf.graphdef import PASSED, Graph
+from atari_zoo.converters.tf.graphdef import PASSED, TfGraph
 
 CONVOLUTIONS = frozenset(("Conv2D", "ExtractImagePatches"))
 PRODUCTS = frozenset(("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"))
@@ -31,7 +31,7 @@ UNFROZEN = (
 )
 
 
-def ends(graph: Graph) -> tuple[str, str]:
+def ends(graph: TfGraph) -> tuple[str, str]:
     """The node that gives a number for each action, and the value's ("" if there is none).
 
     Raises ConversionError if there is none, or several could be it.
@@ -50,7 +50,7 @@ def ends(graph: Graph) -> tuple[str, str]:
     )
 
 
-def _last_nodes(graph: Graph) -> list[str]:
+def _last_nodes(graph: TfGraph) -> list[str]:
     """The ends of the ways from the screen through convolutions and products."""
     own = {
         name
@@ -83,7 +83,7 @@ def _reached(starts: Iterable[str], after: dict[str, list[str]]) -> set[str]:
     return found
 
 
-def _before_choice(graph: Graph, name: str) -> str:
+def _before_choice(graph: TfGraph, name: str) -> str:
     """What an agent's network gives, before it is made a choice, or chances, or one of a row."""
     for _ in range(PASSED):
         if graph.op(name) in CHOICES:
@@ -97,7 +97,7 @@ def _first_uses(names: list[str]) -> list[str]:
     return [name for name in names if (m := AGAIN.match(name)) is None or m[1] not in scopes]
 
 
-def _width(graph: Graph, name: str) -> int:
+def _width(graph: TfGraph, name: str) -> int:
     """How many numbers the products before a node give at most; 0 if that is not plain."""
     widths, queue, seen = [], [name], set()
     while queue:

@@ -23,14 +23,14 @@ WEIGHTS = (frozenset({1}), frozenset({5}), frozenset({2}), frozenset({8}), froze
 NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.\\/>-]*")
 
 
-class Input(NamedTuple):
+class TfInput(NamedTuple):
     """What a node reads: which output of which node."""
 
     node: str
     output: int
 
 
-class Graph:
+class TfGraph:
     """The nodes by name, in the file's order.
 
     version: of the format that TensorFlow wrote, such as 27 in TensorFlow 1.12.
@@ -50,7 +50,7 @@ class Graph:
         """The operator of a node."""
         return self.nodes[name].op
 
-    def inputs(self, name: str) -> list[Input]:
+    def inputs(self, name: str) -> list[TfInput]:
         """What a node reads, in order; not the nodes that it only waits for ("^init").
 
         Raises ConversionError where one is not in the graph.
@@ -62,7 +62,7 @@ class Graph:
             node, _, output = text.partition(":")
             if node not in self.nodes:
                 raise ConversionError(f"node '{name}' reads {node[:80]!r}, which is not there")
-            read.append(Input(node, 0 if output in ("", "0") else 1))
+            read.append(TfInput(node, 0 if output in ("", "0") else 1))
         return read
 
     def stored_shape(self, name: str) -> list[int]:
@@ -100,7 +100,7 @@ class Graph:
         return order
 
 
-def parse(data: bytes) -> Graph:
+def parse_graph(data: bytes) -> TfGraph:
     """The graph in a file's bytes.
 
     Raises ConversionError if they are no GraphDef, or one too large for a network.
@@ -112,7 +112,7 @@ def parse(data: bytes) -> Graph:
         raise ConversionError("not a whole TensorFlow graph: cut short or damaged") from error
     if not definition.node:
         raise ConversionError("a TensorFlow graph without nodes")
-    return Graph(definition)
+    return TfGraph(definition)
 
 
 def _weigh(data: bytes) -> None:

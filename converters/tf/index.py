@@ -18,7 +18,7 @@ VERSION = 1  # of the layout, as TensorFlow 1 and 2 write it
 
 
 @dataclass(frozen=True)
-class Entry:
+class IndexEntry:
     """Where a tensor is, and how its bytes are to be read.
 
     dtype: TensorFlow's number of the type. sliced: its parts stand elsewhere.
@@ -34,14 +34,14 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Index:
+class CheckpointIndex:
     """Where the tensors are. shards: how many files hold them."""
 
     shards: int
-    entries: dict[str, Entry]
+    entries: dict[str, IndexEntry]
 
 
-def read_index(path: Path) -> Index:
+def read_index(path: Path) -> CheckpointIndex:
     """What a `.index` file tells.
 
     Raises ConversionError, naming the file, if it is missing, damaged or of another kind.
@@ -52,7 +52,9 @@ def read_index(path: Path) -> Index:
             raise ConversionError("no header in it: not the index of a checkpoint")
         shards = _shards(table.pop(b""))
         # a key that begins with 0 is a slice of a partitioned variable
-        return Index(shards, {_name(k): _entry(k, v, shards) for k, v in table.items() if k[0]})
+        return CheckpointIndex(
+            shards, {_name(k): _entry(k, v, shards) for k, v in table.items() if k[0]}
+        )
     except ConversionError as error:
         raise ConversionError(f"{path.name}: {error}") from error
 
@@ -88,7 +90,7 @@ def _name(key: bytes) -> str:
     return name
 
 
-def _entry(key: bytes, value: bytes, shards: int) -> Entry:
+def _entry(key: bytes, value: bytes, shards: int) -> IndexEntry:
     """A BundleEntryProto; what it leaves out is zero."""
     try:
         found = dict(fields(value))
@@ -99,7 +101,7 @@ def _entry(key: bytes, value: bytes, shards: int) -> Entry:
         if shard >= shards:
             raise ConversionError(f"it is in shard {shard} of {shards}")
         shape = _shape(message_in(found.get(2, b"")))
-        return Entry(dtype, shape, shard, offset, size, crc, sliced=7 in found)
+        return IndexEntry(dtype, shape, shard, offset, size, crc, sliced=7 in found)
     except ConversionError as error:
         raise ConversionError(
             f"the entry {key[:80].decode(errors='replace')!r}: {error}"

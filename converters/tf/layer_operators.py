@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.tf.operators import Node, tf_operator
+from atari_zoo.converters.tf.operators import TfNode, tf_operator
 
 CHANNELS_FIRST, CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 LARGEST_PATCH = 1 << 11  # numbers in a patch; the widest here is 3x3 pixels of 64 channels
 
 
 @tf_operator("Conv2D")
-def conv2d(node: Node) -> str:
+def conv2d(node: TfNode) -> str:
     """A convolution whose kernel is (height, width, in, out); NHWC or NCHW."""
     last = node.text("data_format", "NHWC") == "NHWC"
     value = _channels_first(node) if last else node.inputs[0]
@@ -25,7 +25,7 @@ def conv2d(node: Node) -> str:
     strides = _spatial(node.ints("strides"), last)
     if set(node.ints("dilations")) - {1}:
         raise ConversionError("a dilated convolution")
-    weight = node.step("Transpose", node.inputs[1], at=" kernel", perm=(3, 2, 0, 1))
+    weight = node.step("Transpose", node.inputs[1], suffix=" kernel", perm=(3, 2, 0, 1))
     pads = _pads(node, sizes, kernel[:2], strides, last)
     if not last:
         return node.result("Conv", value, weight, strides=strides, pads=pads)
@@ -34,7 +34,7 @@ def conv2d(node: Node) -> str:
 
 
 @tf_operator("ExtractImagePatches")
-def extract_image_patches(node: Node) -> str:
+def extract_image_patches(node: TfNode) -> str:
     """Each place's patch as channels (height, width, channel), through a one-hot kernel."""
     (height, width), strides = (_spatial(node.ints(name), True) for name in ("ksizes", "strides"))
     if set(node.ints("rates")) - {1}:
@@ -52,7 +52,7 @@ def extract_image_patches(node: Node) -> str:
 
 
 @tf_operator("BiasAdd")
-def bias_add(node: Node) -> str:
+def bias_add(node: TfNode) -> str:
     """A number for each channel, the last axis or the second."""
     value, bias = node.inputs
     if node.text("data_format") == "NCHW":
@@ -63,7 +63,7 @@ def bias_add(node: Node) -> str:
 
 
 @tf_operator("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
-def fused_batch_norm(node: Node) -> str:
+def fused_batch_norm(node: TfNode) -> str:
     """Batch normalisation with the statistics that were stored."""
     if node.flag("is_training", True):
         raise ConversionError("a batch normalisation that is still in training")
@@ -77,19 +77,19 @@ def fused_batch_norm(node: Node) -> str:
 
 
 @tf_operator("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3")
-def mat_mul(node: Node) -> str:
+def mat_mul(node: TfNode) -> str:
     """A product of matrices, either of them transposed; leading axes broadcast."""
     sides = []
     for index, turned in enumerate((("transpose_a", "adj_x"), ("transpose_b", "adj_y"))):
         side, rank = node.inputs[index], len(node.shape(index))
         if any(node.flag(name) for name in turned):
             order = [*range(rank - 2), rank - 1, rank - 2]
-            side = node.step("Transpose", side, at=str(index), perm=order)
+            side = node.step("Transpose", side, suffix=str(index), perm=order)
         sides.append(side)
     return node.result("MatMul", *sides)
 
 
-def _channels_first(node: Node) -> str:
+def _channels_first(node: TfNode) -> str:
     return node.step("Transpose", node.inputs[0], perm=CHANNELS_FIRST)
 
 
@@ -102,7 +102,7 @@ def _spatial(values: Sequence[int], last: bool) -> list[int]:
 
 
 def _pads(
-    node: Node, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], last: bool
+    node: TfNode, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], last: bool
 ) -> list[int]:
     """Pixels above, left, below, right; SAME has the odd one below and right."""
     padding = node.text("padding")

@@ -1,4 +1,4 @@
-"""What each TensorFlow operator is in ONNX: one operator, one function, nothing left out.
+"""TensorFlow operators in ONNX: one operator, one function, nothing left out.
 
 Meanings: https://www.tensorflow.org/api_docs/python/tf/raw_ops. The translation is literal, so
 that onnxruntime's result on it owes nothing to how the network is recognised afterwards.
@@ -17,6 +17,7 @@ from tensorboard.compat.proto import types_pb2
 from tensorboard.compat.proto.attr_value_pb2 import AttrValue
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.registration import Registry
 from atari_zoo.converters.tf.onnx_graph import OnnxGraph
 
 # TensorFlow's types and ONNX's
@@ -34,7 +35,7 @@ RESERVED = ("output", "value")  # names of the ONNX model's outputs
 
 
 @dataclass
-class Node:
+class TfNode:
     """A node of TensorFlow's, its inputs in ONNX, and the graph that it is written into.
 
     inputs: names of ONNX tensors.
@@ -95,9 +96,9 @@ class Node:
         array = values if isinstance(values, np.ndarray) else np.array(values, np.int64)
         return self.graph.constant(f"{self.name}:{what}", array)
 
-    def step(self, op: str, *inputs: str, at: str = "", **attributes: Any) -> str:
-        """An ONNX node on the way to this node's result. at: tells two of one kind apart."""
-        output = f"{self.name}:{op}{at}"
+    def step(self, op: str, *inputs: str, suffix: str = "", **attributes: Any) -> str:
+        """An ONNX node on the way to this node's result. suffix: tells two of one kind apart."""
+        output = f"{self.name}:{op}{suffix}"
         return self.graph.add(op, inputs, output, output, **attributes)
 
     def result(self, op: str, *inputs: str, **attributes: Any) -> str:
@@ -114,14 +115,17 @@ def tensor_of(name: str) -> str:
     return f"{name}:0" if name in RESERVED else name
 
 
-TF_OPERATORS: dict[str, Callable[[Node], str]] = {}
+TF_OPERATORS: Registry[Callable[[TfNode], str]] = Registry(
+    "TensorFlow operator", "atari_zoo.converters.tf"
+)
 
 
-def tf_operator(*names: str) -> Callable[[Callable[[Node], str]], Callable[[Node], str]]:
+def tf_operator(*names: str) -> Callable[[Callable[[TfNode], str]], Callable[[TfNode], str]]:
     """Registers a function as the translation of these operators; it returns the result's name."""
 
-    def register(function: Callable[[Node], str]) -> Callable[[Node], str]:
-        TF_OPERATORS.update(dict.fromkeys(names, function))
+    def register(function: Callable[[TfNode], str]) -> Callable[[TfNode], str]:
+        for name in names:
+            TF_OPERATORS.add(name, function, function)
         return function
 
     return register

@@ -1,4 +1,4 @@
-"""Where in a TensorFlow graph the screen comes in.
+"""The screen's way into a TensorFlow graph.
 
 Mostly that is a placeholder of four axes. IMPALA's has five (time and batch before the screen's),
 and where an agent was cut out of a training program there may be none: then the graph begins at
@@ -18,7 +18,7 @@ from tensorboard.compat.proto import types_pb2
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.recognition.symbols import BATCH
 from atari_zoo.converters.tf.endpoints import CONVOLUTIONS
-from atari_zoo.converters.tf.graphdef import Graph
+from atari_zoo.converters.tf.graphdef import TfGraph
 from atari_zoo.converters.tf.operators import KINDS
 
 SIDE = 84  # pixels of a side where a graph leaves it open
@@ -59,7 +59,7 @@ class Screen:
         return f"'{self.node}' {dtype} [{sizes or 'of any shape'}]"
 
 
-def find_screen(graph: Graph, output: str, known: str = "", given: str | None = None) -> Screen:
+def find_screen(graph: TfGraph, output: str, known: str = "", given: str | None = None) -> Screen:
     """Where the screen enters on the way to `output`.
 
     known: where it does in a graph of this kind, if it has no placeholder.
@@ -88,7 +88,7 @@ def find_screen(graph: Graph, output: str, known: str = "", given: str | None = 
     return Screen(place, shape, _kind(graph.nodes[place]), 1, notes=(note,))
 
 
-def _path(graph: Graph, way: Sequence[str], first: str) -> list[str]:
+def _path(graph: TfGraph, way: Sequence[str], first: str) -> list[str]:
     """The nodes from the first convolution's input up to where the screen comes from."""
     fixed: set[str] = set()
     for name in way:
@@ -133,7 +133,7 @@ def _filled(sizes: Sequence[int | None], frames: int, last: bool) -> tuple[int, 
     return (BATCH, *filled)
 
 
-def _frames(graph: Graph, first: str) -> tuple[int, bool]:
+def _frames(graph: TfGraph, first: str) -> tuple[int, bool]:
     """How many frames the first convolution reads, and whether they are its last axis."""
     node = graph.nodes[first]
     first_axis = "data_format" in node.attr and node.attr["data_format"].s == b"NCHW"
@@ -142,7 +142,7 @@ def _frames(graph: Graph, first: str) -> tuple[int, bool]:
     return kernel[2] if len(kernel) == 4 else FRAMES, not first_axis
 
 
-def _earliest(graph: Graph, path: Sequence[str]) -> str:
+def _earliest(graph: TfGraph, path: Sequence[str]) -> str:
     """The value farthest from the convolution that has the convolution's axes."""
     for name in path:
         if graph.op(name) in MOVING:

@@ -10,11 +10,11 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.finite import finite_tensor
 from atari_zoo.converters.recognition.symbols import BATCH
 from atari_zoo.converters.tf.constants import constant
-from atari_zoo.converters.tf.operators import Node, tensor_of, tf_operator
+from atari_zoo.converters.tf.operators import TfNode, tensor_of, tf_operator
 
 
 @tf_operator("Const")
-def const(node: Node) -> str:
+def const(node: TfNode) -> str:
     """A constant; raises ConversionError if it holds what is no trained weight."""
     array = constant(node.definition)
     if array.dtype.kind == "f":
@@ -32,25 +32,25 @@ def const(node: Node) -> str:
     "CheckNumerics",
     "PlaceholderWithDefault",
 )
-def identity(node: Node) -> str:
+def identity(node: TfNode) -> str:
     """What it reads; a placeholder that is not fed has its default."""
     return node.result("Identity", node.inputs[0])
 
 
 @tf_operator("Cast")
-def cast(node: Node) -> str:
+def cast(node: TfNode) -> str:
     """Another type."""
     return node.result("Cast", node.inputs[0], to=node.kind("DstT"))
 
 
 @tf_operator("Shape")
-def shape(node: Node) -> str:
+def shape(node: TfNode) -> str:
     """The sizes, of the batch too."""
     return node.result("Shape", node.inputs[0])
 
 
 @tf_operator("Reshape")
-def reshape(node: Node) -> str:
+def reshape(node: TfNode) -> str:
     """Other axes; a batch size that was baked into the shape is made free."""
     data, wanted = node.inputs[0], node.inputs[1]
     sizes, total = node.graph.numbers.get(wanted), prod(node.shape())
@@ -67,13 +67,13 @@ def reshape(node: Node) -> str:
 
 
 @tf_operator("ExpandDims")
-def expand_dims(node: Node) -> str:
+def expand_dims(node: TfNode) -> str:
     """One more axis, of size 1."""
     return node.result("Unsqueeze", node.inputs[0], node.constant(node.numbers(1), "axes"))
 
 
 @tf_operator("Squeeze")
-def squeeze(node: Node) -> str:
+def squeeze(node: TfNode) -> str:
     """Without some axes of size 1, or without all."""
     sizes = node.shape()
     axes = node.ints("squeeze_dims") or [i for i, size in enumerate(sizes) if size == 1]
@@ -85,22 +85,22 @@ def squeeze(node: Node) -> str:
 
 
 @tf_operator("Transpose")
-def transpose(node: Node) -> str:
+def transpose(node: TfNode) -> str:
     """The axes in another order."""
     return node.result("Transpose", node.inputs[0], perm=node.numbers(1))
 
 
 @tf_operator("Pack")
-def pack(node: Node) -> str:
+def pack(node: TfNode) -> str:
     """Values joined along a new axis."""
     axis = node.whole("axis")
     axes = node.constant([axis], "axes")
-    parts = [node.step("Unsqueeze", x, axes, at=str(i)) for i, x in enumerate(node.inputs)]
+    parts = [node.step("Unsqueeze", x, axes, suffix=str(i)) for i, x in enumerate(node.inputs)]
     return node.result("Concat", *parts, axis=axis)
 
 
 @tf_operator("ConcatV2")
-def concat(node: Node) -> str:
+def concat(node: TfNode) -> str:
     """Values joined along an axis that they have."""
     *parts, _ = node.inputs
     seeing = [part for part in parts if part in node.graph.seeing]
@@ -113,25 +113,25 @@ def concat(node: Node) -> str:
 
 
 @tf_operator("Fill")
-def fill(node: Node) -> str:
+def fill(node: TfNode) -> str:
     """One number everywhere."""
     return node.result("Expand", node.inputs[1], node.inputs[0])
 
 
 @tf_operator("Tile")
-def tile(node: Node) -> str:
+def tile(node: TfNode) -> str:
     """The value repeated along its axes."""
     return node.result("Tile", *node.inputs[:2])
 
 
 @tf_operator("Pad")
-def pad(node: Node) -> str:
+def pad(node: TfNode) -> str:
     """Zeros around."""
     pairs = np.array(node.numbers(1), np.int64).reshape(-1, 2)
     return node.result("Pad", node.inputs[0], node.constant(pairs.T.ravel(), "pads"))
 
 
-def _bakes(node: Node, sizes: list[int]) -> bool:
+def _bakes(node: TfNode, sizes: list[int]) -> bool:
     """Whether this shape begins with the batch size that the graph was made for."""
     known = bool(sizes) and sizes[0] == node.graph.static and BATCH not in sizes
     return known and prod(node.shape()) % BATCH == 0

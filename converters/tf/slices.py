@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from atari_zoo.converters.tf.operators import Node, tf_operator
+from atari_zoo.converters.tf.operators import TfNode, tf_operator
 
 FAR = (1 << 31) - 1  # beyond any end: how ONNX says "to the end"
 
 
 @tf_operator("StridedSlice")
-def strided_slice(node: Node) -> str:
+def strided_slice(node: TfNode) -> str:
     """A cut as Python writes it: `x[1:, ..., None, 0]`; the masks say which parts were left out."""
     begins, ends, strides = (node.numbers(i) for i in (1, 2, 3))
     masks = {m: node.whole(f"{m}_mask") for m in ("begin", "end", "ellipsis", "new_axis")}
@@ -37,7 +37,7 @@ def strided_slice(node: Node) -> str:
 
 
 @tf_operator("Slice")
-def slice_(node: Node) -> str:
+def slice_(node: TfNode) -> str:
     """A block, by where it begins and its size; -1 is up to the end."""
     sizes = zip(node.numbers(1), node.numbers(2), strict=True)
     cuts = [(i, b, FAR if size == -1 else b + size, 1) for i, (b, size) in enumerate(sizes)]
@@ -45,13 +45,15 @@ def slice_(node: Node) -> str:
 
 
 @tf_operator("Gather", "GatherV2")
-def gather(node: Node) -> str:
+def gather(node: TfNode) -> str:
     """Some entries along an axis."""
     axis = node.numbers(2)[0] if len(node.inputs) > 2 else 0
     return node.result("Gather", *node.inputs[:2], axis=axis)
 
 
-def _cut(node: Node, cuts: list[tuple[int, int, int, int]], gone: list[int], new: list[int]) -> str:
+def _cut(
+    node: TfNode, cuts: list[tuple[int, int, int, int]], gone: list[int], new: list[int]
+) -> str:
     """Slices by (axis, begin, end, stride), then axes taken out, then axes put in."""
     parts = [("Slice", [[c[i] for c in cuts] for i in (1, 2, 0, 3)])] if cuts else []
     parts += [("Squeeze", [gone])] if gone else []

@@ -35,8 +35,8 @@ def read_table(content: bytes) -> dict[bytes, bytes]:
             "it does not end with a table's magic bytes: cut short, or no TensorFlow checkpoint"
         )
     footer = content[-FOOTER : -len(MAGIC)]
-    _, at = _handle(footer, 0)  # of the metaindex, which TensorFlow leaves empty
-    (offset, size), _ = _handle(footer, at)
+    _, position = _handle(footer, 0)  # of the metaindex, which TensorFlow leaves empty
+    (offset, size), _ = _handle(footer, position)
     table: dict[bytes, bytes] = {}
     last, free = b"", 0
     for _, value in _entries(_block(content, offset, size), "the index block"):
@@ -60,11 +60,11 @@ def masked_crc32c(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def _handle(data: bytes, at: int) -> tuple[tuple[int, int], int]:
+def _handle(data: bytes, position: int) -> tuple[tuple[int, int], int]:
     """Offset and size of a block, and where in `data` they end."""
-    offset, at = varint(data, at)
-    size, at = varint(data, at)
-    return (offset, size), at
+    offset, position = varint(data, position)
+    size, position = varint(data, position)
+    return (offset, size), position
 
 
 def _block(content: bytes, offset: int, size: int) -> bytes:
@@ -87,23 +87,23 @@ def _block(content: bytes, offset: int, size: int) -> bytes:
 def _entries(block: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values: each key tells how much of the one before it begins it too."""
     end, restarts = _restarts(block, where)
-    key, at, whole = b"", 0, 0
-    while at < end:
-        start = at
-        shared, at = varint(block, at)
-        unshared, at = varint(block, at)
-        length, at = varint(block, at)
+    key, position, whole = b"", 0, 0
+    while position < end:
+        start = position
+        shared, position = varint(block, position)
+        unshared, position = varint(block, position)
+        length, position = varint(block, position)
         if start in restarts:  # there a key is whole, so that a search can begin
             whole += 1
             if shared:
                 raise ConversionError(f"{where} has a restart at byte {start} that is none")
-        if shared > len(key) or at + unshared + length > end:
+        if shared > len(key) or position + unshared + length > end:
             raise ConversionError(f"{where} has an entry at byte {start} that does not fit")
         if shared + unshared > LONGEST:
             raise ConversionError(f"{where} has a key of {shared + unshared} bytes")
-        key = key[:shared] + block[at : at + unshared]
-        at += unshared + length
-        yield key, block[at - length : at]
+        key = key[:shared] + block[position : position + unshared]
+        position += unshared + length
+        yield key, block[position - length : position]
     if end and whole != len(restarts):
         raise ConversionError(f"{where} has restarts where no entry begins")
 

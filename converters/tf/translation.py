@@ -7,21 +7,17 @@ import onnx
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.recognition.symbols import BATCH
-from atari_zoo.converters.tf import arithmetic as tf_arithmetic  # noqa: F401
-from atari_zoo.converters.tf import layer_operators as tf_layer_operators  # noqa: F401
-from atari_zoo.converters.tf import shape_operators as tf_shape_operators  # noqa: F401
-from atari_zoo.converters.tf import slices as tf_slices  # noqa: F401
 from atari_zoo.converters.tf.endpoints import UNFROZEN, VARIABLES
-from atari_zoo.converters.tf.graphdef import Graph
+from atari_zoo.converters.tf.graphdef import TfGraph
 from atari_zoo.converters.tf.onnx_graph import OnnxGraph
-from atari_zoo.converters.tf.operators import TF_OPERATORS, Node, tensor_of
+from atari_zoo.converters.tf.operators import TF_OPERATORS, TfNode, tensor_of
 from atari_zoo.converters.tf.screen import Screen
 
 LONGEST = 1000  # nodes; the original zoo's have up to 200
 
 
 def translate(
-    graph: Graph, screen: Screen, main: str, value: str = ""
+    graph: TfGraph, screen: Screen, main: str, value: str = ""
 ) -> tuple[onnx.ModelProto, list[str]]:
     """The ONNX model from the screen to "output" and, where there is one, "value"; and notes.
 
@@ -53,7 +49,7 @@ def _begin(target: OnnxGraph, screen: Screen) -> None:
     target.add("Unsqueeze", [source, axes], name, screen.node)
 
 
-def _write(graph: Graph, end: str, screen: Screen, target: OnnxGraph, written: set[str]) -> None:
+def _write(graph: TfGraph, end: str, screen: Screen, target: OnnxGraph, written: set[str]) -> None:
     """Writes the nodes that lead to `end` and are not written yet."""
     way = graph.way([end], stop=written)
     if len(way) > LONGEST:
@@ -75,7 +71,7 @@ def _write(graph: Graph, end: str, screen: Screen, target: OnnxGraph, written: s
         try:
             if any(read.output for read in reads):
                 raise ConversionError("reads another than a node's first output")
-            TF_OPERATORS[op](Node(definition, [tensor_of(read.node) for read in reads], target))
+            TF_OPERATORS[op](TfNode(definition, [tensor_of(read.node) for read in reads], target))
         except ConversionError as error:
             raise ConversionError(f"node '{name}' ({op}): {error}") from error
         except Exception as error:  # a malformed node breaks whatever reads it

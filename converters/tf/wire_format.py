@@ -15,22 +15,22 @@ def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
     Raises ConversionError where the message is damaged.
     """
-    at = 0
-    while at < len(message):
-        tag, at = varint(message, at)
+    position = 0
+    while position < len(message):
+        tag, position = varint(message, position)
         field, wire = tag >> 3, tag & 7
         if wire == 0:
-            number, at = varint(message, at)
+            number, position = varint(message, position)
             yield field, number
             continue
         if wire == 2:
-            length, at = varint(message, at)
+            length, position = varint(message, position)
         elif wire in (1, 5):
             length = 8 if wire == 1 else 4
         else:
             raise ConversionError(f"field {field} has wire type {wire}: damaged")
-        content, at = message[at : at + length], at + length
-        if at > len(message):
+        content, position = message[position : position + length], position + length
+        if position > len(message):
             raise ConversionError(f"field {field} has {length} bytes, more than there are: damaged")
         yield field, content if wire == 2 else int.from_bytes(content, "little")
 
@@ -42,14 +42,14 @@ def message_in(content: int | bytes) -> bytes:
     return content
 
 
-def varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number of seven bits a byte that begins at byte `at`, and where it ends.
+def varint(data: bytes, position: int) -> tuple[int, int]:
+    """The number of seven bits a byte that begins at byte `position`, and where it ends.
 
     Raises ConversionError if it is longer than 64 bits or than the data.
     """
     number = 0
-    for place, byte in enumerate(data[at : at + 10]):
+    for place, byte in enumerate(data[position : position + 10]):
         number |= (byte & 0x7F) << 7 * place
         if byte < 0x80 and number < 1 << 64:
-            return number, at + place + 1
-    raise ConversionError(f"no number at byte {at} of {len(data)}")
+            return number, position + place + 1
+    raise ConversionError(f"no number at byte {position} of {len(data)}")

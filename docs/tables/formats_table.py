@@ -10,7 +10,6 @@ from pathlib import Path
 
 from generated_tables import bring_up_to_date
 
-from atari_zoo.converters import convert  # noqa: F401  (it imports every reader)
 from atari_zoo.converters.registry import FORMATS
 
 SOURCE = "the registry"

@@ -25,7 +25,7 @@ from atari_zoo.converters.formats.tf_frozen import read_frozen, read_tensorflow_
 from atari_zoo.converters.interchange import save_onnx
 from atari_zoo.converters.registry import FORMATS, START, Probe
 from atari_zoo.converters.tf.constants import constant
-from atari_zoo.converters.tf.graphdef import parse
+from atari_zoo.converters.tf.graphdef import parse_graph
 
 GraphDef = tf.compat.v1.GraphDef
 Nodes = dict[str, Any]
@@ -329,7 +329,7 @@ def stored(**fields: Any) -> np.ndarray:
             getattr(tensor, name).extend(value)
         else:
             setattr(tensor, name, value)
-    return constant(parse(GraphDef(node=[node]).SerializeToString()).nodes["c"])
+    return constant(parse_graph(GraphDef(node=[node]).SerializeToString()).nodes["c"])
 
 
 def test_a_short_list_repeats_its_last_number() -> None:
@@ -351,4 +351,4 @@ def test_a_file_that_would_grow_in_memory_is_refused() -> None:
     many = b"\x0a\x00" * 200_000
     for data in (nested.SerializeToString(), many):
         with pytest.raises(ConversionError, match="more nodes than any agent's network"):
-            parse(data)
+            parse_graph(data)

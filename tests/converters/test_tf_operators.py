@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from atari_zoo.converters.recognition.symbols import BATCH
-from atari_zoo.converters.tf.graphdef import parse
+from atari_zoo.converters.tf.graphdef import parse_graph
 from atari_zoo.converters.tf.operators import TF_OPERATORS
 from atari_zoo.converters.tf.screen import Screen
 from atari_zoo.converters.tf.translation import translate
@@ -187,7 +187,7 @@ def in_onnxruntime(definition: Any, x: np.ndarray, static: int | None = None) ->
     import onnxruntime
 
     screen = Screen("x", (BATCH, 6, 7, 4), onnx.TensorProto.FLOAT, static)
-    model, _ = translate(parse(definition.SerializeToString()), screen, "y")
+    model, _ = translate(parse_graph(definition.SerializeToString()), screen, "y")
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch_zoo_files import acktr_model, lively, nature, save_acktr
 
 from atari_zoo.converters import ConversionError, MnihNetwork, to_torch
-from atari_zoo.converters.formats.torch_files import opened, torch_file, weights_in
+from atari_zoo.converters.formats.torch_files import opened_torch, torch_file, weights_in
 
 SMALL: dict[str, Any] = {"widths": (4, 4, 4), "units": 8}
 FORMATS = pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
@@ -68,7 +68,7 @@ def test_every_type_and_view_of_a_tensor(tmp_path: Path, legacy: bool, protocol:
     )
     path = tmp_path / "a.pt"
     torch.save(content, path, _use_new_zipfile_serialization=not legacy, pickle_protocol=protocol)
-    with opened(path) as file:
+    with opened_torch(path) as file:
         found = weights_in(file)
     assert list(found) == list(content)
     for name, tensor in content.items():

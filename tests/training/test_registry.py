@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from atari_zoo.converters import ConversionError, to_onnx
 from atari_zoo.converters.convert import read
 from atari_zoo.converters.interchange import read_card
-from atari_zoo.converters.registry import FORMATS, START, Probe, sniffed
+from atari_zoo.converters.registry import FORMATS, START, Probe, sniffed_format
 
 
 @pytest.mark.parametrize("name", SEEDS)
@@ -26,7 +26,7 @@ def test_one_format_claims_each_file(name: str, tmp_path: Path) -> None:
         path = place / seed.entry
         probe = Probe(path, path.read_bytes()[:START])
         assert [form.name for form in FORMATS.values() if form.sniff(probe)] == [expected]
-        assert sniffed(path).name == read(path).card["format"] == expected
+        assert sniffed_format(path).name == read(path).card["format"] == expected
 
 
 @pytest.mark.parametrize("length", [0x0108, 0x0F08, 0x1208, 0x010F08])
@@ -39,7 +39,7 @@ def test_a_safetensors_header_of_any_length_is_no_onnx_file(length: int, tmp_pat
     padded = header.ljust(length)  # trailing spaces are part of the format
     path.write_bytes(length.to_bytes(8, "little") + padded + content[8 + len(header) :])
     assert load_file(path).keys() == {"weight"}
-    assert sniffed(path).name == "safetensors"
+    assert sniffed_format(path).name == "safetensors"
 
 
 def test_a_saved_model_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -267,7 +267,7 @@ def test_works_on_every_head(head, method):
         ({"method": "occlusion", "frames": "all"}, "frames is 'all'; expected 'together' or"),
         ({"method": "sarfa", "target": "value"}, "sarfa explains an action"),
         ({"method": "sarfa", "variant": "x"}, "variant is 'x'"),
-        ({"method": "greydanus", "of": "x"}, "of is 'x'; expected 'actor' or 'critic'"),
+        ({"method": "greydanus", "side": "x"}, "side is 'x'; expected 'actor' or 'critic'"),
     ],
 )
 def test_refuses_what_is_not_there(seen, arguments, message):

@@ -11,7 +11,7 @@ from atari_zoo.converters.cards import ModelCard
 from atari_zoo.viz.attribution.attribution import attribute
 from atari_zoo.viz.attribution.baselines import BASELINES, references
 from atari_zoo.viz.attribution.target_registry import TARGETS
-from atari_zoo.viz.attribution.targets import score
+from atari_zoo.viz.attribution.targets import target_score
 
 NAMES = ("NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE")  # Pong's
 
@@ -64,7 +64,7 @@ CASES = {(head, of): f for head in architectures.HEADS for of, f in FORMULAS.ite
 def test_is_its_formula(head, target):
     network, observations = architectures.network(head), seen()
     best = network(observations).argsort(dim=1, descending=True)
-    found = score(network, observations, target)
+    found = target_score(network, observations, target)
     for at in (observations, observations.flip(2) / 2):  # the actions stay those of the first
         of = values(network, at)
         expected = torch.stack(
@@ -76,7 +76,7 @@ def test_is_its_formula(head, target):
 
 def test_each_observation_may_have_its_own_action():
     network, observations = architectures.network("q"), seen()
-    found = score(network, observations, torch.tensor([5, 0, 2]))
+    found = target_score(network, observations, torch.tensor([5, 0, 2]))
     expected = network(observations)[range(3), [5, 0, 2]]
     assert_close(found(observations, *found.arguments), expected)
 
@@ -104,13 +104,13 @@ def test_each_observation_may_have_its_own_action():
 )
 def test_refuses_what_the_network_lacks(head, target, message):
     with pytest.raises(ValueError, match=message):
-        score(architectures.network(head), seen(), target)
+        target_score(architectures.network(head), seen(), target)
 
 
 def test_names_of_actions_may_come_from_the_card():
     network = architectures.network("q", actions=3)
     network.card = ModelCard(action_meanings=("LEFT", "STAY", "RIGHT"))
-    found = score(network, seen(), "STAY")
+    found = target_score(network, seen(), "STAY")
     assert_close(found(seen(), *found.arguments), network(seen())[:, 1])
 
 

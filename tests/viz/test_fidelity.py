@@ -16,7 +16,7 @@ from torch.testing import assert_close
 
 from atari_zoo.converters.network.heads import CategoricalHead, QHead
 from atari_zoo.viz.attribution.attribution import attribute
-from atari_zoo.viz.attribution.cases import asked
+from atari_zoo.viz.attribution.cases import case_for
 from atari_zoo.viz.attribution.registry import method_named
 from atari_zoo.viz.fidelity.fidelity import deletion, insertion, ranks
 from atari_zoo.viz.fidelity.infidelity import infidelity, random_squares, sensitivity
@@ -37,7 +37,7 @@ def pixels(count=2):
 @pytest.fixture
 def case():
     net = network()
-    return asked(net, pixels(), method_named("integrated_gradients"), 2)
+    return case_for(net, pixels(), method_named("integrated_gradients"), 2)
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_of_a_linear_network_infidelity_is_nothing(case):
         layer.relu = torch.nn.Identity()
     for name in ("integrated_gradients", "gradient"):
         of = method_named(name)
-        at = asked(linear, pixels(), of, 2)
+        at = case_for(linear, pixels(), of, 2)
         found = infidelity(of, at, attribute(linear, pixels(), name, 2).values, scaled=False)
         assert_close(found, torch.zeros(2), atol=1e-8, rtol=0)
 

@@ -17,7 +17,7 @@ from atari_zoo.viz.objectives.checks import check
 from atari_zoo.viz.objectives.joining import joined
 from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.text import parse
-from atari_zoo.viz.objectives.values import IMAGE, Reference, reader, values_of
+from atari_zoo.viz.objectives.values import IMAGE, Reference, value_reader, values_of
 from atari_zoo.viz.parameterizations.parameterizations import Pixels
 from atari_zoo.viz.render.ascent import Settings
 from atari_zoo.viz.render.rendering import render
@@ -370,7 +370,7 @@ def same(text: str, expected: Objective, network) -> None:
         expected.samples, 4, 84, 84, generator=torch.Generator().manual_seed(expected.samples)
     )
     references = {*found.references, *expected.references}
-    with torch.no_grad(), reader(network, references) as read:
+    with torch.no_grad(), value_reader(network, references) as read:
         values = read(images) | {IMAGE: images}
         assert_close(found(values), expected(values))
 

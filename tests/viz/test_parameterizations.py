@@ -10,9 +10,9 @@ import torch
 from architectures import network as make_network
 from torch.testing import assert_close
 
-from atari_zoo.viz.parameterizations.cppn import Cppn, places_of
+from atari_zoo.viz.parameterizations.cppn import Cppn, pixel_places
 from atari_zoo.viz.parameterizations.fourier import Fourier, wave_scale
-from atari_zoo.viz.parameterizations.frames import Frames, FromObservation
+from atari_zoo.viz.parameterizations.frames import FromObservation, LearnedFrames
 from atari_zoo.viz.parameterizations.maco import MaCo, magnitude
 from atari_zoo.viz.parameterizations.parameterizations import Pixels, Pyramid, Shared
 from atari_zoo.viz.render.ascent import Settings
@@ -32,10 +32,10 @@ KINDS = {
     "shared": Shared(),
     "shared by all samples": Shared(samples=True),
     "maco": MaCo(magnitude(SEEN)),
-    "present, others black": Frames(),
-    "present, others frozen": Frames(others=SEEN[0]),
-    "present, others copies": Frames(others="copies"),
-    "two frames of waves": Frames(Fourier(), learned=(1, 3)),
+    "present, others black": LearnedFrames(),
+    "present, others frozen": LearnedFrames(others=SEEN[0]),
+    "present, others copies": LearnedFrames(others="copies"),
+    "two frames of waves": LearnedFrames(Fourier(), learned=(1, 3)),
     "from an observation": FromObservation(SEEN[1]),
     "waves from an observation": FromObservation(SEEN[1], Fourier()),
 }
@@ -150,7 +150,7 @@ def test_a_painting_network_is_a_plain_network():
         assert float(raw[sample, frame, row, column]) == pytest.approx(
             expected + float(bias[frame]), abs=1e-4
         )
-    assert places_of(SHAPE).shape == (84 * 84, 2)
+    assert pixel_places(SHAPE).shape == (84 * 84, 2)
 
 
 def test_the_spectrum_of_maco_stays_fixed(network):
@@ -176,7 +176,7 @@ def test_the_spectrum_of_maco_stays_fixed(network):
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_frozen_frames_stay_equal_bit_for_bit(network, dtype):
     seen = SEEN[2] if dtype == torch.uint8 else SEEN[2].float() / 300
-    settings = Settings(parameterization=Frames(others=seen), steps=10)
+    settings = Settings(parameterization=LearnedFrames(others=seen), steps=10)
     rendered = render(network, ["fc:5", "fc:6"], settings)
     expected = seen[:3].float() / 255 if dtype == torch.uint8 else seen[:3]
     for image in rendered.images:
@@ -188,14 +188,14 @@ def test_frozen_frames_stay_equal_bit_for_bit(network, dtype):
 
 def test_black_and_copied_frames(network):
     for others in ("zero", "copies"):
-        settings = Settings(parameterization=Frames(others=others), steps=3)
+        settings = Settings(parameterization=LearnedFrames(others=others), steps=3)
         (image,) = render(network, "fc:5", settings).images
         expected = image[3] if others == "copies" else torch.zeros(84, 84)
         assert all(torch.equal(image[frame], expected) for frame in range(3))
 
 
 def test_of_several_learned_frames_the_newest_is_copied():
-    (image,) = made(Frames(others="copies", learned=(1, 3)), names=["fc:1"])
+    (image,) = made(LearnedFrames(others="copies", learned=(1, 3)), names=["fc:1"])
     assert torch.equal(image[0], image[3]) and torch.equal(image[2], image[3])
     assert not torch.equal(image[1], image[3])
 
@@ -210,9 +210,9 @@ WRONG = {
     "levels": (lambda: Pyramid(levels=0), "levels is 0; expected 1 or more"),
     "coarse": (lambda: Shared(coarse=0), "coarse is 0"),
     "depth": (lambda: Cppn(depth=1), "depth 1"),
-    "others": (lambda: Frames(others="white"), "no frames 'white'; there are zero, copies"),
-    "learned": (lambda: Frames(learned=(4,)), "expected some of 0 to 3"),
-    "nothing learned": (lambda: Frames(learned=()), "expected some of 0 to 3"),
+    "others": (lambda: LearnedFrames(others="white"), "no frames 'white'; there are zero, copies"),
+    "learned": (lambda: LearnedFrames(learned=(4,)), "expected some of 0 to 3"),
+    "nothing learned": (lambda: LearnedFrames(learned=()), "expected some of 0 to 3"),
     "spectrum": (lambda: made(MaCo(torch.ones(4, 60, 31))), "make it from observations"),
     "observation": (lambda: made(FromObservation(SEEN[0, :3])), "the network takes"),
     "no observations": (lambda: magnitude(SEEN[:0]), "needs at least one"),

@@ -102,15 +102,15 @@ def test_sharp_masks_are_discs():
 
 
 @pytest.mark.parametrize("frames", ["together", "each"])
-@pytest.mark.parametrize("of", ["actor", "critic"])
+@pytest.mark.parametrize("side", ["actor", "critic"])
 @pytest.mark.parametrize("head", [ActorCriticHead, DuelingHead])
-def test_greydanus_is_the_loop(of, head, frames):
+def test_greydanus_is_the_loop(side, head, frames):
     net, seen = network(head), pixels()
     options = {"step": 4, "radius": 2.0, "blur": 1.5}
-    found = attribute(net, seen, "greydanus", of=of, frames=frames, **options).values
+    found = attribute(net, seen, "greydanus", side=side, frames=frames, **options).values
 
     def respond(changed):
-        if of == "actor":
+        if side == "actor":
             return outputs(net, changed)
         with torch.no_grad():
             features = net.trunk(torch.from_numpy(changed[None].astype(np.float32)))
@@ -137,7 +137,7 @@ def test_greydanus_is_the_loop(of, head, frames):
 
 def test_a_network_without_a_critic_has_no_critics_saliency():
     with pytest.raises(ValueError, match="no layer 'value', so no value"):
-        attribute(architectures.network("q"), torch.zeros(1, 4, 84, 84), "greydanus", of="critic")
+        attribute(architectures.network("q"), torch.zeros(1, 4, 84, 84), "greydanus", side="critic")
 
 
 def test_scores_stay_at_their_places():

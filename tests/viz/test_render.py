@@ -18,7 +18,7 @@ from atari_zoo.layers import activations
 from atari_zoo.viz.objectives.batches import diversity
 from atari_zoo.viz.objectives.quick_convolution import quickened
 from atari_zoo.viz.objectives.units import margin, neuron, output, units
-from atari_zoo.viz.objectives.values import Reference, reader, values_of
+from atari_zoo.viz.objectives.values import Reference, value_reader, values_of
 from atari_zoo.viz.parameterizations.fourier import Fourier
 from atari_zoo.viz.parameterizations.parameterizations import Pixels
 from atari_zoo.viz.render import rescue
@@ -325,7 +325,7 @@ def test_runs_no_further_than_the_deepest_layer(network, layers, reached):
         network.layers[name].register_forward_hook(lambda *_, name=name: ran.add(name))
         for name in network.layers
     ]
-    with reader(network, [Reference(layer) for layer in layers]) as read:
+    with value_reader(network, [Reference(layer) for layer in layers]) as read:
         read(torch.zeros(1, 4, 84, 84))
     for hook in hooks:
         hook.remove()

@@ -47,7 +47,7 @@ def test_a_movie_of_actor_and_critic(played, tmp_path):
     ticks: list[tuple[int, int]] = []
     colours = {}
     for of in ("actor", "critic", None):
-        options = QUICK | ({} if of is None else {"of": of})
+        options = QUICK | ({} if of is None else {"side": of})
         report = lambda *tick: ticks.append(tick)  # noqa: E731
         saliency_movie(*played, tmp_path / "m.mp4", progress=report, **options)
         pictures = decoded(tmp_path / "m.mp4")

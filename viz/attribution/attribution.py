@@ -1,8 +1,7 @@
-"""Which pixels made the agent choose: one function for all methods, targets and baselines.
+"""Attribution: which pixels made the agent choose, by any method, target and baseline.
 
-The methods stand in gradient_methods, reference_methods, relevance, layer_methods,
-ablation_methods, surrogates, perturbation, sarfa and rise, the targets in attribution_targets, the
-baselines in baselines.
+The methods stand in `methods`, a file for each family; the targets in `targets`, the baselines in
+`baselines`.
 """
 
 from __future__ import annotations
@@ -14,30 +13,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.viz.attribution.baselines import Baseline
-from atari_zoo.viz.attribution.cases import Attribution, asked, explained, parts_of
-from atari_zoo.viz.attribution.methods import ablation as ablation_methods  # noqa: F401
-from atari_zoo.viz.attribution.methods import gradients as gradient_methods  # noqa: F401
-from atari_zoo.viz.attribution.methods import layers as layer_methods  # noqa: F401
-from atari_zoo.viz.attribution.methods import (
-    perturbation,  # noqa: F401
-    relevance,  # noqa: F401
-    rise,  # noqa: F401
-    sarfa,  # noqa: F401
-    surrogates,  # noqa: F401
-)
-from atari_zoo.viz.attribution.methods import references as reference_methods  # noqa: F401
-from atari_zoo.viz.attribution.methods.layers import of_layer
-from atari_zoo.viz.attribution.registry import METHODS, Method, method_named
-from atari_zoo.viz.attribution.targets import Target
+from atari_zoo.viz.attribution.baselines import BaselineLike
+from atari_zoo.viz.attribution.cases import Attribution, attributed, case_for, parts_of
+from atari_zoo.viz.attribution.methods.layers import layer_attribution
+from atari_zoo.viz.attribution.registry import ATTRIBUTION_METHODS, AttributionMethod, method_named
+from atari_zoo.viz.attribution.targets import TargetLike
 
 
 def attribute(
     network: Network,
     observations: Float[Tensor, "batch frames height width"],
     method: str = "integrated_gradients",
-    target: Target = "chosen",
-    baseline: Baseline = "black",
+    target: TargetLike = "chosen",
+    baseline: BaselineLike = "black",
     seed: int = 0,
     **options: Any,
 ) -> Attribution:
@@ -47,7 +35,7 @@ def attribute(
     method: a name in `methods()`; options are the method's own, as its row there lists them.
     target: "chosen", an action's number or name, (batch,) numbers of actions, "margin", "value",
         "advantage", "atom:FIRE:50", "quantile:FIRE:3", "entropy" or "max": see
-        `attribution_targets`.
+        `targets`.
     baseline: "black", "mean", "previous", "still", "blurred", "observations" or a tensor, such as
         `zoo.counterfactual` gives, of the methods that compare: see `baselines`.
     seed: of methods with randomness; an observation gets the same values in any batch.
@@ -57,8 +45,10 @@ def attribute(
     >>> attribute(network, observations, "deeplift", "margin").values.shape
     torch.Size([8, 4, 84, 84])
     """
-    of = method_named(method, options)
-    return explained(of, asked(network, observations, of, target, baseline, seed), options)
+    chosen = method_named(method, options)
+    return attributed(
+        chosen, case_for(network, observations, chosen, target, baseline, seed), options
+    )
 
 
 def attribute_layer(
@@ -66,8 +56,8 @@ def attribute_layer(
     observations: Float[Tensor, "batch frames height width"],
     layer: str,
     kind: str = "gradient_x_activation",
-    target: Target = "chosen",
-    baseline: Baseline = "black",
+    target: TargetLike = "chosen",
+    baseline: BaselineLike = "black",
     steps: int = 50,
 ) -> Tensor:
     """What each number of a layer did for the target, (batch, ...) of the layer's own shape.
@@ -79,14 +69,14 @@ def attribute_layer(
     >>> attribute_layer(network, observations, "fc", "conductance").shape
     torch.Size([8, 512])
     """
-    of = METHODS["layer_conductance"]
-    case = asked(network, observations, of, target, baseline)
-    return torch.cat([of_layer(part, layer, kind, steps) for part in parts_of(case)])
+    conductance = ATTRIBUTION_METHODS["layer_conductance"]  # compares as all kinds here do
+    case = case_for(network, observations, conductance, target, baseline)
+    return torch.cat([layer_attribution(part, layer, kind, steps) for part in parts_of(case)])
 
 
-def methods() -> list[Method]:
+def methods() -> list[AttributionMethod]:
     """All methods with their facts, such as whether they are complete, and their options."""
-    return sorted(METHODS.values(), key=lambda one: not one.gradients)
+    return sorted(ATTRIBUTION_METHODS.values(), key=lambda method: not method.gradients)
 
 
 def integrated_gradients(

@@ -1,4 +1,4 @@
-"""What was really computed of the pixels, by the names of autograd's nodes."""
+"""Operations that were really done on the pixels, by the names of autograd's nodes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import Tensor
 
-from atari_zoo.viz.attribution.scores import Score
+from atari_zoo.viz.attribution.scores import TargetScore
 
 PRODUCTS = {"Mul", "Div", "Mm", "Bmm", "Addmm", "Convolution"}
 
 
-def operations(score: Score, observation: Tensor) -> Counter[str]:
+def operations(score: TargetScore, observation: Tensor) -> Counter[str]:
     """How often each operation was done on what depends on the observation, by autograd's name."""
     leaf = observation.detach().clone().requires_grad_()
     counts: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""What an attribution compares an observation with: what stands for "nothing there"."""
+"""Baselines, with which an attribution compares an observation: "nothing there"."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from atari_zoo.converters.registration import Registry
 from atari_zoo.viz.attribution.blurring import blurred
 
 Observations = Float[Tensor, "batch frames height width"]
-References = Float[Tensor, "batch references frames height width"]
-Baseline = str | Tensor
-Maker = Callable[[Tensor], Tensor]
-BASELINES: dict[str, Maker] = {}
+ReferenceSets = Float[Tensor, "batch references frames height width"]
+BaselineLike = str | Tensor
+BaselineMaker = Callable[[Tensor], Tensor]
+BASELINES: Registry[BaselineMaker] = Registry("baseline", "atari_zoo.viz.attribution")
 BLUR = 3.0  # pixels, as Greydanus et al. blur
 
 
-def baseline(name: str) -> Callable[[Maker], Maker]:
+def baseline(name: str) -> Callable[[BaselineMaker], BaselineMaker]:
     """Registers what makes a baseline for each observation, or (batch, references, ...)."""
 
-    def register(make: Maker) -> Maker:
-        BASELINES[name] = make
+    def register(make: BaselineMaker) -> BaselineMaker:
+        BASELINES.add(name, make, make)
         return make
 
     return register
 
 
-def references(observations: Observations, baseline: Baseline = "black") -> References:
+def references(observations: Observations, baseline: BaselineLike = "black") -> ReferenceSets:
     """What each observation is compared with: one reference, or several.
 
     baseline: a name in `BASELINES`, or floats in 0..1: (frames, height, width), one for all;
@@ -40,9 +41,7 @@ def references(observations: Observations, baseline: Baseline = "black") -> Refe
     torch.Size([8, 1, 4, 84, 84])
     """
     if isinstance(baseline, str):
-        if baseline not in BASELINES:
-            raise ValueError(f"no baseline '{baseline}'; there are {', '.join(BASELINES)}")
-        made = BASELINES[baseline](observations)
+        made = BASELINES.named(baseline)(observations)
     else:
         made = _given(observations, baseline)
     return made if made.ndim == 5 else made[:, None]
@@ -79,7 +78,7 @@ def blurry(observations: Observations) -> Observations:
 
 
 @baseline("observations")
-def observed(observations: Observations) -> References:
+def observed(observations: Observations) -> ReferenceSets:
     """Every observation given, as a set of references for each."""
     return observations[None].expand(len(observations), *observations.shape)
 

@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.viz.attribution.baselines import Baseline, references
+from atari_zoo.viz.attribution.baselines import BaselineLike, references
 from atari_zoo.viz.attribution.module_checks import check_modules
-from atari_zoo.viz.attribution.registry import Case, Method
-from atari_zoo.viz.attribution.targets import Target, score
+from atari_zoo.viz.attribution.registry import AttributionMethod, Case
+from atari_zoo.viz.attribution.targets import TargetLike, target_score
 
-BATCH = 32  # observations at a time: bounds the memory
+AT_ONCE = 32  # observations at a time: bounds the memory
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -32,12 +32,12 @@ class Attribution(NamedTuple):
         return self.values.sum(dim=(2, 3))
 
 
-def asked(
+def case_for(
     network: Network,
     observations: Tensor,
-    of: Method,
-    target: Target = "chosen",
-    baseline: Baseline = "black",
+    method: AttributionMethod,
+    target: TargetLike = "chosen",
+    baseline: BaselineLike = "black",
     seed: int = 0,
 ) -> Case:
     """What `attribute` would explain: the target and baselines of these observations, looked up.
@@ -48,46 +48,46 @@ def asked(
     _check(network, observations)
     weight = next(network.parameters())
     observations = observations.detach().to(weight.device, weight.dtype)
-    if not of.target and str(target) != "chosen":
+    if not method.target and str(target) != "chosen":
         raise ValueError(
-            f"{of.name} measures all outputs, not '{target}'; leave the target out, "
-            "or ask for of='critic'"
+            f"{method.name} measures all outputs, not '{target}'; leave the target out, "
+            "or ask for side='critic'"
         )
-    if of.baselines == "none" and not (isinstance(baseline, str) and baseline == "black"):
-        raise ValueError(f"{of.name} compares with no baseline; leave it out")
+    if method.baselines == "none" and not (isinstance(baseline, str) and baseline == "black"):
+        raise ValueError(f"{method.name} compares with no baseline; leave it out")
     compared = references(observations, baseline)
-    if of.baselines == "one" and compared.shape[1] > 1:
+    if method.baselines == "one" and compared.shape[1] > 1:
         raise ValueError(
-            f"{of.name} compares with one baseline, not {compared.shape[1]}; "
+            f"{method.name} compares with one baseline, not {compared.shape[1]}; "
             "deep_shap and gradient_shap take several"
         )
-    return Case(network, score(network, observations, target), observations, compared, seed)
+    return Case(network, target_score(network, observations, target), observations, compared, seed)
 
 
-def explained(
-    of: Method,
+def attributed(
+    method: AttributionMethod,
     case: Case,
     options: Mapping[str, Any] = NOTHING,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Attribution:
-    """`attribute` of a case that `asked` made, or one like it.
+    """`attribute` of a case that `case_for` made, or one like it.
 
     progress: called with the observations done and those there are.
     Raises ValueError if the method would be wrong on this network.
     """
-    check_modules(of, case)
+    check_modules(method, case)
     parts: list[Tensor] = []
     for part in parts_of(case):
-        parts.append(of.function(part, **options).detach())
+        parts.append(method.function(part, **options).detach())
         progress(sum(map(len, parts)), len(case.observations))
     values = torch.cat(parts) if parts else case.observations
-    return Attribution(values, _delta(of, case, values))
+    return Attribution(values, _delta(method, case, values))
 
 
 def parts_of(case: Case) -> Iterator[Case]:
     """The case, a batch of observations at a time."""
-    for start in range(0, len(case.observations), BATCH):
-        some = slice(start, start + BATCH)
+    for start in range(0, len(case.observations), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
         yield Case(
             case.network,
             case.score.at(some),
@@ -97,21 +97,21 @@ def parts_of(case: Case) -> Iterator[Case]:
         )
 
 
-def _delta(of: Method, case: Case, values: Tensor) -> Float[Tensor, "batch"] | None:
+def _delta(method: AttributionMethod, case: Case, values: Tensor) -> Float[Tensor, "batch"] | None:
     """How far the sums are from what the method promises."""
-    if not of.complete or not len(values):
+    if not method.complete or not len(values):
         return None
     with torch.no_grad():
-        promised = torch.cat([_promised(of, part) for part in parts_of(case)])
+        promised = torch.cat([_promised(method, part) for part in parts_of(case)])
     return values.detach().sum(dim=(1, 2, 3)) - promised
 
 
-def _promised(of: Method, case: Case) -> Float[Tensor, "batch"]:
+def _promised(method: AttributionMethod, case: Case) -> Float[Tensor, "batch"]:
     whole = case.score(case.observations, *case.score.arguments)
-    if of.complete == "whole":
+    if method.complete == "whole":
         return whole
     several = case.references.unbind(dim=1)
-    return whole - sum(case.score(one, *case.score.arguments) for one in several) / len(several)
+    return whole - sum(case.score(some, *case.score.arguments) for some in several) / len(several)
 
 
 def _check(network: Network, observations: Tensor) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from atari_zoo.viz.attribution.scores import Score
+from atari_zoo.viz.attribution.scores import TargetScore
 
 RECTIFIERS = (nn.ReLU, nn.LeakyReLU)
 # what Captum's DeepLift has a right rule for
@@ -20,7 +20,7 @@ DIRECTIONS = 3  # in which it is looked for
 TOLERANCE = 1e-3  # of the largest change; float32 misses by about 1e-5
 
 
-def affine(score: Score, observation: Tensor) -> bool:
+def affine(score: TargetScore, observation: Tensor) -> bool:
     """Whether the score is affine in the pixels while the activation modules are held."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad(), _held(score) as pass_by:
@@ -37,7 +37,7 @@ def affine(score: Score, observation: Tensor) -> bool:
 
 
 @contextmanager
-def calls(score: Score, kinds: tuple[type[nn.Module], ...]) -> Iterator[Counter[nn.Module]]:
+def calls(score: TargetScore, kinds: tuple[type[nn.Module], ...]) -> Iterator[Counter[nn.Module]]:
     """How often each module of these kinds runs while it is open."""
     counts: Counter[nn.Module] = Counter()
     with _hooked(score, kinds, lambda module, values, result: counts.update([module])):
@@ -45,7 +45,7 @@ def calls(score: Score, kinds: tuple[type[nn.Module], ...]) -> Iterator[Counter[
 
 
 @contextmanager
-def _held(score: Score) -> Iterator[Callable[[], None]]:
+def _held(score: TargetScore) -> Iterator[Callable[[], None]]:
     """The first pass is remembered; a call of what is yielded begins each further one."""
     first: list[tuple[Tensor, Tensor]] = []
     further: list[Iterator[tuple[Tensor, Tensor]]] = []
@@ -66,7 +66,7 @@ def _held(score: Score) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def _hooked(
-    score: Score,
+    score: TargetScore,
     kinds: tuple[type[nn.Module], ...],
     act: Callable[[nn.Module, Tensor, Tensor], Tensor | None],
 ) -> Iterator[None]:

@@ -1,5 +1,5 @@
-"""Whether a method is right for a network: some are silently wrong where a ReLU is no module of its
-own, since they change what modules do on the way back.
+"""Checks that a method is right for a network: some are silently wrong where a ReLU is no module
+of its own, since they change what modules do on the way back.
 
 Two things tell. The autograd graph counts what was really computed, to compare with the modules
 that ran. And a network whose activation modules are held, each to its value at one observation plus
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from atari_zoo.viz.attribution.autograd_operations import operations as computed
 from atari_zoo.viz.attribution.held_modules import HELD, RECTIFIERS, affine
 from atari_zoo.viz.attribution.held_modules import calls as called
-from atari_zoo.viz.attribution.registry import Case, Method
-from atari_zoo.viz.attribution.scores import Score
+from atari_zoo.viz.attribution.registry import AttributionMethod, Case
+from atari_zoo.viz.attribution.scores import TargetScore
 
 WEIGHTED = (nn.Conv2d, nn.Linear)
 # autograd's names: of what may be a ReLU, of what else bends, of layers with weights
@@ -30,29 +30,33 @@ LAYERS = {"Convolution", "Addmm", "Mm", "Bmm"}
 INSTEAD = "or use integrated_gradients"
 
 
-def check_modules(method: Method, case: Case) -> None:
+def check_modules(method: AttributionMethod, case: Case) -> None:
     """Raises ValueError, with the reason, if the method would be wrong on this network."""
     if not method.modules or not len(case.observations):
         return
-    one, score = case.observations[:1], case.score.at(slice(0, 1))
+    sample, score = case.observations[:1], case.score.at(slice(0, 1))
     if method.modules == "relu" and score.function is not None:
-        score = Score(case.network, score.layer, function=_ramp)  # the target itself may bend
+        score = TargetScore(case.network, score.layer, function=_ramp)  # the target itself may bend
     with called(score, HELD + WEIGHTED) as calls:
-        operations = computed(score, one)
-    reason = REASONS[method.modules](score, one, operations, calls)
+        operations = computed(score, sample)
+    reason = REASONS[method.modules](score, sample, operations, calls)
     if reason:
         raise ValueError(f"{method.name} would be wrong on this network: {reason}, {INSTEAD}")
 
 
-def _relus(score: Score, one: Tensor, operations: Counter[str], calls: Counter[nn.Module]) -> str:
+def _relus(
+    score: TargetScore, sample: Tensor, operations: Counter[str], calls: Counter[nn.Module]
+) -> str:
     """Every ReLU must be a module; other things may bend, their slope is handed on as it is."""
     if reason := _hidden(operations, calls, CUTS, RECTIFIERS, "ReLUs"):
         return reason
     smooth = any(operations[name] for name in SMOOTH)
-    return "" if smooth or affine(score, one) else "something other than its ReLU modules bends"
+    return "" if smooth or affine(score, sample) else "something other than its ReLU modules bends"
 
 
-def _linear(score: Score, one: Tensor, operations: Counter[str], calls: Counter[nn.Module]) -> str:
+def _linear(
+    score: TargetScore, sample: Tensor, operations: Counter[str], calls: Counter[nn.Module]
+) -> str:
     """Nothing may bend but activation modules, each used once."""
     if score.function is not None:
         return _bending(operations, score)
@@ -61,11 +65,11 @@ def _linear(score: Score, one: Tensor, operations: Counter[str], calls: Counter[
     most = max((n for module, n in calls.items() if isinstance(module, HELD)), default=1)
     if most > 1:
         return f"one activation module is used {most} times"
-    return "" if affine(score, one) else _bending(operations, score)
+    return "" if affine(score, sample) else _bending(operations, score)
 
 
 def _shared_out(
-    score: Score, one: Tensor, operations: Counter[str], calls: Counter[nn.Module]
+    score: TargetScore, sample: Tensor, operations: Counter[str], calls: Counter[nn.Module]
 ) -> str:
     """Layers with weights must be modules, and nothing may bend but ReLUs, of any form."""
     if reason := _hidden(operations, calls, LAYERS, WEIGHTED, "layers with weights"):
@@ -95,7 +99,7 @@ def _hidden(
     return f"{hidden} of its {all_of_them} {what} are no torch modules" if hidden > 0 else ""
 
 
-def _bending(operations: Counter[str], score: Score) -> str:
+def _bending(operations: Counter[str], score: TargetScore) -> str:
     found = ", ".join(sorted(name for name in BENDS if operations[name])) or "of no known name"
     atoms = "; explain an atom, such as atom:chosen:50" if "atoms" in score.network.layers else ""
     return f"something bends that is no ReLU module ({found}){atoms}"

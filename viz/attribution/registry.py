@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.viz.attribution.scores import Score
+from atari_zoo.converters.registration import Registry
+from atari_zoo.viz.attribution.scores import TargetScore
 
 BATCH = 64  # observations at a time: bounds the memory, and on a CPU no size is faster
 
@@ -29,7 +29,7 @@ class Case:
     """
 
     network: Network
-    score: Score
+    score: TargetScore
     observations: Float[Tensor, "batch frames height width"]
     references: Float[Tensor, "batch references frames height width"]
     seed: int = 0
@@ -44,11 +44,11 @@ class Case:
         return torch.Generator().manual_seed(self.seed)
 
 
-Attribute = Callable[..., Tensor]
+CaseFunction = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
-class Method:
+class AttributionMethod:
     """A method and its facts.
 
     function: (case, options) to (batch, frames, height, width), or to one map for all frames.
@@ -59,10 +59,12 @@ class Method:
     baselines: how many references it compares an observation with: "none", "one" or "many".
     target: whether it explains a target, and not all outputs at once.
     evidence: whether values speak for the target or, below 0, against it; slopes do neither.
+    sides: of a network and observations, what its option `side` may ask for: parts of the agent
+        that have a map each.
     """
 
     name: str
-    function: Attribute
+    function: CaseFunction
     summary: str
     source: str
     complete: str = ""
@@ -72,6 +74,7 @@ class Method:
     stochastic: bool = False
     target: bool = True
     evidence: bool = True
+    sides: Callable[[Network, Tensor], tuple[str, ...]] | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -80,28 +83,28 @@ class Method:
         return {p.name: p.default for p in given if p.kind is p.KEYWORD_ONLY}
 
 
-METHODS: dict[str, Method] = {}
+ATTRIBUTION_METHODS: Registry[AttributionMethod] = Registry(
+    "method", "atari_zoo.viz.attribution.methods"
+)
 
 
-def method(source: str, **facts: Any) -> Callable[[Attribute], Attribute]:
+def method(source: str, **facts: Any) -> Callable[[CaseFunction], CaseFunction]:
     """Registers a function as the method of its name; its docstring begins with the summary."""
 
-    def register(function: Attribute) -> Attribute:
+    def register(function: CaseFunction) -> CaseFunction:
         name = function.__name__
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
-        METHODS[name] = Method(name, function, summary, source, **facts)
+        ATTRIBUTION_METHODS.add(
+            name, AttributionMethod(name, function, summary, source, **facts), function
+        )
         return function
 
     return register
 
 
-def method_named(name: str, options: dict[str, Any] | None = None) -> Method:
+def method_named(name: str, options: dict[str, Any] | None = None) -> AttributionMethod:
     """The method called `name`; raises ValueError if there is none, or it lacks an option."""
-    if name not in METHODS:
-        close = difflib.get_close_matches(name, METHODS, 1)
-        hint = f"did you mean '{close[0]}'? There are" if close else "there are"
-        raise ValueError(f"no method '{name}'; {hint} {', '.join(METHODS)}")
-    found = METHODS[name]
+    found = ATTRIBUTION_METHODS.named(name)
     for option in options or {}:
         if option not in found.options:
             known = ", ".join(found.options) or "none"

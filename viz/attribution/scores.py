@@ -12,7 +12,7 @@ from atari_zoo.converters.network.hooks import recorded
 OUTPUT = "output"
 
 
-class Score(nn.Module):
+class TargetScore(nn.Module):
     """A network of which one number per observation is left.
 
     layer: the named layer that is read; "output" is what the network returns.
@@ -39,10 +39,10 @@ class Score(nn.Module):
             return self.function(value)
         return (value * weights).flatten(1).sum(1)
 
-    def at(self, rows: slice) -> Score:
+    def at(self, rows: slice) -> TargetScore:
         """The same score for some of the observations."""
         weights = self.arguments[0][rows] if self.arguments else None
-        return Score(self.network, self.layer, weights, self.function)
+        return TargetScore(self.network, self.layer, weights, self.function)
 
     def repeated(self, count: int) -> tuple[Tensor, ...]:
         """The arguments for `count` variants of each observation, those of one side by side."""

@@ -1,4 +1,4 @@
-"""How targets of attribution are registered, and what those who read them are told."""
+"""The registry of targets, and the context that those who read them are given."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.registration import Registry
 from atari_zoo.games import game as find_game
-from atari_zoo.viz.attribution.scores import Score, layer_value
+from atari_zoo.viz.attribution.scores import TargetScore, layer_value
 
 
 @dataclass(frozen=True)
-class Asked:
+class TargetContext:
     """What a target is read for: the network, and its outputs at the observations."""
 
     network: Network
@@ -49,15 +50,16 @@ class Asked:
         return value
 
 
-Reader = Callable[[Asked, Sequence[str]], Score]
-TARGETS: dict[str, tuple[Reader, str]] = {}  # name -> what reads it, how it is written
+TargetReader = Callable[[TargetContext, Sequence[str]], TargetScore]
+# what reads it, and how it is written
+TARGETS: Registry[tuple[TargetReader, str]] = Registry("target", "atari_zoo.viz.attribution")
 
 
-def target(form: str) -> Callable[[Reader], Reader]:
+def target(form: str) -> Callable[[TargetReader], TargetReader]:
     """Registers the function that reads the targets of this form; its first word is the name."""
 
-    def register(read: Reader) -> Reader:
-        TARGETS[form.partition(":")[0].partition("[")[0]] = (read, form)
+    def register(read: TargetReader) -> TargetReader:
+        TARGETS.add(form.partition(":")[0].partition("[")[0], (read, form), read)
         return read
 
     return register

@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from atari_zoo.viz.attribution.cases import NOTHING, explained
+from atari_zoo.viz.attribution.cases import NOTHING, attributed
 from atari_zoo.viz.attribution.masks import masked_scores
-from atari_zoo.viz.attribution.registry import Case, Method
+from atari_zoo.viz.attribution.registry import AttributionMethod, Case
 
 
 def infidelity(
-    of: Method,
+    of: AttributionMethod,
     case: Case,
     values: Float[Tensor, "batch covered height width"],
     size: int = 12,
@@ -47,7 +47,7 @@ def infidelity(
 
 
 def sensitivity(
-    of: Method,
+    of: AttributionMethod,
     case: Case,
     values: Float[Tensor, "batch covered height width"],
     options: Mapping[str, Any] = NOTHING,
@@ -63,7 +63,7 @@ def sensitivity(
     for _ in range(samples):
         noise = torch.rand(case.observations.shape[1:], generator=generator) * 2 - 1
         near = case.observations + radius * noise.to(case.observations)
-        change = explained(of, replace(case, observations=near), options).values - values
+        change = attributed(of, replace(case, observations=near), options).values - values
         most = torch.maximum(most, change.flatten(1).norm(dim=1) / norm)
     return most
 

@@ -13,13 +13,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.viz.attribution.cases import NOTHING, explained
-from atari_zoo.viz.attribution.registry import Case, Method
-from atari_zoo.viz.attribution.scores import Score
+from atari_zoo.viz.attribution.cases import NOTHING, attributed
+from atari_zoo.viz.attribution.registry import AttributionMethod, Case
+from atari_zoo.viz.attribution.scores import TargetScore
 
 
 def cascade(
-    of: Method,
+    of: AttributionMethod,
     case: Case,
     options: Mapping[str, Any] = NOTHING,
     values: Float[Tensor, "batch covered height width"] | None = None,
@@ -31,14 +31,14 @@ def cascade(
     Returns by layer, from the output down, Spearman's correlation of absolute values: a method
     that depends on what was learned falls to about 0.
     """
-    before = explained(of, case, options).values if values is None else values
+    before = attributed(of, case, options).values if values is None else values
     network, generator = deepcopy(case.network), case.generator()
     found = {}
     for name in reversed(learned_layers(network)):
         randomize(network.layers[name], generator)
-        score = Score(network, case.score.layer, None, case.score.function)
+        score = TargetScore(network, case.score.layer, None, case.score.function)
         score.arguments = case.score.arguments
-        after = explained(of, replace(case, network=network, score=score), options).values
+        after = attributed(of, replace(case, network=network, score=score), options).values
         found[name] = rank_correlation(before.abs(), after.abs())
     return found
 

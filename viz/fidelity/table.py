@@ -13,9 +13,9 @@ from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.viz.attribution.attribution import methods
-from atari_zoo.viz.attribution.cases import asked, explained
-from atari_zoo.viz.attribution.registry import Case, Method, method_named
-from atari_zoo.viz.attribution.targets import Target
+from atari_zoo.viz.attribution.cases import attributed, case_for
+from atari_zoo.viz.attribution.registry import AttributionMethod, Case, method_named
+from atari_zoo.viz.attribution.targets import TargetLike
 from atari_zoo.viz.fidelity.fidelity import deletion, insertion
 from atari_zoo.viz.fidelity.infidelity import infidelity, sensitivity
 from atari_zoo.viz.fidelity.randomization import cascade
@@ -51,7 +51,7 @@ def fidelity_table(
     network: Network,
     observations: Float[Tensor, "batch frames height width"],
     names: Sequence[str] = (),
-    target: Target = "chosen",
+    target: TargetLike = "chosen",
     substrate: str = "black",
     seed: int = 0,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
@@ -67,7 +67,7 @@ def fidelity_table(
     for done, of in enumerate(chosen):
         progress(done, len(chosen), of.name)
         wanted = target if of.target else "chosen"
-        case = asked(network, observations, of, wanted, seed=seed)
+        case = case_for(network, observations, of, wanted, seed=seed)
         try:
             rows.append(measured(of, case, substrate))
         except ValueError as refusal:
@@ -76,10 +76,10 @@ def fidelity_table(
     return sorted(rows, key=lambda row: (row.refused != "", -row.insertion))
 
 
-def measured(of: Method, case: Case, substrate: str = "black") -> Fidelity:
+def measured(of: AttributionMethod, case: Case, substrate: str = "black") -> Fidelity:
     """One row: slopes are ordered by their size, evidence with its sign."""
     started = time.perf_counter()
-    values = explained(of, case).values
+    values = attributed(of, case).values
     seconds = (time.perf_counter() - started) / max(1, len(values))
     ordered = values if of.evidence else values.abs()
     correlations = list(cascade(of, case, values=values).values())

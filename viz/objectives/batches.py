@@ -31,8 +31,8 @@ def alignment(layer: str | None = None, decay: float = 2.0) -> Objective:
     Minus the mean squared difference to the first, second ... fourth neighbour, divided by
     decay^1, decay^2 ...; each of two samples bears half.
     """
-    of = IMAGE if layer is None else Reference(layer)
-    term = Term(_alignment, (of,), options=(decay,), couples=True)
+    reference = IMAGE if layer is None else Reference(layer)
+    term = Term(_alignment, (reference,), options=(decay,), couples=True)
     return Objective((term,), ("alignment" if layer is None else f"alignment:{layer}",))
 
 

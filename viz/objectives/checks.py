@@ -1,4 +1,4 @@
-"""Whether what an objective asks for is there, found out before the first step."""
+"""Checks, before the first step, that what an objective asks for is there."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from atari_zoo.viz.objectives.values import Values
 def check(objective: Objective, values: Values) -> None:
     """Raises ValueError if a unit is not there, given the values for any one image."""
     for term in objective.terms:
-        shape = tuple(values[term.of[0]].shape[1:])
-        layer = term.of[0].layer
+        shape = tuple(values[term.references[0]].shape[1:])
+        layer = term.references[0].layer
         if term.axes and len(shape) + 1 not in term.axes:
             words = " x ".join(map(str, shape))
             raise ValueError(

@@ -63,9 +63,9 @@ def _objective(
     options: tuple[float, ...] = (),
 ) -> Objective:
     directions = direction[None] if direction.ndim == 1 else direction
-    at = () if place is None else tuple(torch.tensor([where]) for where in place)
-    rows = (directions.detach().float(), *at)
-    axes = (2, 4) if place is None and directions.ndim == 2 else (4,) if at else ()
+    position = () if place is None else tuple(torch.tensor([where]) for where in place)
+    rows = (directions.detach().float(), *position)
+    axes = (2, 4) if place is None and directions.ndim == 2 else (4,) if position else ()
     term = Term(function, (Reference(layer),), rows, options=options, axes=axes)
     where = "" if place is None else f"@{place[0]},{place[1]}"
     many = len(directions) > 1

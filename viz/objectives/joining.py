@@ -29,7 +29,7 @@ def joined(objectives: Sequence[Objective]) -> Objective:
             slots.setdefault((term.signature, seen[term.signature]), {})[index] = term
     counts = [objective.samples for objective in objectives]
     terms = tuple(_one_term(slot, counts) for slot in slots.values())
-    return Objective(terms, tuple(name for one in objectives for name in one.names))
+    return Objective(terms, tuple(name for objective in objectives for name in objective.names))
 
 
 def _one_term(slot: dict[int, Term], counts: Sequence[int]) -> Term:

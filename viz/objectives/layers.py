@@ -1,4 +1,4 @@
-"""What a layer's name with indices asks for, in an objective's text."""
+"""Layers' names with indices, as an objective's text has them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from atari_zoo.viz.objectives.values import Reference, values_of
 
 
 @dataclass(frozen=True)
-class Index:
+class UnitIndex:
     """first to last; or a name: an action's, a layer's, or * for all. place: in the text."""
 
     name: str
@@ -31,12 +31,12 @@ class Thing:
     """A name with its indices, the place (row, column) on the map, and whether after the ReLU."""
 
     name: str
-    indices: tuple[Index, ...] = ()
+    indices: tuple[UnitIndex, ...] = ()
     place: tuple[int, int] | None = None
     rectified: bool = False
 
 
-def of_layer(thing: Thing, network: Network) -> Objective:
+def layer_objective(thing: Thing, network: Network) -> Objective:
     """Units of a layer, or, without an index, all of it; a single value is itself.
 
     Raises ValueError with the reason, and with the place in the text where that is an index.
@@ -53,7 +53,7 @@ def of_layer(thing: Thing, network: Network) -> Objective:
             else unit_objectives.whole_layer(layer, rectified)
         )
     maps = len(shape) == 3
-    chosen = numbers(thing, network, shape[:1] if maps else shape, "unit")
+    chosen = index_numbers(thing, network, shape[:1] if maps else shape, "unit")
     if thing.place is not None:
         return _at_place(thing, chosen, shape)
     if len(chosen) == 1:
@@ -66,13 +66,15 @@ def _at_place(thing: Thing, numbers: list[list[int]], shape: tuple[int, ...]) ->
     assert thing.place is not None
     if len(shape) != 3:
         raise ValueError(f"{thing.name} has no map, so no place @ on it")
-    for what, at, size in zip(("row", "column"), thing.place, shape[1:], strict=True):
-        if at >= size:
-            raise ValueError(f"no {what} {at} in {thing.name}; expected 0 to {size - 1}")
+    for what, index, size in zip(("row", "column"), thing.place, shape[1:], strict=True):
+        if index >= size:
+            raise ValueError(f"no {what} {index} in {thing.name}; expected 0 to {size - 1}")
     return unit_objectives.neuron(thing.name, numbers[0], thing.place, thing.rectified)
 
 
-def numbers(thing: Thing, network: Network, sizes: tuple[int, ...], what: str) -> list[list[int]]:
+def index_numbers(
+    thing: Thing, network: Network, sizes: tuple[int, ...], what: str
+) -> list[list[int]]:
     """The numbers that each index stands for."""
     if len(thing.indices) != len(sizes):
         words = " x ".join(map(str, sizes))
@@ -93,7 +95,7 @@ def _by_action(thing: Thing, network: Network, axis: int) -> bool:
     return axis == 0 and not isinstance(layer, Convolution | Dense) and thing.name != "frame_l2"
 
 
-def _range(index: Index, size: int, what: str, network: Network, actions: bool) -> list[int]:
+def _range(index: UnitIndex, size: int, what: str, network: Network, actions: bool) -> list[int]:
     if index.name == "*":
         return list(range(size))
     if index.name:

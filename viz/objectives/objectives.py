@@ -1,4 +1,4 @@
-"""What an image is optimized for: weighted sums of terms, each one number for each sample
+"""Objectives of images: weighted sums of terms, each one number for each sample
 (Olah et al., 2017, https://distill.pub/2017/feature-visualization).
 
 An objective of many samples wants something else of each image of a batch; one of a single
@@ -27,7 +27,7 @@ def _one() -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """weight * function(*values of `of`, *rows, *options): one number for each sample.
+    """weight * function(*values of `references`, *rows, *options): one number for each sample.
 
     rows: what may differ between samples, (samples or 1, ...) each: integers index the axes 1,
         2, ... of the first value, in this order; floats are for the function to understand.
@@ -36,7 +36,7 @@ class Term:
     """
 
     function: Callable[..., Tensor]
-    of: tuple[Reference, ...]
+    references: tuple[Reference, ...]
     rows: tuple[Tensor, ...] = ()
     weight: Shaped[Tensor, "samples"] = field(default_factory=_one)
     options: tuple[float, ...] = ()
@@ -44,8 +44,8 @@ class Term:
     couples: bool = False
 
     def __call__(self, values: Values) -> Float[Tensor, "batch"]:
-        first = values[self.of[0]]
-        given = [values[reference] for reference in self.of]
+        first = values[self.references[0]]
+        given = [values[reference] for reference in self.references]
         rows = [row.to(first.device) for row in self.rows]
         numbers = self.function(*given, *rows, *self.options)
         return self.weight.to(first.device) * numbers.float()
@@ -53,13 +53,13 @@ class Term:
     @property
     def wanted(self) -> bool:
         """Whether it asks something of the network, and not of the image or the batch."""
-        return IMAGE not in self.of and not self.couples
+        return IMAGE not in self.references and not self.couples
 
     @property
     def signature(self) -> tuple[object, ...]:
         """What terms must share to be computed as one."""
         shapes = tuple((row.dtype, row.shape[1:]) for row in self.rows)
-        return self.function, self.of, self.options, self.couples, shapes
+        return self.function, self.references, self.options, self.couples, shapes
 
     def rows_at(self, which: slice) -> Term:
         """The term of some samples."""
@@ -69,7 +69,9 @@ class Term:
 
     def read_from(self, change: Callable[[Reference], Reference]) -> Term:
         """The same term of other values; what it asks of the image stays."""
-        return replace(self, of=tuple(r if r == IMAGE else change(r) for r in self.of))
+        return replace(
+            self, references=tuple(r if r == IMAGE else change(r) for r in self.references)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +100,7 @@ class Objective:
     @property
     def references(self) -> tuple[Reference, ...]:
         """The values it reads."""
-        return tuple(dict.fromkeys(r for term in self.terms for r in term.of if r != IMAGE))
+        return tuple(dict.fromkeys(r for term in self.terms for r in term.references if r != IMAGE))
 
     @property
     def couples(self) -> bool:
@@ -115,7 +117,7 @@ class Objective:
         """The same, of another agent."""
         terms = tuple(t.read_from(lambda r: replace(r, network=network)) for t in self.terms)
         name = getattr(network.card, "name", "") or "another"
-        return Objective(terms, tuple(f"{one} of {name}" for one in self.names))
+        return Objective(terms, tuple(f"{part} of {name}" for part in self.names))
 
     def rectified(self, after: bool = True) -> Objective:
         """The same of what leaves the ReLUs (after) or enters them."""
@@ -151,7 +153,7 @@ def _sum(first: Objective, second: Objective, sign: str, names: Sequence[str] = 
     samples = max(first.samples, second.samples)
     pairs = zip(_spread(first.names, samples), _spread(names or second.names, samples), strict=True)
     return Objective(
-        first.terms + second.terms, tuple(f"{one} {sign} {other}" for one, other in pairs)
+        first.terms + second.terms, tuple(f"{name} {sign} {other}" for name, other in pairs)
     )
 
 

@@ -1,4 +1,4 @@
-"""What an image costs: penalties on the image itself, to be subtracted from an objective.
+"""Penalties: what an image itself costs, to be subtracted from an objective.
 
 Total variation, L1 and L2 are those of Lucid (https://github.com/tensorflow/lucid), sums over an
 image's 28224 pixels: weights of 1e-3 to 1e-6 are usual. They read the image as it is before any

@@ -62,10 +62,10 @@ def quickened(network: MnihNetwork) -> MnihNetwork:
 def allows(layer: Convolution, shape: tuple[int, int, int]) -> bool:
     """Whether the heights of the kernel and of the padded image are multiples of the stride, and
     no one listens to the convolution."""
-    conv, of = layer.get_submodule("conv"), layer.shape
-    _, _, top, bottom = of.padding
-    step = of.stride[0]
-    whole = of.kernel[0] % step == 0 and (shape[1] + top + bottom) % step == 0
+    conv, convolved = layer.get_submodule("conv"), layer.shape
+    _, _, top, bottom = convolved.padding
+    step = convolved.stride[0]
+    whole = convolved.kernel[0] % step == 0 and (shape[1] + top + bottom) % step == 0
     return step > 1 and whole and not conv._forward_hooks and not conv._forward_pre_hooks
 
 

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.viz.objectives.layers import Index, Thing
+from atari_zoo.viz.objectives.layers import Thing, UnitIndex
 from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.words import meaning
 
@@ -90,7 +90,7 @@ class _Reader:
 
     def thing(self) -> Objective:
         name = self.take()
-        indices: list[Index] = []
+        indices: list[UnitIndex] = []
         rectified = False
         while self.took(":"):
             if self.now.words == "relu":
@@ -106,7 +106,7 @@ class _Reader:
                 return self.placed(name, indices)
         return self.resolved(Thing(name.words, tuple(indices), None, rectified), name)
 
-    def placed(self, name: _Token, indices: list[Index]) -> Objective:
+    def placed(self, name: _Token, indices: list[UnitIndex]) -> Objective:
         row = self.whole()
         if not self.took(","):
             raise self.error("expected , between the row and the column")
@@ -117,17 +117,17 @@ class _Reader:
             raise self.error("expected relu")
         return self.resolved(Thing(name.words, tuple(indices), place, rectified), name)
 
-    def index(self) -> Index:
+    def index(self) -> UnitIndex:
         token = self.now
         if token.kind == "name":
-            return Index(self.take().words, place=token.place)
+            return UnitIndex(self.take().words, place=token.place)
         if self.took("*"):
-            return Index("*", place=token.place)
+            return UnitIndex("*", place=token.place)
         first = self.whole()
         last = self.whole() if self.took("..") else first
         if last < first:
             raise self.error(f"{first}..{last} has no number in it", token.place)
-        return Index("", first, last, token.place)
+        return UnitIndex("", first, last, token.place)
 
     def whole(self) -> int:
         if not (self.now.kind == "number" and self.now.words.isdigit()):

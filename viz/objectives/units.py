@@ -37,19 +37,19 @@ def neuron(
 ) -> Objective:
     """Channels of a convolution at one place (row, column) of the map; its centre if not given."""
     unit = _row(indices)
-    of = (Reference(layer, rectified),)
+    references = (Reference(layer, rectified),)
     if place is None:
         names = _names(layer, [unit], "@centre", rectified)
-        return Objective((Term(_at_centre, of, (unit,), axes=(4,)),), names)
-    rows = (unit, *(torch.tensor([at]) for at in place))
+        return Objective((Term(_at_centre, references, (unit,), axes=(4,)),), names)
+    rows = (unit, *(torch.tensor([index]) for index in place))
     names = _names(layer, [unit], f"@{place[0]},{place[1]}", rectified)
-    return Objective((Term(_at_place, of, rows, axes=(4,)),), names)
+    return Objective((Term(_at_place, references, rows, axes=(4,)),), names)
 
 
 def whole_layer(layer: str, rectified: bool = False) -> Objective:
     """The mean square of all values of a layer: whatever it answers to (DeepDream)."""
-    of = (Reference(layer, rectified),)
-    return Objective((Term(_mean_square, of),), (layer + ":relu" * rectified,))
+    references = (Reference(layer, rectified),)
+    return Objective((Term(_mean_square, references),), (layer + ":relu" * rectified,))
 
 
 def output(actions: Indices) -> Objective:
@@ -109,9 +109,9 @@ def unit_asked(objective: Objective) -> tuple[str, Int[Tensor, "samples"]] | Non
     """The layer and the units, where all that an objective asks for is one unit a sample."""
     term = objective.terms[0]
     units_only = term.function in (_mean_of_unit, _at_place, _at_centre)
-    if len(objective.terms) > 1 or not units_only or term.of[0].network is not None:
+    if len(objective.terms) > 1 or not units_only or term.references[0].network is not None:
         return None
-    return term.of[0].layer, term.rows[0]
+    return term.references[0].layer, term.rows[0]
 
 
 def _row(indices: Indices) -> Int[Tensor, "samples"]:
@@ -125,7 +125,9 @@ def _names(
 ) -> tuple[str, ...]:
     numbers = [row.tolist() for row in torch.broadcast_tensors(*rows)]
     end = place + ":relu" * rectified
-    return tuple(f"{layer}:{','.join(map(str, at))}{end}" for at in zip(*numbers, strict=True))
+    return tuple(
+        f"{layer}:{','.join(map(str, index))}{end}" for index in zip(*numbers, strict=True)
+    )
 
 
 def _samples(values: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ IMAGE = Reference("image")  # the images themselves, as they are before any tran
 
 
 @contextmanager
-def reader(
+def value_reader(
     network: Network, references: Iterable[Reference]
 ) -> Iterator[Callable[[Tensor], Values]]:
     """While it is open, the yielded function gives the values of `references` for images.
@@ -52,25 +52,25 @@ def reader(
     with ExitStack() as stack:
         parts = []
         for key, group in groups.items():
-            of = quickened(key) if isinstance(key, MnihNetwork) else key
+            run_by = quickened(key) if isinstance(key, MnihNetwork) else key
             kept = {
                 rectified: stack.enter_context(
                     recorded(
-                        of, [r.layer for r in group if r.rectified is rectified], not rectified
+                        run_by, [r.layer for r in group if r.rectified is rectified], not rectified
                     )
                 )
                 for rectified in (False, True)
             }
-            parts.append((_as_far_as(of, [r.layer for r in group]), of, group, kept))
+            parts.append((_as_far_as(run_by, [r.layer for r in group]), run_by, group, kept))
 
         def read(images: Tensor) -> Values:
             values: Values = {}
             several = _several(images)
-            for run, of, group, kept in parts:
+            for run, run_by, group, kept in parts:
                 run(several)
                 for reference in group:
                     value = kept[reference.rectified][reference.layer][: len(images)]
-                    values[reference] = _one_a_unit(of.layers[reference.layer], value)
+                    values[reference] = _one_a_unit(run_by.layers[reference.layer], value)
             return values
 
         yield read
@@ -85,7 +85,7 @@ def values_of(
     """
     parts: list[Values] = []
     device = next(network.parameters()).device
-    with torch.no_grad(), reader(network, references) as read:
+    with torch.no_grad(), value_reader(network, references) as read:
         for some in observations.split(batch):
             parts.append(read(some.to(device)))
     return {reference: torch.cat([part[reference] for part in parts]) for reference in parts[0]}

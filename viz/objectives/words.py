@@ -1,6 +1,6 @@
-"""What the names in an objective's text mean: words of its own, and the network's layers.
+"""Meanings of the names in an objective's text: words of its own, and the network's layers.
 
-A word is one decorated function here.
+A word is one decorated function in this room.
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from atari_zoo.converters.network.foreign import Network, observation_shape
+from atari_zoo.converters.registration import Registry
 from atari_zoo.viz.objectives import batches as batch_objectives
 from atari_zoo.viz.objectives import penalties as image_objectives
 from atari_zoo.viz.objectives import units as unit_objectives
-from atari_zoo.viz.objectives.layers import Thing, numbers, of_layer
+from atari_zoo.viz.objectives.layers import Thing, index_numbers, layer_objective
 from atari_zoo.viz.objectives.objectives import Objective
 
-Word = Callable[[Thing, Network], Objective]
-WORDS: dict[str, Word] = {}
+WordMeaning = Callable[[Thing, Network], Objective]
+WORDS: Registry[WordMeaning] = Registry("word", "atari_zoo.viz.objectives")
 # of the whole image
 PENALTIES: dict[str, Callable[[], Objective]] = {
     "tv": image_objectives.total_variation,
@@ -25,11 +26,11 @@ PENALTIES: dict[str, Callable[[], Objective]] = {
 }
 
 
-def word(name: str) -> Callable[[Word], Word]:
+def word(name: str) -> Callable[[WordMeaning], WordMeaning]:
     """Registers what a name means."""
 
-    def register(function: Word) -> Word:
-        WORDS[name] = function
+    def register(function: WordMeaning) -> WordMeaning:
+        WORDS.add(name, function, function)
         return function
 
     return register
@@ -49,7 +50,7 @@ def meaning(thing: Thing, network: Network) -> Objective:
             f"no layer or word '{thing.name}'; this network has the layers "
             f"{', '.join(network.layers)}, and there are the words {', '.join(WORDS)}"
         )
-    return of_layer(thing, network)
+    return layer_objective(thing, network)
 
 
 @word("tv")
@@ -67,14 +68,14 @@ def _frame_l2(thing: Thing, network: Network) -> Objective:
     frames = observation_shape(network)[0]
     if not thing.indices:
         return image_objectives.frame_l2([1.0] * frames)
-    (chosen,) = numbers(thing, network, (frames,), "frame")
+    (chosen,) = index_numbers(thing, network, (frames,), "frame")
     return image_objectives.frame_l2([float(frame in chosen) for frame in range(frames)])
 
 
 @word("margin")
 def _margin(thing: Thing, network: Network) -> Objective:
     """margin:2, margin:RIGHT, margin:* ..."""
-    (actions,) = numbers(thing, network, (network.actions,), "action")
+    (actions,) = index_numbers(thing, network, (network.actions,), "action")
     return unit_objectives.margin(actions)
 
 

@@ -15,11 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.viz.parameterizations.parameterizations import Raw, Shape, Sigmoid, noise
+from atari_zoo.viz.parameterizations.registry import parameterized_as
 
 # so that a normal number's arc tangent, and its square, have a deviation of about 1
 SPREAD, SQUARE_SPREAD = 0.67, 0.6
 
 
+@parameterized_as("cppn")
 @dataclass(frozen=True)
 class Cppn(Sigmoid):
     """`depth` layers of `width` units, each with an arc tangent and its square (Lucid's).
@@ -45,7 +47,7 @@ class Cppn(Sigmoid):
         return [tensor for both in zip([*layers, last], biases, strict=True) for tensor in both]
 
     def raw(self, tensors: Sequence[Tensor], shape: Shape) -> Raw:
-        places = places_of(shape).to(tensors[0].device)
+        places = pixel_places(shape).to(tensors[0].device)
         values = places.expand(len(tensors[0]), *places.shape)
         for weight, bias in zip(tensors[:-2:2], tensors[1:-2:2], strict=True):
             bent = torch.baddbmm(bias, values, weight).atan()
@@ -54,7 +56,7 @@ class Cppn(Sigmoid):
         return greys.transpose(1, 2).unflatten(2, shape[1:])
 
 
-def places_of(shape: Shape) -> Float[Tensor, "pixels 2"]:
+def pixel_places(shape: Shape) -> Float[Tensor, "pixels 2"]:
     """Row and column of each pixel, in reading order; each has mean 0 and deviation 1."""
     edge = 3**0.5  # of an even distribution with deviation 1
     rows, columns = (torch.linspace(-edge, edge, size) for size in shape[1:])

@@ -16,8 +16,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.viz.parameterizations.parameterizations import DEVIATION, Raw, Shape, Sigmoid, noise
+from atari_zoo.viz.parameterizations.registry import parameterized_as
 
 
+@parameterized_as("fourier")
 @dataclass(frozen=True)
 class Fourier(Sigmoid):
     """The image is the inverse Fourier transform of what is learned.

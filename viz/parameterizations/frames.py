@@ -16,14 +16,16 @@ from atari_zoo.viz.parameterizations.parameterizations import (
     Shape,
     Sigmoid,
 )
+from atari_zoo.viz.parameterizations.registry import parameterized_as
 
 PRESENT = 3  # the newest frame of an observation
 EDGE = 0.02  # a pixel starts no nearer to black or white: a sigmoid's slope there is 0
 FROZEN = ("zero", "copies")
 
 
+@parameterized_as("present")
 @dataclass(frozen=True, eq=False)
-class Frames:
+class LearnedFrames:
     """Only some frames are learned, by default the present one.
 
     others: the rest: "zero" black, "copies" of the newest learned frame, or those of an
@@ -70,8 +72,8 @@ class Frames:
 
     def _still(self, learned: Raw) -> list[Tensor]:
         if isinstance(self.others, Tensor):
-            of = as_floats(self.others).to(learned)
-            return [frame.expand_as(learned[:, 0]) for frame in of]
+            given = as_floats(self.others).to(learned)
+            return [frame.expand_as(learned[:, 0]) for frame in given]
         newest = learned[:, self.learned.index(max(self.learned))]
         return [newest if self.others == "copies" else torch.zeros_like(newest)] * 4
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.viz.parameterizations.parameterizations import Raw, Shape, Sigmoid, noise
+from atari_zoo.viz.parameterizations.registry import parameterized_as
 
 LEAST = 1e-6  # a deviation is taken for no less
 
@@ -34,6 +35,16 @@ def magnitude(observations: Tensor) -> Float[Tensor, "frames height waves"]:
     return total / len(observations)
 
 
+def _of_play(observations: Tensor | None) -> MaCo:
+    if observations is None:
+        raise ValueError(
+            "maco takes its spectrum from real play: give observations; on the command line, "
+            "give --real-play more than 0"
+        )
+    return MaCo(magnitude(observations))
+
+
+@parameterized_as("maco", _of_play)
 @dataclass(frozen=True, eq=False)
 class MaCo(Sigmoid):
     """Learns the phase of every wave; `strength` is the `magnitude` of recorded observations."""

@@ -1,4 +1,4 @@
-"""How an image is made of the numbers that are learned (Mordvintsev et al., 2018,
+"""Parameterizations: images made of the numbers that are learned (Mordvintsev et al., 2018,
 https://distill.pub/2018/differentiable-parameterizations): pixels, a pyramid of resolutions, and
 resolutions that frames share.
 
@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+from atari_zoo.viz.parameterizations.registry import PARAMETERIZATIONS, parameterized_as
 
 Shape = tuple[int, int, int]  # frames, height, width
 Raw = Float[Tensor, "batch frames height width"]
@@ -42,6 +44,19 @@ class Parameterization(Protocol):
     def squashed(self, raw: Raw) -> Raw: ...
 
 
+def parameterization_named(name: str, observations: Tensor | None = None) -> Parameterization:
+    """The parameterization called `name`, with the settings that suit it.
+
+    observations: of real play, (steps, 4, 84, 84), uint8 or float in 0..1, for those that take
+        something from it.
+    Raises ValueError, with those there are, if there is none of that name, or it lacks them.
+
+    >>> parameterization_named("fourier").rate
+    0.05
+    """
+    return PARAMETERIZATIONS.named(name)(observations)
+
+
 class Sigmoid:
     """What most parameterizations share: Adam, and a sigmoid that keeps pixels in 0..1."""
 
@@ -52,6 +67,7 @@ class Sigmoid:
         return raw.sigmoid()
 
 
+@parameterized_as("pixels")
 @dataclass(frozen=True)
 class Pixels(Sigmoid):
     """Every pixel is a number of its own: what the original zoo used."""
@@ -66,6 +82,7 @@ class Pixels(Sigmoid):
         return tensors[0]
 
 
+@parameterized_as("pyramid")
 @dataclass(frozen=True)
 class Pyramid(Sigmoid):
     """The sum of images of halving resolutions: coarse shapes move with one number."""
@@ -87,6 +104,7 @@ class Pyramid(Sigmoid):
         return torch.stack([enlarged(tensor, shape) for tensor in tensors]).sum(dim=0)
 
 
+@parameterized_as("shared")
 @dataclass(frozen=True)
 class Shared(Sigmoid):
     """Pixels, plus a coarse image that all four frames share: what stands still is learned once.
@@ -108,8 +126,8 @@ class Shared(Sigmoid):
     def start(self, shape: Shape, generators: Sequence[torch.Generator]) -> list[Tensor]:
         _, height, width = shape
         size = (1, -(-height // self.coarse), -(-width // self.coarse))
-        of = generators[:1] if self.samples else generators
-        return [noise(shape, generators, self.deviation), noise(size, of, self.deviation)]
+        drawn_from = generators[:1] if self.samples else generators
+        return [noise(shape, generators, self.deviation), noise(size, drawn_from, self.deviation)]
 
     def raw(self, tensors: Sequence[Tensor], shape: Shape) -> Raw:
         own, shared = tensors

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.viz.objectives.objectives import Objective
-from atari_zoo.viz.objectives.values import IMAGE, reader
+from atari_zoo.viz.objectives.values import IMAGE, value_reader
 from atari_zoo.viz.parameterizations.parameterizations import Parameterization, Pixels
 from atari_zoo.viz.render import rescue
 from atari_zoo.viz.render.seeds import generators
@@ -99,7 +99,7 @@ def ascend(
     stopping = Stopping(len(names), settings.threshold, settings.patience, device)
     snapshots: dict[int, Tensor] = {}
     wanted = {reference.network or network for reference in objective.references}
-    with reader(network, objective.references) as read, ExitStack() as rescued:
+    with value_reader(network, objective.references) as read, ExitStack() as rescued:
         if settings.rescue_steps:
             rescued.enter_context(rescue.redirected(wanted))
         for step in range(settings.steps):

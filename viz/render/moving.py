@@ -47,7 +47,7 @@ class Moved(torch.autograd.Function):
 def _blocks(images: Tensor) -> list[slice]:
     """On a CPU few samples at a time, whose borders then never leave its cache."""
     size = BLOCK if images.device.type == "cpu" else max(1, len(images))
-    return [slice(at, at + size) for at in range(0, len(images), size)]
+    return [slice(start, start + size) for start in range(0, len(images), size)]
 
 
 def _squares(images: Tensor, offsets: Tensor, squares: Tensor) -> None:

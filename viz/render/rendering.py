@@ -22,7 +22,7 @@ from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.text import parse
 from atari_zoo.viz.objectives.values import IMAGE, Values, values_of
 from atari_zoo.viz.render.ascent import Settings, ascend
-from atari_zoo.viz.render.results import Rendered, measured, percentiles, together
+from atari_zoo.viz.render.results import Rendered, measured_images, percentiles, together
 from atari_zoo.viz.render.seeds import told_apart
 
 # what fits a CPU's cache; a GPU is kept busy by more, of about 3 MB each while they are optimized
@@ -65,19 +65,19 @@ def render(
     check(objective, _probe(network, objective))
     names = told_apart(objective.names)
     size = _batch(network, objective, settings)
-    chunks = [slice(at, at + size) for at in range(0, len(names), size)]
+    chunks = [slice(start, start + size) for start in range(0, len(names), size)]
     total = len(chunks) * settings.steps
     parts: list[Rendered] = []
     for index, chunk in enumerate(chunks):
         if parts and stopped():
             break
-        of = objective.of_samples(chunk)
+        part = objective.of_samples(chunk)
 
         def update(step: int, index: int = index) -> None:
             progress(index * settings.steps + step, total)
 
-        done = ascend(network, of, names[chunk], settings, update, stopped)
-        parts.append(measured(network, of, tuple(names[chunk]), done))
+        done = ascend(network, part, names[chunk], settings, update, stopped)
+        parts.append(measured_images(network, part, tuple(names[chunk]), done))
     rendered = together(parts)
     if observations is None:
         return rendered
@@ -88,14 +88,14 @@ def _objective(network: Network, given: Wanted, copies: int) -> Objective:
     if copies < 1:
         raise ValueError(f"copies is {copies}; expected at least 1")
     several = [given] if isinstance(given, str | Objective) else list(given)
-    one = joined([parse(o, network) if isinstance(o, str) else o for o in several])
-    return joined([one] * copies)
+    whole = joined([parse(o, network) if isinstance(o, str) else o for o in several])
+    return joined([whole] * copies)
 
 
 def _probe(network: Network, objective: Objective) -> Values:
     """The values that the objective reads, for a black image."""
-    of = {reference.network or network for reference in objective.references}
-    for other in of:
+    networks = {reference.network or network for reference in objective.references}
+    for other in networks:
         if observation_shape(other) != observation_shape(network):
             raise ValueError(
                 f"one network sees images of {observation_shape(network)}, the other of "

@@ -1,4 +1,4 @@
-"""What came out of an optimization: images, how far they got, and whether that holds."""
+"""Results of an optimization: images, how far they got, and whether that holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from atari_zoo.viz.objectives.units import unit_asked
 from atari_zoo.viz.objectives.values import IMAGE, values_of
 from atari_zoo.viz.render.ascent import Ascent
 
-HELD = 0.9  # of what was gained
+HELD_SHARE = 0.9  # of what was gained
 LAST = 8  # steps whose mean is where the curve ended: each has other transforms
 
 
@@ -60,7 +60,7 @@ def as_bytes(images: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:
     return (images * 255).round().to(torch.uint8)
 
 
-def measured(
+def measured_images(
     network: Network, objective: Objective, names: tuple[str, ...], ascent: Ascent
 ) -> Rendered:
     """The images of an ascent with what they reach, without transforms and as bytes."""
@@ -73,7 +73,7 @@ def measured(
     activation = unknown if asked is None else reached(network, asked.rectified(False), images)
     rectified = unknown if asked is None else reached(network, asked.rectified(), images)
     first, last = ascent.curve[0], _end(ascent.curve)
-    kept = torch.minimum(plain, reread) >= first + HELD * (last - first)
+    kept = torch.minimum(plain, reread) >= first + HELD_SHARE * (last - first)
     return Rendered(
         names, images, plain, activation, rectified, reread, kept & (last > first), unknown,
         ascent.curve, ascent.steps, ascent.snapshots,
@@ -123,7 +123,7 @@ def percentiles(
     else:
         alone = [asked.rectified(False).of_samples(slice(i, i + 1)) for i in range(count)]
         values = values_of(network, alone[0].references, observations)
-        real = torch.stack([one(values).cpu() for one in alone], dim=1)
+        real = torch.stack([objective(values).cpu() for objective in alone], dim=1)
         best = rendered.activation
     below = (real < best).float().mean(dim=0)
     equal = (real == best).float().mean(dim=0)

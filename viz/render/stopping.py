@@ -1,4 +1,4 @@
-"""When a sample of a batch stops: its image then stays, and the others go on."""
+"""Stopping of single samples of a batch: its image then stays, and the others go on."""
 
 from __future__ import annotations
 

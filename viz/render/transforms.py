@@ -1,4 +1,4 @@
-"""What is done to an image before the network sees it, so that it stays good when it is moved:
+"""Transforms of an image before the network sees it, so that it stays good when it is moved:
 jitter, scale, rotation (Olah et al., 2017, https://distill.pub/2017/feature-visualization).
 
 All keep the size: fully connected layers take no other. Each sample is moved on its own, by

@@ -17,7 +17,8 @@ from atari_zoo.games import game as find_game
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.attribution import attribute, methods
 from atari_zoo.viz.attribution.cases import NOTHING, Attribution
-from atari_zoo.viz.attribution.registry import METHODS, Method
+from atari_zoo.viz.attribution.registry import ATTRIBUTION_METHODS, AttributionMethod
+from atari_zoo.viz.parameterizations.frames import as_floats
 from atari_zoo.viz.saliency.overlays import overlay
 from atari_zoo.viz.saliency.pictures import explanation, gallery
 
@@ -107,13 +108,13 @@ class Decision:
             return self.seen[:: -(-len(self.seen) // REFERENCES)][None]
         return self.baseline
 
-    def _by(self, of: Method) -> Attribution:
+    def _by(self, of: AttributionMethod) -> Attribution:
         """With what of target and baseline the method takes."""
         target = self.target if of.target else "chosen"
         compared = self.compared if self._compares(of) else "black"
         return attribute(self.network, self.seen[-1:], of.name, target, compared, self.seed)
 
-    def _compares(self, of: Method) -> bool:
+    def _compares(self, of: AttributionMethod) -> bool:
         """Whether the method can take this baseline."""
         return of.baselines == "many" or (of.baselines == "one" and self.baseline != "observations")
 
@@ -126,7 +127,7 @@ class Decision:
         return find_game(self.recording.game).actions[int(output.argmax())]
 
     def _facts(self, method: str) -> Row:
-        of = METHODS[method]
+        of = ATTRIBUTION_METHODS[method]
         black = "black" if of.baselines == "one" else None
         return {
             "model": self.network.card.name,
@@ -141,8 +142,3 @@ class Decision:
     def _row(self, method: str, found: Attribution) -> Row:
         delta = None if found.delta is None else float(found.delta[0])
         return self._facts(method) | {"per_frame": found.per_frame()[0].tolist(), "delta": delta}
-
-
-def as_floats(observations: Tensor) -> Float[Tensor, "*shape"]:
-    """Bytes 0..255 as floats 0..1; floats as they are."""
-    return observations / 255 if observations.dtype == torch.uint8 else observations

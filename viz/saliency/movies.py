@@ -15,14 +15,14 @@ from torch import Tensor
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.games import game as find_game
 from atari_zoo.recordings.recordings import Recording
-from atari_zoo.viz.attribution.baselines import Baseline
-from atari_zoo.viz.attribution.cases import asked, explained
+from atari_zoo.viz.attribution.baselines import BaselineLike
+from atari_zoo.viz.attribution.cases import attributed, case_for
 from atari_zoo.viz.attribution.registry import method_named
-from atari_zoo.viz.attribution.targets import Target
+from atari_zoo.viz.attribution.targets import TargetLike
 from atari_zoo.viz.images import text
 from atari_zoo.viz.movies.movies import write_mp4
 from atari_zoo.viz.movies.panels import FAINT, INK, PAPER
-from atari_zoo.viz.saliency.decisions import as_floats
+from atari_zoo.viz.parameterizations.frames import as_floats
 from atari_zoo.viz.saliency.overlays import overlay, two_colours
 
 MARGIN, HEAD, LINE, ZOOM = 16, 24, 18, 2  # pixels; ZOOM of the game
@@ -35,8 +35,8 @@ def saliency_movie(
     recording: Recording,
     path: str | Path,
     method: str = "greydanus",
-    target: Target = "chosen",
-    baseline: Baseline = "black",
+    target: TargetLike = "chosen",
+    baseline: BaselineLike = "black",
     env: int = 0,
     fps: int = 15,
     seed: int = 0,
@@ -47,7 +47,7 @@ def saliency_movie(
 
     recording: with keep=["screens", "frames"], of this network; all its steps are held in memory.
     method, target, baseline, seed, options: as of `attribution.attribute`. Of greydanus the actor
-        is blue and the critic, where there is one, red, unless `of` asks for one of them.
+        is blue and the critic, where there is one, red, unless `side` asks for one of them.
     fps: agent steps in a second of the movie. progress: called with the steps done and all.
     Raises ValueError if screens or frames are missing, or as `attribute` does.
     """
@@ -65,35 +65,27 @@ def _maps(
     network: Network,
     seen: Tensor,
     method: str,
-    target: Target,
-    baseline: Baseline,
+    target: TargetLike,
+    baseline: BaselineLike,
     seed: int,
     progress: Callable[[int, int], None],
     options: dict[str, Any],
 ) -> Maps:
     """What is drawn, by its name: absolute values, summed over the frames."""
-    of = method_named(method, options)
-    case = asked(network, seen, of, target, baseline, seed)
-    sides = ["values"]
-    if method == "greydanus":
-        sides = [options["of"]] if "of" in options else _sides(network, seen)
+    chosen = method_named(method, options)
+    case = case_for(network, seen, chosen, target, baseline, seed)
+    sides: tuple[str, ...] = ("values",)
+    if chosen.sides is not None:
+        sides = (options["side"],) if "side" in options else chosen.sides(network, seen[:1])
     maps = {}
     for turn, side in enumerate(sides):
 
         def report(done: int, total: int, turn: int = turn) -> None:
             progress((turn * total + done) // len(sides), total)
 
-        given = options | ({"of": side} if method == "greydanus" else {})
-        maps[side] = explained(of, case, given, report).values.abs().sum(dim=1).cpu().numpy()
+        given = options if chosen.sides is None else options | {"side": side}
+        maps[side] = attributed(chosen, case, given, report).values.abs().sum(dim=1).cpu().numpy()
     return maps
-
-
-def _sides(network: Network, seen: Tensor) -> list[str]:
-    try:
-        asked(network, seen[:1], method_named("gradient"), "value")
-    except ValueError:
-        return ["actor"]
-    return ["actor", "critic"]
 
 
 def _pictures(

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from atari_zoo.cli import analyses as analyses_cli
 from atari_zoo.cli import attribute as attribution_cli
 from atari_zoo.cli import fetch as fetching_cli
 from atari_zoo.cli import freeze as freezing_cli
@@ -243,6 +244,7 @@ for verbs in (
         app.command(epilog=examples(*words))(getattr(verbs, verb))
 app.command(epilog=examples(*logs_cli.EXAMPLES))(logs_cli.logs)
 app.command(epilog=examples(*publishing_cli.EXAMPLES))(publishing_cli.push)
+analyses_cli.add_verbs(app)
 
 
 def _readable(value: Any) -> str:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from atari_zoo.converters.network.foreign import Network
     from atari_zoo.viz.objectives.objectives import Objective
-    from atari_zoo.viz.parameterizations.parameterizations import Parameterization
     from atari_zoo.viz.render.results import Rendered
 
 EXAMPLES = {
@@ -65,6 +64,7 @@ def maximize(
     Ctrl-C ends the optimization and keeps what is reached.
     """
     import atari_zoo as zoo
+    from atari_zoo.viz.parameterizations.parameterizations import parameterization_named
     from atari_zoo.viz.render.ascent import Settings
     from atari_zoo.viz.render.pictures import save_optimization, save_rendered
     from atari_zoo.viz.render.rendering import render
@@ -77,7 +77,7 @@ def maximize(
     wanted = _parsed(objectives, network)
     seen = _seen(network, real_play, seed)
     settings = Settings(
-        parameterization=_parameterization(parameterization, seen),
+        parameterization=parameterization_named(parameterization, seen),
         transforms=(Jitter(jitter),) if jitter else (),
         steps=steps,
         rate=rate,
@@ -139,33 +139,6 @@ def _seen(network: Network, steps: int, seed: int) -> Tensor | None:
             network, steps=steps, envs=1, seed=seed, keep=["screens"], progress=update
         )
     return played.observations()
-
-
-def _parameterization(name: str, seen: Tensor | None) -> Parameterization:
-    from atari_zoo.viz.parameterizations.cppn import Cppn
-    from atari_zoo.viz.parameterizations.fourier import Fourier
-    from atari_zoo.viz.parameterizations.frames import Frames
-    from atari_zoo.viz.parameterizations.maco import MaCo, magnitude
-    from atari_zoo.viz.parameterizations.parameterizations import Pixels, Pyramid, Shared
-
-    made: dict[str, Callable[[], Parameterization]] = {
-        "pixels": Pixels,
-        "fourier": Fourier,
-        "cppn": Cppn,
-        "pyramid": Pyramid,
-        "shared": Shared,
-        "present": Frames,
-        "maco": lambda: MaCo(magnitude(_needed(seen))),
-    }
-    if name not in made:
-        raise ValueError(f"no parameterization '{name}'; there are {', '.join(made)}")
-    return made[name]()
-
-
-def _needed(seen: Tensor | None) -> Tensor:
-    if seen is None:
-        raise ValueError("maco takes its spectrum from real play: give --real-play more than 0")
-    return seen
 
 
 def _tell(model: str, rendered: Rendered, files: list[Path], as_json: bool) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas
 
+from atari_zoo.converters.registration import Registry
+
 START = 4096  # bytes of a file that `sniff` is shown: a first row has paths in it
 LARGEST = 64 << 20  # bytes of a log; those of 200 million frames take some 5 MB
 FILES = 1024  # in a folder: one for each copy of the game
@@ -26,6 +28,7 @@ class LogFormat:
     sniff: whether a file is one, by its first bytes.
     read: the common table (`log_tables`) of the files of one run.
     largest: bytes in all its files.
+    rank: of several kinds in one folder the lowest is read.
     """
 
     title: str
@@ -33,9 +36,10 @@ class LogFormat:
     sniff: Callable[[bytes], bool]
     read: Callable[[Sequence[Path]], pandas.DataFrame]
     largest: int
+    rank: int = 0
 
 
-LOG_FORMATS: dict[str, LogFormat] = {}
+LOG_FORMATS: Registry[LogFormat] = Registry("log format", "atari_zoo.logs")
 
 
 def log_reader(
@@ -44,6 +48,7 @@ def log_reader(
     sniff: Callable[[bytes], bool],
     inside: Sequence[str] = (),
     largest: int = LARGEST,
+    rank: int = 0,
 ) -> Callable[
     [Callable[[Sequence[Path]], pandas.DataFrame]], Callable[[Sequence[Path]], pandas.DataFrame]
 ]:
@@ -52,7 +57,7 @@ def log_reader(
     def register(
         read: Callable[[Sequence[Path]], pandas.DataFrame],
     ) -> Callable[[Sequence[Path]], pandas.DataFrame]:
-        LOG_FORMATS[name] = LogFormat(title, inside, sniff, read, largest)
+        LOG_FORMATS.add(name, LogFormat(title, inside, sniff, read, largest, rank), read)
         return read
 
     return register
@@ -92,7 +97,7 @@ def _in_file(path: Path) -> tuple[LogFormat, list[Path]] | None:
 
 
 def _in_folder(path: Path) -> tuple[LogFormat, list[Path]] | None:
-    for form in LOG_FORMATS.values():
+    for form in sorted(LOG_FORMATS.values(), key=lambda form: form.rank):
         for pattern in form.inside:
             files = sorted(file for file in islice(path.glob(pattern), FILES) if file.is_file())
             if files and (found := _in_file(files[0])) and found[0] is form:

@@ -9,18 +9,12 @@ import pandas
 from atari_zoo.catalog.catalog import entries, find
 from atari_zoo.catalog.fetching import Wanted, fetch
 from atari_zoo.catalog.names import UnknownModel
-from atari_zoo.logs import dopamine as dopamine_logs
-from atari_zoo.logs import json_logs
-from atari_zoo.logs import rl_zoo as sb3_metrics
-from atari_zoo.logs import sb3 as sb3_logs
-from atari_zoo.logs import tensorboard as tensorboard_logs
 from atari_zoo.logs.formats import LOG_FORMATS as LOG_FORMATS
 from atari_zoo.logs.formats import LogError as LogError
 from atari_zoo.logs.formats import sniffed
 from atari_zoo.logs.places import told_beside, told_by
 from atari_zoo.logs.tables import NAMES
 
-READERS = (json_logs, dopamine_logs, sb3_logs, sb3_metrics, tensorboard_logs)  # register themselves
 KIND = "log"  # what the catalogue calls it
 
 

@@ -24,6 +24,7 @@ MONITOR, EVALUATIONS = "monitor.csv", "evaluations.npz"
     "RL Zoo's train_eval_metrics.zip",
     sniff=lambda start: first_member(start).endswith((MONITOR, EVALUATIONS)),
     inside=["train_eval_metrics.zip"],
+    rank=1,  # the monitors that it was made of tell more
 )
 def read_metrics(files: Sequence[Path]) -> pandas.DataFrame:
     """What its monitors tell; the evaluations where there are none."""

@@ -47,6 +47,7 @@ TAGS = (
     sniff=lambda start: b"brain.Event:" in start[:64],
     inside=["events.out.tfevents.*"],
     largest=LARGEST,
+    rank=2,  # other logs of the same run tell every episode
 )
 def read_events(files: Sequence[Path]) -> pandas.DataFrame:
     """A row for each point of the first of `TAGS` that there is, of all the files in the order of

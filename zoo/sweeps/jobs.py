@@ -10,9 +10,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
+
+from atari_zoo.converters.registration import RegisteredTwice
 
 Job = Callable[..., dict[str, Any]]
 GROUP = "atari_zoo.jobs"
@@ -24,16 +26,29 @@ def jobs() -> list[str]:
 
 
 def job_named(name: str) -> Job:
-    """The job; raises ValueError, with those there are, if there is none of that name."""
+    """The job; raises ValueError, with those there are, if there is none of that name.
+
+    Raises RegisteredTwice if two packages bring different jobs of that name.
+    """
     module, colon, function = name.partition(":")
     try:
         if colon:
             return getattr(import_module(module), function)
-        return next(point for point in entry_points(group=GROUP) if point.name == name).load()
+        return _point(name).load()
     except (StopIteration, ImportError, AttributeError) as error:
         raise ValueError(
             f"no job '{name}'; there are {', '.join(jobs())}, or MODULE:FUNCTION of your own"
         ) from error
+
+
+def _point(name: str) -> EntryPoint:
+    points = {point.value: point for point in entry_points(group=GROUP) if point.name == name}
+    if len(points) > 1:
+        raise RegisteredTwice(
+            f"two jobs are called '{name}': {' and '.join(sorted(points))}; "
+            "uninstall one of the packages that bring them, or ask for MODULE:FUNCTION"
+        )
+    return next(iter(points.values()))
 
 
 def check_settings(name: str, given: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from atari_zoo.converters.network.hooks import layer_named
 from atari_zoo.viz.attribution.registry import BATCH, Case, method
 from atari_zoo.viz.attribution.scores import OUTPUT, layer_value
 
-Map = Float[Tensor, "batch 1 height width"]
+ScreenMap = Float[Tensor, "batch 1 height width"]
 KINDS = {
     "gradient_x_activation": LayerGradientXActivation,
     "conductance": LayerConductance,
@@ -30,34 +30,38 @@ KINDS = {
 
 
 @method("https://arxiv.org/abs/1610.02391", gradients=True)
-def grad_cam(case: Case, *, layer: str = "", rectify: bool = True) -> Map:
+def grad_cam(case: Case, *, layer: str = "", rectify: bool = True) -> ScreenMap:
     """A convolution's maps, weighted by their mean derivatives.
 
     layer: the last one with maps if not given. rectify: leave out what lowers the target.
     """
-    values = of_layer(case, layer or last_maps(case), "grad_cam")
+    values = layer_attribution(case, layer or last_maps(case), "grad_cam")
     return _drawn_out(values.clamp(min=0) if rectify else values, case)
 
 
 @method("https://arxiv.org/abs/1605.01713", gradients=True)
-def layer_gradient_x_activation(case: Case, *, layer: str = "") -> Map:
+def layer_gradient_x_activation(case: Case, *, layer: str = "") -> ScreenMap:
     """A convolution's maps times their derivatives, summed over the channels."""
-    return _drawn_out(of_layer(case, layer or last_maps(case), "gradient_x_activation"), case)
+    return _drawn_out(
+        layer_attribution(case, layer or last_maps(case), "gradient_x_activation"), case
+    )
 
 
 @method("https://arxiv.org/abs/1805.12233", baselines="one", gradients=True)
-def layer_conductance(case: Case, *, layer: str = "", steps: int = 50) -> Map:
+def layer_conductance(case: Case, *, layer: str = "", steps: int = 50) -> ScreenMap:
     """The part of the rise from the baseline that flows through each place of a convolution."""
-    return _drawn_out(of_layer(case, layer or last_maps(case), "conductance", steps), case)
+    return _drawn_out(layer_attribution(case, layer or last_maps(case), "conductance", steps), case)
 
 
 @method("https://arxiv.org/abs/1802.03788", baselines="one", gradients=True, evidence=False)
-def internal_influence(case: Case, *, layer: str = "", steps: int = 50) -> Map:
+def internal_influence(case: Case, *, layer: str = "", steps: int = 50) -> ScreenMap:
     """A convolution's derivatives, their mean on the way from the baseline."""
-    return _drawn_out(of_layer(case, layer or last_maps(case), "internal_influence", steps), case)
+    return _drawn_out(
+        layer_attribution(case, layer or last_maps(case), "internal_influence", steps), case
+    )
 
 
-def of_layer(case: Case, layer: str, kind: str, steps: int = 50) -> Tensor:
+def layer_attribution(case: Case, layer: str, kind: str, steps: int = 50) -> Tensor:
     """Attribution to each number of a layer, (batch, ...) of the layer's own shape.
 
     kind: one of `KINDS`; of grad_cam (batch, 1, height, width). steps: points of the integrals.
@@ -99,7 +103,7 @@ def _check_maps(case: Case, layer: str) -> None:
         raise ValueError(f"layer '{layer}' has no maps, its values are {shape}; take a convolution")
 
 
-def _drawn_out(values: Tensor, case: Case) -> Map:
+def _drawn_out(values: Tensor, case: Case) -> ScreenMap:
     """Channels summed, at the size of the screen; a unit's values are spread over its pixels."""
     if values.ndim != 4:
         raise ValueError(f"values {tuple(values.shape[1:])} are no maps; take a convolution")

@@ -18,32 +18,41 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.viz.attribution.blurring import blur_matrix, blurred
 from atari_zoo.viz.attribution.registry import BATCH, Case, method
 from atari_zoo.viz.attribution.scores import OUTPUT, layer_value
-from atari_zoo.viz.attribution.targets import score
+from atari_zoo.viz.attribution.targets import target_score
 
 # "covered" is one axis for all frames, or each frame
-Map = Float[Tensor, "batch covered height width"]
+CoveredMap = Float[Tensor, "batch covered height width"]
 Observation = Float[Tensor, "frames height width"]
 Masks = Float[Tensor, "masks covered height width"]
 
 
-@method("https://arxiv.org/abs/1711.00138", target=False)
+def actor_and_critic(network: Network, observations: Tensor) -> tuple[str, ...]:
+    """The actor and, of a network with a value, the critic."""
+    try:
+        target_score(network, observations, "value")
+    except ValueError:
+        return ("actor",)
+    return ("actor", "critic")
+
+
+@method("https://arxiv.org/abs/1711.00138", target=False, sides=actor_and_critic)
 def greydanus(
     case: Case,
     *,
-    of: str = "actor",
+    side: str = "actor",
     step: int = 5,
     radius: float = 5.0,
     blur: float = 3.0,
     frames: str = "together",
-) -> Map:
+) -> CoveredMap:
     """How far the outputs move when a place is blurred: half the squared distance.
 
-    of: "actor", all outputs, or "critic", the value.
+    side: "actor", all outputs, or "critic", the value.
     step: pixels between places. radius: of the blurred places, and blur of the blur, the standard
         deviations of Gaussians, in pixels.
     frames: "together", all frames blurred at once and one map, or "each", one map for each.
     """
-    layer = _read_from(case, of)
+    layer = _read_from(case, side)
     shape = case.observations.shape[1:]
     masks = place_masks(case.observations, step, radius, frames)
     found = []
@@ -129,14 +138,14 @@ def _discs(
 def _between(size: int, step: int) -> Float[Tensor, "{size} places"]:
     """What makes `size` values of those at each step-th place."""
     places = len(range(0, size, step))
-    at = (torch.arange(size) / step).clamp(max=places - 1)
-    return (1 - (at[:, None] - torch.arange(places)).abs()).clamp(min=0)
+    position = (torch.arange(size) / step).clamp(max=places - 1)
+    return (1 - (position[:, None] - torch.arange(places)).abs()).clamp(min=0)
 
 
-def _read_from(case: Case, of: str) -> str:
+def _read_from(case: Case, side: str) -> str:
     """The layer that the actor's or the critic's response is read from."""
-    if of == "actor":
+    if side == "actor":
         return OUTPUT
-    if of != "critic":
-        raise ValueError(f"of is '{of}'; expected 'actor' or 'critic'")
-    return score(case.network, case.observations[:1], "value").layer
+    if side != "critic":
+        raise ValueError(f"side is '{side}'; expected 'actor' or 'critic'")
+    return target_score(case.network, case.observations[:1], "value").layer

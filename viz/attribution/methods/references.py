@@ -16,7 +16,7 @@ from atari_zoo.viz.attribution.methods.gradients import (
     quiet,
 )
 from atari_zoo.viz.attribution.registry import BATCH, Case, method
-from atari_zoo.viz.attribution.scores import Score
+from atari_zoo.viz.attribution.scores import TargetScore
 
 
 @method("https://arxiv.org/abs/1703.01365", complete="rise", baselines="one", gradients=True)
@@ -59,8 +59,8 @@ def deep_shap(case: Case) -> Values:
     """DeepLIFT's mean over all references of an observation."""
     several = case.references.unbind(dim=1)
     total = torch.zeros_like(case.observations)
-    for one in several:
-        total += _deeplift(case.score, case.observations, one)
+    for baselines in several:
+        total += _deeplift(case.score, case.observations, baselines)
     return total / len(several)
 
 
@@ -92,7 +92,7 @@ def gradient_shap(case: Case, *, samples: int = 50, noise: float = 0.0) -> Value
     return mean_gradient(case, samples, between)
 
 
-def _deeplift(score: Score, observations: Tensor, baselines: Tensor) -> Tensor:
+def _deeplift(score: TargetScore, observations: Tensor, baselines: Tensor) -> Tensor:
     pixels = observations.detach().clone().requires_grad_()
     with quiet():
         found = DeepLift(score).attribute(

@@ -17,19 +17,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from atari_zoo.converters.network.heads import CosineEmbedding
+from atari_zoo.converters.registration import Registry
 from atari_zoo.viz.attribution.registry import Case, method
-from atari_zoo.viz.attribution.scores import Score
+from atari_zoo.viz.attribution.scores import TargetScore
 
 # of a layer and gamma: the layer by whose weights the relevance is shared out
-Rule = Callable[[nn.Module, float], nn.Module]
-RULES: dict[str, Rule] = {}
+LayerRule = Callable[[nn.Module, float], nn.Module]
+RULES: Registry[LayerRule] = Registry("rule", "atari_zoo.viz.attribution.methods")
 
 
-def rule(name: str) -> Callable[[Rule], Rule]:
+def rule(name: str) -> Callable[[LayerRule], LayerRule]:
     """Registers the rule of that name."""
 
-    def register(make: Rule) -> Rule:
-        RULES[name] = make
+    def register(make: LayerRule) -> LayerRule:
+        RULES.add(name, make, make)
         return make
 
     return register
@@ -51,11 +52,10 @@ def lrp(
     epsilon: added to what is divided by, in units of a layer's value. gamma: of the gamma rule.
     Without biases the values sum to the target, but for what epsilon takes.
     """
-    if rule not in RULES:
-        raise ValueError(f"no rule '{rule}'; there are {', '.join(RULES)}")
+    shared_out_by = RULES.named(rule)
     network = deepcopy(case.network)
-    _replace(network, lambda layer: Sloped(layer, RULES[rule](layer, gamma), epsilon))
-    score = Score(network, case.score.layer, None, case.score.function)
+    _replace(network, lambda layer: Sloped(layer, shared_out_by(layer, gamma), epsilon))
+    score = TargetScore(network, case.score.layer, None, case.score.function)
     pixels = case.observations.detach().clone().requires_grad_()
     (slope,) = torch.autograd.grad(score(pixels, *case.score.arguments).sum(), pixels)
     return pixels.detach() * slope

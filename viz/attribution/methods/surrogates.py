@@ -59,10 +59,10 @@ def coalitions(
     if count < 31 and 2**count - 2 <= samples:
         bits = torch.arange(1, 2**count - 1)[:, None] >> torch.arange(count) & 1
         shown = bits.double()
-        of = shown.sum(dim=1)
-        ways = torch.lgamma(torch.tensor(count + 1.0)) - torch.lgamma(of + 1)
-        ways = (ways - torch.lgamma(count - of + 1)).exp()
-        return shown, (count - 1) / (ways * of * (count - of))
+        size = shown.sum(dim=1)
+        ways = torch.lgamma(torch.tensor(count + 1.0)) - torch.lgamma(size + 1)
+        ways = (ways - torch.lgamma(count - size + 1)).exp()
+        return shown, (count - 1) / (ways * size * (count - size))
     generator, half = case.generator(), -(-samples // 2)
     kernel = 1 / (sizes * (count - sizes))  # of all sets of a size together
     drawn = torch.multinomial(kernel, half, replacement=True, generator=generator) + 1

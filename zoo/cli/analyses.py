@@ -1,0 +1,217 @@
+"""Verbs of analyses, each made from a registered function: its arguments and its settings."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
+
+import typer
+
+from atari_zoo.analysis.declarations import Declaration, declarations
+from atari_zoo.progress import progress_bar
+
+if TYPE_CHECKING:
+    from atari_zoo.analysis.registry import RegisteredAnalysis
+    from atari_zoo.analysis.results import Result
+
+SHOWN = 40  # rows of a table on a terminal
+PICTURE = "picture.png"
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="A folder for the table, the arrays and the picture."),
+]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
+
+
+class Input(NamedTuple):
+    """How a kind of argument is given in words. read: from those words."""
+
+    kind: Any
+    help: str
+    example: str
+    read: Callable[[Any], Any]
+
+
+def add_verbs(app: typer.Typer) -> None:
+    """Adds a verb for each analysis whose verb is not written by hand; imports none of them."""
+    taken = {command.name for command in app.registered_commands}
+    taken |= {command.callback.__name__ for command in app.registered_commands if command.callback}
+    for declared in declarations():
+        if declared.verb not in taken:
+            app.command(
+                declared.verb,
+                help=declared.summary,
+                add_help_option=False,  # the verb itself knows its settings
+                context_settings={"ignore_unknown_options": True},
+            )(_run_by_name(declared))
+
+
+def verb_of(registered: RegisteredAnalysis) -> typer.Typer:
+    """The verb that runs an analysis, as a program of its own.
+
+    Positional arguments are read as `inputs` says, by their annotations; keywords are options.
+    Raises TypeError for an argument of another kind.
+    """
+    app = typer.Typer(
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    kinds = inputs()
+    hints = get_type_hints(registered.function)
+    explained = setting_helps(inspect.getdoc(registered.function) or "")
+    given, examples, read = [], [], {}
+    for parameter in inspect.signature(registered.function).parameters.values():
+        kind, name = hints[parameter.name], parameter.name
+        typed: Any
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            if kind not in kinds:
+                raise TypeError(f"{registered.name}: no words for '{name}', which is {kind}")
+            read[name] = kinds[kind].read
+            typed = Annotated[kinds[kind].kind, typer.Argument(help=kinds[kind].help)]
+            examples.append(kinds[kind].example)
+        elif callable(parameter.default):
+            continue  # what shows progress is no setting
+        else:
+            typed = Annotated[_as_option(kind), typer.Option(help=explained.get(name, ""))]
+        given.append(parameter.replace(annotation=typed))
+    line = f"atari-zoo {registered.verb} {' '.join(examples)} -o {registered.name}"
+    epilog = f"[bold]Examples[/bold]\n\n  $ {line}"
+    verb = _verb(registered, given, read)
+    app.command(registered.verb, help=registered.summary, epilog=epilog)(verb)
+    return app
+
+
+def inputs() -> dict[Any, Input]:
+    """What is analysed, by its annotation."""
+    import pandas
+
+    import atari_zoo as zoo
+    from atari_zoo.converters.network.foreign import Network
+
+    model, play = "A name, or the path of a model's file.", "Recorded play: a file or an address."
+    log = "Models' names, files of logs, runs' folders."
+
+    def each(read: Callable[[str], Any]) -> Callable[[list[str]], list[Any]]:
+        return lambda words: [read(word) for word in words]
+
+    return {
+        Network: Input(str, model, "a2c/Pong/1", zoo.load),
+        zoo.Recording: Input(str, play, "play.zarr", zoo.open_recording),
+        Sequence[Network]: Input(list[str], model, "a2c/Pong/1 dqn/Pong/1", each(zoo.load)),
+        Sequence[zoo.Recording]: Input(list[str], play, "play.zarr", each(zoo.open_recording)),
+        Sequence[pandas.DataFrame]: Input(list[str], log, "a2c/Pong/1", each(zoo.training_log)),
+    }
+
+
+def setting_helps(docstring: str) -> dict[str, str]:
+    """What a docstring's lines `name: words.` say of each name.
+
+    >>> setting_helps("Counts.\\n\\nlayer: its name. seed: of\\n    the draws.")
+    {'layer': 'Its name.', 'seed': 'Of the draws.'}
+    """
+    found: dict[str, str] = {}
+    for block in re.findall(r"^\w+(?:, \w+)*: .*(?:\n[ \t]+.*)*", docstring, re.M):
+        text = " ".join(block.split())
+        parts = re.split(r"(?:^|(?<=\. ))(\w+(?:, \w+)*): ", text)[1:]
+        for names, words in zip(parts[::2], parts[1::2], strict=True):
+            found |= dict.fromkeys(names.split(", "), words[:1].upper() + words[1:].strip())
+    return found
+
+
+def _run_by_name(declared: Declaration) -> Callable[[list[str] | None], None]:
+    def run(words: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+        from atari_zoo.analysis.registry import ANALYSES
+
+        verb = verb_of(ANALYSES[declared.name])
+        name = f"atari-zoo {declared.verb}"
+        if status := verb(words or [], prog_name=name, standalone_mode=False):
+            raise typer.Exit(status)
+
+    return run
+
+
+def _verb(
+    registered: RegisteredAnalysis,
+    given: list[inspect.Parameter],
+    read: dict[str, Callable[[Any], Any]],
+) -> Callable[..., None]:
+    progress = [
+        parameter.name
+        for parameter in inspect.signature(registered.function).parameters.values()
+        if callable(parameter.default) and parameter.default is not parameter.empty
+    ]
+
+    def run(output: Path | None, as_csv: bool, as_json: bool, **words: Any) -> None:
+        if as_csv and as_json:
+            raise ValueError("--csv and --json are two ways to print: give one of them")
+        inputs = [reader(words.pop(name)) for name, reader in read.items()]
+        with progress_bar(registered.verb, "steps") as update:
+            shown = dict.fromkeys(progress, update)
+            result = registered.function(*inputs, **words, **shown)
+        _tell(result, output, as_csv, as_json)
+
+    last = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, default, kind in (
+            ("output", None, Output),
+            ("as_csv", False, AsCsv),
+            ("as_json", False, AsJson),
+        )
+    ]
+    run.__signature__ = inspect.Signature([*given, *last])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in [*given, *last]}
+    return run
+
+
+def _as_option(kind: Any) -> Any:
+    """Typer knows lists, but no other sequences."""
+    lists: dict[Any, Any] = {
+        Sequence[int]: list[int],
+        Sequence[int] | None: list[int] | None,
+        Sequence[float]: list[float],
+        Sequence[float] | None: list[float] | None,
+        Sequence[str]: list[str],
+        Sequence[str] | None: list[str] | None,
+    }
+    return lists.get(kind, kind)
+
+
+def _tell(result: Result, output: Path | None, as_csv: bool, as_json: bool) -> None:
+    import sys
+    from dataclasses import asdict
+
+    from atari_zoo.analysis.results import PICTURES
+
+    if output is not None:
+        result.save(output)
+        if result.made.analysis in PICTURES:
+            result.picture().savefig(output / PICTURE)
+        print(output, file=sys.stderr if as_csv or as_json else sys.stdout)
+    if as_csv:
+        print(result.table.to_csv(index=False), end="")
+    elif as_json:
+        rows = result.table.astype(object)
+        facts = {"made": asdict(result.made), "uncertainty": result.uncertainty}
+        print(json.dumps(facts | {"rows": rows.where(rows.notna(), None).to_dict("records")}))
+    else:
+        _print_table(result)
+
+
+def _print_table(result: Result) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(*map(str, result.table.columns))
+    for row in result.table.head(SHOWN).itertuples(index=False):
+        shown.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))
+    Console().print(shown)
+    if len(result.table) > SHOWN:
+        print(f"and {len(result.table) - SHOWN} more rows: `--csv` prints all, `-o` saves them")
+    print(result.uncertainty)
