@@ -8,15 +8,17 @@ frame takes stays in a core's cache, and the emulators' processes render beside 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Integer, Shaped, UInt8
-from torch import Tensor
 
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.preprocessing.greys import PairGreys, grey
 from atari_zoo.preprocessing.resizes import RESIZES
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Renderer:
@@ -70,8 +72,10 @@ def render(
     >>> render(environments.raw().screens, environments.palette, PREPROCESSINGS["tf"]).shape
     torch.Size([8, 84, 84])
     """
-    device = screens.device if isinstance(screens, Tensor) else "cpu"
-    pairs = screens.cpu().numpy() if isinstance(screens, Tensor) else screens
+    import torch  # here, as the emulators' processes render without it and start faster
+
+    device = screens.device if isinstance(screens, torch.Tensor) else "cpu"
+    pairs = screens.cpu().numpy() if isinstance(screens, torch.Tensor) else screens
     renderer = Renderer(preprocessing, *pairs.shape[-2:])
     renderer.learn(np.arange(256), palette, grey(palette) if greys is None else greys)
     frames = np.stack([renderer(pair) for pair in pairs.reshape(-1, *pairs.shape[-3:])])
