@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @contextmanager
@@ -33,6 +36,14 @@ def written_whole(path: str | Path, sync: bool = True) -> Iterator[Path]:
         raise _about(path, error) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def encodable(text: str) -> str:
+    """The text with U+FFFD where it holds a lone surrogate, which no file in UTF-8 can.
+
+    They come from paths that are no UTF-8, and from JSON such as "\\udcff".
+    """
+    return LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class Hold:
