@@ -189,7 +189,7 @@ def test_a_room_shows_the_names_that_it_hands_on(face: Path) -> None:
 
 def test_data_is_installed() -> None:
     package = resources.files("atari_zoo")
-    for name in ("py.typed", "data/games.json", "data/agents/catalog.json"):
+    for name in ("py.typed", "data/games.json", "data/agents/catalog.json", "web/model_page.md"):
         assert package.joinpath(name).is_file(), name
 
 

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from copy import copy, deepcopy
 from html.parser import HTMLParser
 
 import numpy as np
@@ -251,6 +252,23 @@ def test_some_layers_of_play_without_colour(network, recording, tmp_path):
     assert [row["name"] for row in page.data["layers"]] == ["fc"]
     assert set(page.data["sheets"]) == {"screen"}
     assert all(len(spot) == 8 for unit in layer(page, "fc")["units"] for spot in unit["top"])
+
+
+def test_odd_texts_of_a_card_are_text(network, recording, tmp_path):
+    """Markup, a template's own signs, and lone surrogates, which no UTF-8 file can hold."""
+    odd = "</script><b> {{ 7*7 }} {% raw %} &amp; \u2028 \udcff"
+    strange = deepcopy(network)
+    strange.card = ModelCard(odd, odd, odd, tag=odd, collection=odd, source=odd)
+    named = copy(recording)
+    named.game = odd
+    atlas(strange, named, tmp_path / "atlas.html", layers=["output"], selection=Selection(1))
+    page = Page((tmp_path / "atlas.html").read_text(encoding="utf-8"))
+    assert len([1 for tag, _ in page.tags if tag == "script"]) == 2
+    assert not [1 for tag, _ in page.tags if tag == "b"]
+    assert page.data["name"] == strange.card.name and page.data["game"] == odd
+    seen = odd.replace("\udcff", "\N{REPLACEMENT CHARACTER}")
+    assert page.words.count(f"{seen}:{seen}/{seen}/{seen}@{seen}: atlas") == 2
+    assert f"one agent that plays {seen}," in page.words
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,12 @@ from atari_zoo.viz.patches.native_boxes import native_box
 
 _BINS = 40
 ENDS = ("top", "bottom")
-LayerRow = dict[str, Any]
+LayerData = dict[str, Any]
 
 
 def layer_row(
     network: Network, recording: Recording, layer: str, found: Peaks, selection: Selection
-) -> LayerRow:
+) -> LayerData:
     """A layer's name, its field's height and width, whether it has a map, and its units.
 
     A unit's values are told by `low`, `high`, `histogram` and `share` (of observations, with one
@@ -49,7 +49,7 @@ def layer_row(
 
 
 def add_reached(
-    row: LayerRow,
+    row: LayerData,
     network: Network,
     found: Peaks,
     images: Float[Tensor, "units frames height width"],
@@ -62,7 +62,7 @@ def add_reached(
         unit |= {"reached": short(value), "percentile": short(100 * lower)}
 
 
-def numbered(rows: Sequence[LayerRow]) -> list[int]:
+def numbered(rows: Sequence[LayerData]) -> list[int]:
     """All moments in order of time; in the rows, their places in this list take their places."""
     units = [unit for row in rows for unit in row["units"]]
     spots = [spot for unit in units for end in ENDS for spot in unit[end]]

@@ -156,4 +156,4 @@ def _number(value: float | None) -> str:
 
 def _normalized(game: Game, value: float | None) -> str:
     part = None if value is None else game.normalized(value)
-    return "" if part is None else f"{part:.0%}"
+    return "" if part is None else f"{part:z.0%}"

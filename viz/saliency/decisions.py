@@ -22,7 +22,7 @@ from atari_zoo.viz.saliency.overlays import overlay
 from atari_zoo.viz.saliency.pictures import explanation, gallery
 
 Picture = UInt8[np.ndarray, "height width 3"]
-Facts = dict[str, Any]
+MethodFacts = dict[str, Any]
 REFERENCES = 16  # observations that stand for all, where a baseline is made of many
 
 
@@ -43,7 +43,9 @@ class Decision:
     env: int = 0
     seed: int = 0
 
-    def explained(self, method: str, options: Mapping[str, Any] = NOTHING) -> tuple[Facts, Picture]:
+    def explained(
+        self, method: str, options: Mapping[str, Any] = NOTHING
+    ) -> tuple[MethodFacts, Picture]:
         """Numbers, for JSON, and a picture of one method."""
         found = attribute(
             self.network, self.seen[-1:], method, self.target, self.compared, self.seed, **options
@@ -62,7 +64,7 @@ class Decision:
 
     def by_all(
         self, progress: Callable[[int, int, str], None] = lambda done, total, text: None
-    ) -> tuple[list[Facts], Picture]:
+    ) -> tuple[list[MethodFacts], Picture]:
         """Numbers and a picture of all methods; below it, why some are refused.
 
         progress: called with the methods done, those there are, and the next one's name.
@@ -126,7 +128,7 @@ class Decision:
             output = self.network(self.seen[-1:].to(weight.device, weight.dtype))
         return find_game(self.recording.game).actions[int(output.argmax())]
 
-    def _facts(self, method: Method) -> Facts:
+    def _facts(self, method: Method) -> MethodFacts:
         black = "black" if method.baselines == "one" else None
         return {
             "model": self.network.card.name,
@@ -138,7 +140,7 @@ class Decision:
             "baseline": self.baseline if self._compares(method) else black,
         }
 
-    def _row(self, method: Method, found: Attribution) -> Facts:
+    def _row(self, method: Method, found: Attribution) -> MethodFacts:
         delta = None if found.delta is None else float(found.delta[0])
         return self._facts(method) | {"per_frame": found.per_frame()[0].tolist(), "delta": delta}
 

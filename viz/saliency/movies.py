@@ -4,7 +4,7 @@ the critic in red (Greydanus et al., 2018, https://arxiv.org/abs/1711.00138), or
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.games import game as find_game
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.baselines import Baseline
-from atari_zoo.viz.attribution.cases import NOTHING, asked, explained
+from atari_zoo.viz.attribution.cases import asked, explained
 from atari_zoo.viz.attribution.registry import method_named
 from atari_zoo.viz.attribution.targets import Target
 from atari_zoo.viz.images import FAINT, INK, MARGIN, PAPER, text
@@ -43,7 +43,7 @@ class Question:
     target: Target = "chosen"
     baseline: Baseline = "black"
     seed: int = 0
-    options: Mapping[str, Any] = NOTHING
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def saliency_movie(
