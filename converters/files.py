@@ -1,12 +1,17 @@
-"""Files that are whole or absent: written beside their place, then renamed."""
+"""Files that are whole or absent, in folders that one process at a time writes into."""
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @contextmanager
@@ -31,6 +36,44 @@ def written_whole(path: str | Path, sync: bool = True) -> Iterator[Path]:
         raise _about(path, error) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def encodable(text: str) -> str:
+    """The text with U+FFFD where it holds a lone surrogate, which no file in UTF-8 can.
+
+    They come from paths that are no UTF-8, and from JSON such as "\\udcff".
+    """
+    return LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+class Hold:
+    """Keeps other processes out of a folder until it is released, or this process ends.
+
+    folder: which is there.
+    doing: what its holder does, for those that are kept out: "is training this run".
+
+    Raises ValueError if there is another holder. Where a file system cannot lock, there is none.
+    """
+
+    def __init__(self, folder: Path, doing: str) -> None:
+        self._file = folder / ".lock"
+        self._lock = FileLock(self._file)
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            raise ValueError(
+                f"{folder}: another process {doing}; wait for it to end, stop it, or choose "
+                "another folder"
+            ) from error
+        except NotImplementedError:
+            pass
+
+    def release(self) -> None:
+        """Lets others in; a second time does nothing."""
+        if self._lock.is_locked:
+            with suppress(OSError):
+                self._file.unlink()  # before, as afterwards it might be another's
+            self._lock.release()
 
 
 def _beside(path: Path) -> Path:

@@ -21,7 +21,7 @@ FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.p
 # A room (a folder, or a file beside them) may import those of the rows above it, and itself.
 # Training, analysis and viz stand beside each other, but that viz may import analysis.
 ROWS = """
-    converters: errors files holding environment_ids algorithms cards registration
+    converters: errors files environment_ids algorithms cards registration
     converters: network archives
     converters: registry recognition pickles
     converters: interchange structures
@@ -191,7 +191,7 @@ def test_a_room_shows_the_names_that_it_hands_on(face: Path) -> None:
 
 def test_data_is_installed() -> None:
     package = resources.files("atari_zoo")
-    for name in ("py.typed", "data/games.json", "data/agents/catalog.json"):
+    for name in ("py.typed", "data/games.json", "data/agents/catalog.json", "web/model_page.md"):
         assert package.joinpath(name).is_file(), name
 
 

@@ -27,8 +27,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from atari_zoo.converters.files import written_whole
-from atari_zoo.converters.holding import Hold
+from atari_zoo.converters.files import Hold, written_whole
 
 
 class RunFolder:

@@ -23,10 +23,14 @@ from atari_zoo.games import game as find_game
 from atari_zoo.intervals import CONFIDENCE
 from atari_zoo.viz.reference_lines import add_reference_lines
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ("-", "--", ":")  # once more through the colours with each
-INK, GRID = "#333333", "#e6e8ec"
-WIDTH, HEIGHT, DPI = 8.0, 5.0, 150  # inches of a panel that stands alone, and dots in an inch
+TEXT_COLOUR, GRID_COLOUR = "#333333", "#e6e8ec"
+PANEL_WIDTH, PANEL_HEIGHT, DPI = (
+    8.0,
+    5.0,
+    150,
+)  # inches of a panel that stands alone, and dots in an inch
 COLUMNS, SMALLER = 3, 0.65  # panels side by side, and their size then
 SUFFIXES = (".png", ".svg", ".pdf")
 # of the x axis: at least so much, in what it counts then, and what that is called
@@ -54,12 +58,15 @@ def curves_figure(drawn: Sequence[LearningCurve], x: str = "frames") -> Figure:
     columns = min(ceil(sqrt(len(games))), COLUMNS)
     rows = ceil(len(games) / columns)
     scale = 1.0 if columns == 1 else SMALLER
-    size = (WIDTH * scale * columns, HEIGHT * scale * rows + 0.3 * ceil(len(labels) / COLUMNS))
+    size = (
+        PANEL_WIDTH * scale * columns,
+        PANEL_HEIGHT * scale * rows + 0.3 * ceil(len(labels) / COLUMNS),
+    )
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, name in zip(panels, games, strict=False):
-        own = {labels.index(curve.label): curve for curve in drawn if curve.game == name}
-        _panel(panel, name, own, x)
+        placed = {labels.index(curve.label): curve for curve in drawn if curve.game == name}
+        _panel(panel, name, placed, x)
     for panel in panels[len(games) :]:
         panel.remove()
     _legend(figure, drawn, labels)
@@ -81,23 +88,23 @@ def save_curves(
         figure.savefig(beside, format=suffix[1:])
 
 
-def _panel(panel: Axes, name: str, of: Mapping[int, LearningCurve], x: str) -> None:
+def _panel(panel: Axes, name: str, placed: Mapping[int, LearningCurve], x: str) -> None:
     """One game; the curves by their place in the legend."""
-    longest = max(at[-1] for curve in of.values() for at, _ in curve.runs)
+    longest = max(reached[-1] for curve in placed.values() for reached, _ in curve.runs)
     unit, title = next((pair for pair in UNITS[x] if longest >= pair[0]), UNITS[x][-1])
-    for place, curve in of.items():
-        _draw(panel, curve, unit, COLOURS[place % len(COLOURS)], _dashes(place))
-    panel.set_title(name, loc="left", color=INK, fontsize=12, fontweight="bold")
-    panel.set_xlabel(title, color=INK)
-    panel.set_ylabel("mean score of an episode", color=INK)
+    for place, curve in placed.items():
+        _draw(panel, curve, unit, OKABE_ITO[place % len(OKABE_ITO)], _dashes(place))
+    panel.set_title(name, loc="left", color=TEXT_COLOUR, fontsize=12, fontweight="bold")
+    panel.set_xlabel(title, color=TEXT_COLOUR)
+    panel.set_ylabel("mean score of an episode", color=TEXT_COLOUR)
     panel.set_xlim(left=0)
     panel.xaxis.set_major_formatter(FuncFormatter(_readable))
     panel.yaxis.set_major_formatter(FuncFormatter(_readable))
     panel.yaxis.set_major_locator(MaxNLocator(nbins=7))
-    panel.grid(axis="y", color=GRID, linewidth=0.8)
+    panel.grid(axis="y", color=GRID_COLOUR, linewidth=0.8)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.tick_params(colors=INK)
-    scores = [score for curve in of.values() for _, score in curve.runs]
+    panel.tick_params(colors=TEXT_COLOUR)
+    scores = [score for curve in placed.values() for _, score in curve.runs]
     try:
         game = find_game(name)
     except UnknownGame:
@@ -108,8 +115,8 @@ def _panel(panel: Axes, name: str, of: Mapping[int, LearningCurve], x: str) -> N
 
 def _draw(panel: Axes, curve: LearningCurve, unit: float, colour: str, dashes: str) -> None:
     if len(curve.runs) > 1:
-        for at, score in curve.runs:
-            panel.plot(at / unit, score, color=colour, alpha=0.3, linewidth=0.6)
+        for reached, score in curve.runs:
+            panel.plot(reached / unit, score, color=colour, alpha=0.3, linewidth=0.6)
         band: dict[str, Any] = {"color": colour, "alpha": 0.2, "linewidth": 0}
         panel.fill_between(curve.x / unit, curve.low, curve.high, **band)
     marker = "o" if len(curve.x) == 1 else ""
@@ -118,7 +125,7 @@ def _draw(panel: Axes, curve: LearningCurve, unit: float, colour: str, dashes: s
 
 
 def _dashes(place: int) -> str:
-    return DASHES[place // len(COLOURS) % len(DASHES)]
+    return DASHES[place // len(OKABE_ITO) % len(DASHES)]
 
 
 def _readable(value: float, _: int | None = None) -> str:
@@ -140,9 +147,9 @@ def _legend(figure: Figure, drawn: Sequence[LearningCurve], labels: Sequence[str
         frameon=False,
         title=f"bands: {CONFIDENCE:.0%} bootstrap of the mean over runs" if banded else None,
         title_fontsize=9,
-        labelcolor=INK,
+        labelcolor=TEXT_COLOUR,
     )
-    legend.get_title().set_color(INK)
+    legend.get_title().set_color(TEXT_COLOUR)
 
 
 def _runs(counts: Sequence[int]) -> str:

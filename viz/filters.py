@@ -1,7 +1,8 @@
 """The first layer's filters as a picture (Such et al., 2019, https://arxiv.org/abs/1812.07069).
 
 The paper's figure stretches a layer's smallest to largest weight over the colours, so that zero
-has another colour in every network. Here zero is always white and one scale holds for the layer.
+has another colour in every network. Here zero is always nearly white, and one scale holds for the
+layer.
 """
 
 from __future__ import annotations
@@ -14,20 +15,19 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from atari_zoo.converters.network.networks import MnihNetwork
-from atari_zoo.viz.images import Colour, diverging, enlarge, save_png, text
+from atari_zoo.viz.images import INK_ON_WHITE, Colour, diverging, enlarge, save_png, text
 
-INK: Colour = (40, 40, 40)
 # darker than any weight near zero, lighter than any large one
-GAP: Colour = (170, 170, 170)
-HEAD, LABEL, FOOT, MARGIN = 22, 24, 40, 10  # pixels, around the blocks of filters
+SEPARATOR: Colour = (170, 170, 170)
+_HEAD, _LABEL, _FOOT, _MARGIN = 22, 24, 40, 10  # pixels, around the blocks of filters
 
 
 def filter_picture(network: MnihNetwork, factor: int = 6) -> UInt8[np.ndarray, "height width 3"]:
     """The filters of conv1: a row for each, a column for each input frame, oldest first.
 
     The rows stand in blocks side by side, read down a block and then the next one. Red weights
-    are positive, blue ones negative, white is zero; the legend gives the layer's scale, which is
-    its largest absolute weight.
+    are positive, blue ones negative, what is nearly white is zero; the legend gives the layer's
+    scale, which is its largest absolute weight.
 
     factor: pixels of the picture for each weight, at least 1.
 
@@ -42,17 +42,19 @@ def filter_picture(network: MnihNetwork, factor: int = 6) -> UInt8[np.ndarray, "
     count, frames, height, width, _ = tiles.shape
     rows = max(8, -(-count // 4))
     pitch = (height + 1, width + 1)
-    block = LABEL + frames * pitch[1] + 2 * MARGIN
-    size = (HEAD + rows * pitch[0] + FOOT, -(-count // rows) * block)
+    block = _LABEL + frames * pitch[1] + 2 * _MARGIN
+    size = (_HEAD + rows * pitch[0] + _FOOT, -(-count // rows) * block)
     image = Image.new("RGB", (size[1], size[0]), "white")
     draw = ImageDraw.Draw(image)
     for index in range(count):
-        left = index // rows * block + MARGIN + LABEL
-        top = HEAD + index % rows * pitch[0]
+        left = index // rows * block + _MARGIN + _LABEL
+        top = _HEAD + index % rows * pitch[0]
         if index % rows == 0:
             _frame_labels(draw, left, pitch[1], frames)
-        text(draw, (left - 5, top + height / 2), str(index), INK, 11, anchor="rm")
-        draw.rectangle((left - 1, top - 1, left + frames * pitch[1] - 1, top + height), fill=GAP)
+        text(draw, (left - 5, top + height / 2), str(index), INK_ON_WHITE, 11, anchor="rm")
+        draw.rectangle(
+            (left - 1, top - 1, left + frames * pitch[1] - 1, top + height), fill=SEPARATOR
+        )
         for frame, tile in enumerate(tiles[index]):
             image.paste(Image.fromarray(tile), (left + frame * pitch[1], top))
     _legend(image, scale)
@@ -84,16 +86,16 @@ def frame_names(frames: int) -> list[str]:
 
 def _frame_labels(draw: ImageDraw.ImageDraw, left: int, pitch: int, frames: int) -> None:
     for frame, name in enumerate(frame_names(frames)):
-        text(draw, (left + (frame + 0.5) * pitch, HEAD - 6), name, INK, 12, anchor="ms")
+        text(draw, (left + (frame + 0.5) * pitch, _HEAD - 6), name, INK_ON_WHITE, 12, anchor="ms")
 
 
 def _legend(image: Image.Image, scale: float) -> None:
-    left, width = MARGIN + LABEL, 120
-    top = image.height - FOOT + 10
+    left, width = _MARGIN + _LABEL, 120
+    top = image.height - _FOOT + 10
     bar = diverging(np.broadcast_to(np.linspace(-1, 1, width, dtype=np.float32), (10, width)), 1)
     image.paste(Image.fromarray(bar), (left, top))
     draw = ImageDraw.Draw(image)
-    draw.rectangle((left - 1, top - 1, left + width, top + 10), outline=GAP)
-    for at, value in ((0.0, -scale), (0.5, 0.0), (1.0, scale)):
+    draw.rectangle((left - 1, top - 1, left + width, top + 10), outline=SEPARATOR)
+    for part, value in ((0.0, -scale), (0.5, 0.0), (1.0, scale)):
         words = f"{value:+.2g}" if value else "0"
-        text(draw, (left + at * width, top + 14), words, INK, 11, anchor="ma")
+        text(draw, (left + part * width, top + 14), words, INK_ON_WHITE, 11, anchor="ma")

@@ -1,7 +1,7 @@
 """Arrays as pictures: colours, enlargement, grids, labels, PNG.
 
-A picture is a uint8 array (height, width, 3), as in the rest of the field. The diverging colours
-are ColorBrewer's RdBu (https://colorbrewer2.org), the sequential ones Matplotlib's inferno.
+A picture is a uint8 array (height, width, 3), as in the rest of the field. The colours of numbers
+are Matplotlib's: RdBu around zero, inferno from zero up.
 """
 
 from __future__ import annotations
@@ -19,22 +19,27 @@ from atari_zoo.converters.files import written_whole
 
 Colour = tuple[int, int, int]
 
-# from the most negative to the most positive value: blue, white, red
-_DIVERGING = "053061 2166ac 4393c3 92c5de d1e5f0 ffffff fddbc7 f4a582 d6604d b2182b 67001f"
-# from nothing to most: black, violet, orange, light yellow
-_SEQUENTIAL = "000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4"
+# of panels, which are dark, so that a game and its activations are the brightest there is
+PAPER: Colour = (22, 24, 29)
+LINE: Colour = (52, 57, 68)
+INK: Colour = (226, 229, 235)
+FAINT: Colour = (150, 157, 170)
+CHOSEN: Colour = (252, 180, 60)
+BAR: Colour = (104, 128, 168)
+INK_ON_WHITE: Colour = (40, 40, 40)
+MARGIN = 16  # pixels around a panel
 
 
 def diverging(values: Float[np.ndarray, "*shape"], scale: float) -> UInt8[np.ndarray, "*shape 3"]:
-    """Colours around zero: -scale is dark blue, 0 white, +scale dark red; beyond is cut off."""
+    """Colours around zero: -scale is dark blue, 0 nearly white, +scale dark red; beyond is cut."""
     unit = np.clip(np.asarray(values, np.float32) / (scale or 1.0), -1, 1)
-    return _palette(_DIVERGING)[np.rint((unit + 1) * 127.5).astype(np.uint8)]
+    return _palette("RdBu_r", 257)[np.rint((unit + 1) * 128).astype(np.intp)]  # 128 is 0
 
 
 def sequential(values: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 3"]:
     """Colours of 0..1, from black through red to light yellow; beyond is cut off."""
     unit = np.clip(np.asarray(values, np.float32), 0, 1)
-    return _palette(_SEQUENTIAL)[np.rint(unit * 255).astype(np.uint8)]
+    return _palette("inferno", 256)[np.rint(unit * 255).astype(np.uint8)]
 
 
 def in_grey(values: UInt8[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 3"]:
@@ -77,7 +82,7 @@ def grid(
 
 def text(
     draw: ImageDraw.ImageDraw,
-    at: tuple[float, float],
+    place: tuple[float, float],
     words: str,
     fill: Colour,
     size: int = 13,
@@ -85,9 +90,9 @@ def text(
 ) -> None:
     """Writes on a picture, in the font that Pillow brings, so that every machine draws alike.
 
-    anchor: which point of the words stands at `at`, as Pillow has it: "la" is the upper left.
+    anchor: which point of the words stands at `place`, as Pillow has it: "la" is the upper left.
     """
-    draw.text(at, words, fill=fill, font=_font(size), anchor=anchor)
+    draw.text(place, words, fill=fill, font=_font(size), anchor=anchor)
 
 
 def fitting(words: str, width: float, size: int = 13) -> str:
@@ -120,11 +125,10 @@ def data_uri(content: bytes, kind: str = "image/png") -> str:
 
 
 @cache
-def _palette(anchors: str) -> UInt8[np.ndarray, "256 3"]:
-    colours = np.array([list(bytes.fromhex(anchor)) for anchor in anchors.split()], float)
-    at = np.linspace(0, len(colours) - 1, 256)
-    channels = [np.interp(at, range(len(colours)), channel) for channel in colours.T]
-    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+def _palette(name: str, count: int) -> UInt8[np.ndarray, "count 3"]:
+    from matplotlib import colormaps  # here, as many pictures need none
+
+    return colormaps[name].resampled(count)(np.arange(count), bytes=True)[:, :3]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The grey lines in a plot of scores: what a person scores, and what random play scores."""
+"""Grey lines in a plot of scores: what a person scores, and what random play scores."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from atari_zoo.games import Game
 
-FAINT = "#8a8f99"
+REFERENCE_COLOUR = "#8a8f99"
 LEAST = 0.4  # of the height, what the curves keep where a person's score is far above them
 
 
@@ -24,7 +24,9 @@ def add_reference_lines(panel: Axes, game: Game, low: float, high: float) -> Non
     bottom, top = min(low, game.human), high if flattened else max(high, game.human)
     panel.set_ylim(bottom - 0.04 * (top - bottom), top + 0.06 * (top - bottom))
     for who, score in (("a person", game.human), ("random play", game.random)):
-        panel.axhline(score, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1, gid=who)
+        panel.axhline(
+            score, color=REFERENCE_COLOUR, linewidth=1, linestyle=(0, (4, 3)), zorder=1, gid=who
+        )
         hidden = score > top
         panel.annotate(
             f"{who}\n{score:,.10g}" + (" ↑" if hidden else ""),
@@ -34,7 +36,7 @@ def add_reference_lines(panel: Axes, game: Game, low: float, high: float) -> Non
             textcoords="offset points",
             # one stands above its line, the other below: they cannot meet
             va="top" if hidden or score == min(game.human, game.random) else "bottom",
-            color=FAINT,
+            color=REFERENCE_COLOUR,
             fontsize=9,
             annotation_clip=False,
         )

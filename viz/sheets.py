@@ -1,4 +1,4 @@
-"""Many small pictures of one size in a few PNG files, for pages to cut them out of."""
+"""Sheets: many small pictures of one size in a few PNG files, for pages to cut them out of."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Sheets:
     files: tuple[bytes, ...]
 
 
-def sheets(
+def packed(
     pictures: Iterable[UInt8[np.ndarray, "height width *channels"]],
     height: int,
     width: int,

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.convert import to_onnx
-from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.files import encodable, written_whole
 from atari_zoo.converters.interchange import CARD_KEY, save_onnx
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.networks import MnihNetwork
@@ -109,13 +109,15 @@ def _head(card: ModelCard, hub: ModuleType) -> str:
                 task_type="reinforcement-learning",
                 task_name="Atari 2600",
                 dataset_type="atari",
-                dataset_name=card.game or "unknown",
+                dataset_name=encodable(card.game) or "unknown",
                 metric_type="mean_reward",
                 metric_name="mean return",
                 metric_value=mean,
             )
         )
-    scored: dict[str, Any] = {"model_name": card.name, "eval_results": results} if results else {}
+    scored: dict[str, Any] = (
+        {"model_name": encodable(card.name), "eval_results": results} if results else {}
+    )
     return str(hub.ModelCardData(**metadata(card), **scored).to_yaml()).strip()
 
 
@@ -142,9 +144,9 @@ def _reason(error: Exception, hub: ModuleType) -> str:
         words = " ".join(str(error).split()) or type(error).__name__
         return f"no answer from {place} ({words}): is there a connection?"
     status = cause.response.status_code  # type: ignore[attr-defined]
-    told = " ".join(str(getattr(cause, "server_message", None) or "").split())
+    reason = " ".join(str(getattr(cause, "server_message", None) or "").split())
     advice = ANSWERS.get(status, "try again later")
-    return f"{place} answered {status}{f' ({told})' if told else ''}: {advice}"
+    return f"{place} answered {status}{f' ({reason})' if reason else ''}: {advice}"
 
 
 def _hub() -> ModuleType:

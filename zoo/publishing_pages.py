@@ -1,18 +1,23 @@
-"""The page of a published model: the README.md that the Hugging Face Hub reads and shows.
+"""Pages of published models: the README.md that the Hugging Face Hub reads and shows.
 
 Its head is the Hub's metadata (https://huggingface.co/docs/hub/model-cards), its body is for
-people. All of it follows from the model's card.
+people: the template `web/model_page.md`. All of it follows from the model's card, whose texts stay
+text: whatever the template writes is escaped, but for what is of the class `Markdown`.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
 from atari_zoo.converters.cards import ModelCard
+from atari_zoo.converters.files import encodable
 from atari_zoo.games import UnknownGame, game, score_source
 from atari_zoo.intervals import interval
 
@@ -39,12 +44,18 @@ PREPROCESSING = {
     "max_frames": "emulator frames in an episode",
 }
 
-Row = Sequence[object]
+Cells = Sequence[object]
+# what Markdown, HTML or the Hub's formulas take for more than text, and what ends a heading
+MARKUP = re.compile(r"[\\`*_\[\]<>&|$~]|#(?=#*$)")
+
+
+class Markdown(str):
+    """Text that is Markdown already."""
 
 
 def metadata(card: ModelCard) -> dict[str, Any]:
     """The Hub's metadata, but for the score, as `huggingface_hub.ModelCardData` takes them."""
-    licence = card.licence.lower() or "unknown"
+    licence = encodable(card.licence).lower() or "unknown"
     named = {"license": licence}
     if licence not in LICENCES:
         named = {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", licence)}
@@ -52,7 +63,7 @@ def metadata(card: ModelCard) -> dict[str, Any]:
     return named | {
         "library_name": "atari-zoo",
         "pipeline_tag": "reinforcement-learning",
-        "tags": [tag for tag in tags if tag not in ("", UNKNOWN.name)],
+        "tags": [encodable(tag) for tag in tags if tag not in ("", UNKNOWN.name)],
     }
 
 
@@ -61,21 +72,38 @@ def model_page(card: ModelCard, parameters: int, files: Mapping[str, str], repo:
 
     files: names and SHA-256 sums of what is beside it. repo: as user/name, or "" where unknown.
     """
-    seen = asdict(card.preprocessing)
-    sections = {
-        "How to load it": _loading(repo),
-        "How well it plays": _scores(card),
-        "What it sees": _table(
-            ["preprocessing", seen["name"], ""],
-            [(field, seen[field], words) for field, words in PREPROCESSING.items()],
-        ),
-        "What it does": _acting(card),
-        "Where it came from": _origin(card),
-        "Files": _table(["file", "SHA-256"], [(name, f"`{sum}`") for name, sum in files.items()]),
-    }
-    parts = [f"# {_line(card.name)}", _introduction(card, parameters)]
-    parts += [f"## {title}\n\n{text}" for title, text in sections.items()]
-    return "\n\n".join(parts) + "\n"
+    algorithm = ALGORITHMS.get(card.algorithm)
+    fields = vars(card.preprocessing)
+    facts = [(Markdown(name), fields[name], words) for name, words in PREPROCESSING.items()]
+    template = _environment().get_template("model_page.md")
+    body = template.render(
+        card=card,
+        parameters=parameters,
+        trainer=algorithm.title if algorithm else "",
+        repo=repo,
+        scores=_scores(card),
+        preprocessing=facts,
+        rule=_rule(card),
+        origin=_origin(card),
+        files=[(name, code_span(digest)) for name, digest in files.items()],
+    )
+    return encodable(body).rstrip() + "\n"
+
+
+def escaped(value: object) -> str:
+    """In one line of Markdown, and in a table's cell, what reads as the value does."""
+    if isinstance(value, Markdown):
+        return value
+    words = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    return MARKUP.sub(r"\\\g<0>", " ".join(words.split()))
+
+
+def code_span(text: str) -> Markdown:
+    """The text as code, between more backticks than it has in a row."""
+    words = " ".join(text.split())
+    ticks = "`" * (1 + max(map(len, re.findall("`+", words)), default=0))
+    space = " " if "`" in words else ""
+    return Markdown(f"{ticks}{space}{words}{space}{ticks}")
 
 
 def mean_score(card: ModelCard) -> float | None:
@@ -84,79 +112,56 @@ def mean_score(card: ModelCard) -> float | None:
     return float(mean) if isinstance(mean, int | float) else None
 
 
-def _introduction(card: ModelCard, parameters: int) -> str:
-    of = ALGORITHMS.get(card.algorithm)
-    what = f"An agent that {of.title} trained and" if of else "An agent"
-    plays = f" that plays {card.game}" if card.game else " that plays a game it does not name"
-    trained = f" It was trained for {card.frames:,} emulator frames." if card.frames else ""
-    return (
-        f"{what}{plays} on the Atari 2600: one neural network of {parameters:,} parameters, from "
-        f"four stacked 84x84 frames to one number for each action.{trained}"
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("atari_zoo", "web"),
+        finalize=escaped,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    environment.filters |= {"code": code_span, "python": lambda text: Markdown(json.dumps(text))}
+    return environment
 
 
-def _loading(repo: str) -> str:
-    place = f'hf_hub_download("{repo}", "model.onnx")' if repo else '"model.onnx"'
-    fetch = "from huggingface_hub import hf_hub_download\n\n" if repo else ""
-    return (
-        f"```python\nimport atari_zoo as zoo\n{fetch}"
-        f"net = zoo.load({place})  # a torch.nn.Module\n"
-        "print(zoo.rollout(net, episodes=10, seed=0).returns.mean())\n```\n\n"
-        "`model.onnx` holds the network and its card, `model.safetensors` the state dict of the "
-        "torch module, `card.json` the card alone."
-    )
-
-
-def _scores(card: ModelCard) -> str:
+def _scores(card: ModelCard) -> list[Cells]:
     mean, returns = mean_score(card), card.scores.get("returns")
     if mean is None:
-        return "It was not measured."
-    rows: list[Row] = [("mean return", f"{mean:.2f}")]
+        return []
+    rows: list[Cells] = [("mean return", f"{mean:.2f}")]
     if isinstance(returns, list) and len(returns) > 1:
         low, high = interval(returns)
         rows.append(("95 % interval of the mean (bootstrap)", f"{low:.2f} to {high:.2f}"))
     rows += [(name, card.scores[name]) for name in ("episodes", "seed") if name in card.scores]
-    return _table(["score", ""], rows + _references(card))
+    return rows + _references(card)
 
 
-def _references(card: ModelCard) -> list[Row]:
+def _references(card: ModelCard) -> list[Cells]:
     try:
-        of = game(card.game)
+        played = game(card.game)
     except UnknownGame:
         return []
-    known = [("random play", of.random), ("a person", of.human)]
-    rows: list[Row] = [(who, f"{score:g}") for who, score in known if score is not None]
+    known = [("random play", played.random), ("a person", played.human)]
+    rows: list[Cells] = [(who, f"{score:g}") for who, score in known if score is not None]
     return rows + ([("these two from", score_source())] if rows else [])
 
 
-def _acting(card: ModelCard) -> str:
+def _rule(card: ModelCard) -> str:
     rules = {
         "argmax": "It takes the action of the largest output.",
         "sample": "It samples its action from the softmax of the outputs.",
         "epsilon-greedy": "It takes the action of the largest output, but with probability "
         f"{card.epsilon:g} any.",
     }
-    meanings = ", ".join(f"`{_line(name)}`" for name in card.action_meanings) or "not stated"
-    return f"{rules.get(card.action_rule, '')} The outputs, in order: {meanings}.".strip()
+    return rules.get(card.action_rule, "")
 
 
-def _origin(card: ModelCard) -> str:
-    told = {
+def _origin(card: ModelCard) -> list[Cells]:
+    facts = {
         "source": card.source,
         "its format": card.format,
-        "its SHA-256": card.sha256 and f"`{card.sha256}`",
+        "its SHA-256": card.sha256 and code_span(card.sha256.replace("|", "\\|")),
         "licence": card.licence,
     }
-    rows = [(name, words or "not stated") for name, words in told.items()]
-    return _table(["", ""], rows)
-
-
-def _table(head: Row, rows: Iterable[Row]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(_line(cell) for cell in line)} |" for line in lines)
-
-
-def _line(text: object) -> str:
-    """In one cell, whatever a card says."""
-    words = {True: "yes", False: "no"}[text] if isinstance(text, bool) else str(text)
-    return " ".join(words.split()).replace("|", "\\|")
+    return [(name, words or "not stated") for name, words in facts.items()]

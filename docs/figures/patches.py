@@ -29,6 +29,7 @@ import atari_zoo as zoo
 from atari_zoo.analysis.peaks import Peaks, recorded_peaks
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.patches.finding import patches
+from atari_zoo.viz.patches.moments import Selection
 from atari_zoo.viz.patches.pictures import save_patches
 
 MODEL, LAYER, UNIT = "apex/Seaquest/1", "conv3", 26
@@ -79,7 +80,9 @@ def main() -> None:
     for unit in best:
         print(f"{LAYER}:{unit} is over the submarine in {shares[unit]:.0%} of observations")
     print(f"the median unit in {shares.median():.0%}")
-    bands = [patches(network, play, LAYER, [UNIT], 8, which)[0] for which in ("top", "random")]
+    bands = [
+        patches(network, play, LAYER, [UNIT], Selection(8, which))[0] for which in ("top", "random")
+    ]
     save_patches(bands, Path(__file__).with_suffix(".png"), MODEL)
 
 

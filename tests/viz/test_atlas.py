@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from copy import copy, deepcopy
 from html.parser import HTMLParser
 
 import numpy as np
@@ -28,9 +29,10 @@ from atari_zoo.games import game as find_game
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.pages.atlas import atlas
 from atari_zoo.viz.pages.atlas_images import atlas_images
-from atari_zoo.viz.pages.atlas_page import script_safe
+from atari_zoo.viz.pages.templates import script_json
+from atari_zoo.viz.patches.moments import Selection
 from atari_zoo.viz.patches.native_boxes import native_box
-from atari_zoo.viz.sheets import png_file, sheets
+from atari_zoo.viz.sheets import packed, png_file
 
 STEPS, ENVS = 30, 2
 SCRIPT = "</script><script>alert('card')</script>"
@@ -120,7 +122,14 @@ def page(network, recording, images, tmp_path_factory) -> Page:
     path = tmp_path_factory.mktemp("atlas") / "atlas.html"
     ticks: list[tuple[int, int]] = []
     told = ticks.append
-    atlas(network, recording, path, images, n=4, apart=3, progress=lambda *tick: told(tick))
+    atlas(
+        network,
+        recording,
+        path,
+        images,
+        selection=Selection(4, apart=3),
+        progress=lambda *tick: told(tick),
+    )
     assert [path] == list(path.parent.iterdir())
     assert ticks == sorted(ticks) and ticks[-1] == (STEPS * ENVS * len(UNITS),) * 2
     return Page(path.read_text(encoding="utf-8"))
@@ -147,14 +156,14 @@ def test_the_cards_words_are_words(page):
 
 @pytest.mark.parametrize("text", ["</script>", "<!--", "a & b", "\u2028", "caf\u00e9"])
 def test_json_in_a_script_is_safe_and_the_same(text):
-    safe = script_safe({"name": text, "list": [text]})
+    safe = script_json({"name": text, "list": [text]})
     assert not set("<>&\u2028\u2029") & set(safe)
     assert json.loads(safe) == {"name": text, "list": [text]}
 
 
 def test_no_number_is_left_that_json_has_not():
     with pytest.raises(ValueError, match="not JSON compliant"):
-        script_safe({"value": float("nan")})
+        script_json({"value": float("nan")})
 
 
 def test_every_unit_of_every_layer_is_there(page):
@@ -238,11 +247,28 @@ def test_some_layers_of_play_without_colour(network, recording, tmp_path):
         recording.starts,
         rewards=recording.rewards,
     )
-    atlas(network, grey, tmp_path / "atlas.html", layers=["fc"], n=2)
+    atlas(network, grey, tmp_path / "atlas.html", layers=["fc"], selection=Selection(2))
     page = Page((tmp_path / "atlas.html").read_text(encoding="utf-8"))
     assert [row["name"] for row in page.data["layers"]] == ["fc"]
     assert set(page.data["sheets"]) == {"screen"}
     assert all(len(spot) == 8 for unit in layer(page, "fc")["units"] for spot in unit["top"])
+
+
+def test_odd_texts_of_a_card_are_text(network, recording, tmp_path):
+    """Markup, a template's own signs, and lone surrogates, which no UTF-8 file can hold."""
+    odd = "</script><b> {{ 7*7 }} {% raw %} &amp; \u2028 \udcff"
+    strange = deepcopy(network)
+    strange.card = ModelCard(odd, odd, odd, tag=odd, collection=odd, source=odd)
+    named = copy(recording)
+    named.game = odd
+    atlas(strange, named, tmp_path / "atlas.html", layers=["output"], selection=Selection(1))
+    page = Page((tmp_path / "atlas.html").read_text(encoding="utf-8"))
+    assert len([1 for tag, _ in page.tags if tag == "script"]) == 2
+    assert not [1 for tag, _ in page.tags if tag == "b"]
+    assert page.data["name"] == strange.card.name and page.data["game"] == odd
+    seen = odd.replace("\udcff", "\N{REPLACEMENT CHARACTER}")
+    assert page.words.count(f"{seen}:{seen}/{seen}/{seen}@{seen}: atlas") == 2
+    assert f"one agent that plays {seen}," in page.words
 
 
 @pytest.mark.parametrize(
@@ -319,7 +345,7 @@ def test_the_verb_refuses_before_it_plays(agent):
 def test_sheets_lose_nothing(channels, colours):
     random = np.random.default_rng(0)
     pictures = random.integers(0, colours, (40, 30, 50, *channels), np.uint8)
-    made = sheets(iter(pictures), 30, 50, side=200)
+    made = packed(iter(pictures), 30, 50, side=200)
     assert len(made.files) == -(-40 // made.each) > 1
     for index, expected in enumerate(pictures):
         with Image.open(io.BytesIO(made.files[index // made.each])) as image:

@@ -22,7 +22,7 @@ from atari_zoo.cli.logs import EXAMPLES, logs
 from atari_zoo.games import game, games
 from atari_zoo.logs.logs import training_log
 from atari_zoo.logs.tables import common_table
-from atari_zoo.viz.curves import COLOURS, learning_curves, save_curves
+from atari_zoo.viz.curves import OKABE_ITO, learning_curves, save_curves
 
 
 def log(
@@ -186,7 +186,7 @@ VISION = {
 
 @pytest.mark.parametrize("vision", VISION)
 def test_the_colours_are_told_apart(vision: str) -> None:
-    codes = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in COLOURS]) / 255
+    codes = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in OKABE_ITO]) / 255
     linear = np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ np.array(VISION[vision]).T, 0, 1)
     xyz = (

@@ -22,7 +22,8 @@ from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convo
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.images import in_grey, sequential
 from atari_zoo.viz.movies import panels
-from atari_zoo.viz.movies.movies import activation_movie, write_mp4
+from atari_zoo.viz.movies.movies import activation_movie
+from atari_zoo.viz.movies.mp4 import write_mp4
 
 KEEP = ["screens", "frames", "outputs"]
 STEPS = 12
@@ -190,7 +191,7 @@ def test_one_scale_for_the_whole_movie():
 def test_the_bar_of_the_action_taken_is_lit_and_bars_grow_with_the_output():
     panel = panel_of({"fc": (2,)})
     picture = shown(panel, {}, output=(0.0, 0.5, 1.0, 0.25, 0.0, 0.0))
-    rows = picture[panel.bars_top + panels.ROW // 2 :: panels.ROW][:6]
+    rows = picture[panel.bars_top + panels.BAR_ROW // 2 :: panels.BAR_ROW][:6]
     lengths = [int((row == panels.BAR).all(axis=-1).sum()) for row in rows]
     assert lengths[2] > lengths[1] > lengths[3] > lengths[4] == lengths[5]
     assert lengths[0] == 0
@@ -228,7 +229,7 @@ def test_a_high_screen_and_many_actions_fit(tmp_path):
     last = panels.MARGIN + panels.HEAD + 2 * 250
     line = picture[last - 2 : last, panels.MARGIN : panels.MARGIN + 320]
     assert line.mean() > 180
-    assert picture.shape[0] > last + 18 * panels.ROW
+    assert picture.shape[0] > last + 18 * panels.BAR_ROW
 
 
 def test_a_recording_without_the_needed_parts_is_refused(tmp_path, pong):

@@ -26,7 +26,7 @@ from atari_zoo.preprocessing.resizes import RESIZES
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.patches.finding import patches
 from atari_zoo.viz.patches.histograms import histogram_picture
-from atari_zoo.viz.patches.moments import distinct_moments
+from atari_zoo.viz.patches.moments import Selection, distinct_moments
 from atari_zoo.viz.patches.native_boxes import native_box
 from atari_zoo.viz.patches.pictures import MARK, boxed, patch_picture
 
@@ -83,7 +83,7 @@ def by_hand(values, starts, n, apart, sign) -> list[tuple[int, int]]:
 def test_are_the_most_extreme_ones_apart_from_each_other(
     network, recording, layer, which, sign, n, apart
 ):
-    for found in patches(network, recording, layer, [3, 1], n, which, apart):
+    for found in patches(network, recording, layer, [3, 1], Selection(n, which, apart)):
         moments = [(patch.step, patch.env) for patch in found.patches]
         assert moments == by_hand(found.values, recording.starts, n, apart, sign)
         for patch in found.patches:
@@ -95,17 +95,19 @@ def test_the_same_seed_draws_the_same_random_ones(network, recording):
     drawn = {
         seed: [
             [(p.step, p.env) for p in found.patches]
-            for found in patches(network, recording, "conv1", [0, 1], 6, "random", seed=seed)
+            for found in patches(
+                network, recording, "conv1", [0, 1], Selection(6, "random", seed=seed)
+            )
         ]
         for seed in (0, 0, 1)
     }
-    again = patches(network, recording, "conv1", [0, 1], 6, "random", seed=0)
+    again = patches(network, recording, "conv1", [0, 1], Selection(6, "random", seed=0))
     assert [[(p.step, p.env) for p in found.patches] for found in again] == drawn[0] != drawn[1]
     assert drawn[0][0] != drawn[0][1]
 
 
 def test_pixels_are_those_of_the_field_and_black_beyond_the_screen(network, recording):
-    (found,) = patches(network, recording, "conv3", [2], 30, apart=1)
+    (found,) = patches(network, recording, "conv3", [2], Selection(30, apart=1))
     seen = [recording.observations(env) for env in range(ENVS)]
     beyond = 0
     for patch in found.patches:
@@ -120,7 +122,7 @@ def test_pixels_are_those_of_the_field_and_black_beyond_the_screen(network, reco
 
 
 def test_the_value_is_the_units_at_that_place(network, recording):
-    (found,) = patches(network, recording, "conv2", [4], 3)
+    (found,) = patches(network, recording, "conv2", [4], Selection(3))
     for patch in found.patches:
         x = patch.observation[None] / 255
         with torch.no_grad():
@@ -133,7 +135,7 @@ def test_ties_take_the_first_and_dead_units_are_said_to_be(network, recording):
     torch.manual_seed(0)
     blank = MnihNetwork(Trunk(mnih_convolutions((4, 5, 6)), units=9), QHead(9, actions=3))
     torch.nn.init.zeros_(blank.layers["conv3"].conv.weight)
-    for found in patches(blank, recording, "conv3", [0, 5], 5, apart=10):
+    for found in patches(blank, recording, "conv3", [0, 5], Selection(5, apart=10)):
         assert found.dead
         moments = [(0, 0), (0, 1), (10, 0), (10, 1), (17, 0)]  # there an episode begins
         assert [(p.step, p.env) for p in found.patches] == moments
@@ -201,9 +203,12 @@ def test_native_boxes_are_what_the_observation_is_made_from(resize, screen):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"which": "best"}, "no patches 'best'; there are top, bottom and random"),
-        ({"n": 0}, "n is 0 and apart is 15; both must be at least 1"),
-        ({"apart": 0}, "apart is 0"),
+        (
+            {"selection": Selection(which="best")},
+            "no patches 'best'; there are top, bottom and random",
+        ),
+        ({"selection": Selection(n=0)}, "n is 0 and apart is 15; both must be at least 1"),
+        ({"selection": Selection(apart=0)}, "apart is 0"),
         ({"units": [6]}, "conv3 has no unit 6; its units are 0 to 5"),
         ({"layer": "conv7"}, "no layer 'conv7'"),
     ],
@@ -217,12 +222,12 @@ def test_infinite_and_missing_numbers_do_not_stop_the_search(recording):
     ranked = torch.zeros(STEPS * ENVS)
     ranked[5] = float("nan")
     ranked[6:] = -float("inf")
-    assert distinct_moments(ranked, recording, 3, 2) == [0, 1, 4]
+    assert distinct_moments(ranked, recording, Selection(3, apart=2)) == [0, 1, 4]
 
 
 @pytest.mark.parametrize("layer", ["conv1", "conv3", "fc"])
 def test_the_picture_marks_the_boxes(network, recording, layer):
-    found = patches(network, recording, layer, [0, 1], 3)
+    found = patches(network, recording, layer, [0, 1], Selection(3))
     picture = patch_picture(found, "<agent>")
     assert picture.shape[2] == 3
     marks = (picture == MARK).all(axis=2)
@@ -239,7 +244,7 @@ def test_the_box_is_drawn_where_it_is():
 
 
 def test_a_float_observation_is_drawn_too(network, recording):
-    (found,) = patches(network, recording, "conv3", [0], 2)
+    (found,) = patches(network, recording, "conv3", [0], Selection(2))
     floats = tuple(replace(p, observation=p.observation / 255) for p in found.patches)
     picture = patch_picture([replace(found, patches=floats)])
     np.testing.assert_array_equal(picture, patch_picture([found]))

@@ -15,6 +15,7 @@ from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.attribution import attribute
 from atari_zoo.viz.objectives.units import neuron
 from atari_zoo.viz.patches.finding import patches
+from atari_zoo.viz.patches.moments import Selection
 from atari_zoo.viz.render.ascent import Settings
 from atari_zoo.viz.render.rendering import render
 
@@ -71,7 +72,7 @@ def test_the_top_patches_show_the_sprite(planted, play):
         spots.append((top, left))
     told = {"rewards": play.rewards, "starts": play.starts}
     of = Recording(play.card, play.game, play.preprocessing, 0, screens, **told)
-    (found,) = patches(network, of, "conv3", [UNIT], n=3)
+    (found,) = patches(network, of, "conv3", [UNIT], Selection(3))
     assert not found.dead
     assert sorted(patch.step for patch in found.patches) == list(SHOWN)
     for patch in found.patches:

@@ -16,7 +16,7 @@ from atari_zoo.cli.app import app
 from atari_zoo.viz.attribution.attribution import attribute
 from atari_zoo.viz.saliency import movies as saliency_movies
 from atari_zoo.viz.saliency.decisions import Decision, as_floats
-from atari_zoo.viz.saliency.movies import saliency_movie
+from atari_zoo.viz.saliency.movies import Question, saliency_movie
 
 KEEP = ["screens", "frames"]
 QUICK = {"step": 28}  # 9 masks and not 289
@@ -49,7 +49,7 @@ def test_a_movie_of_actor_and_critic(played, tmp_path):
     for of in ("actor", "critic", None):
         options = QUICK | ({} if of is None else {"side": of})
         report = lambda *tick: ticks.append(tick)  # noqa: E731
-        saliency_movie(*played, tmp_path / "m.mp4", progress=report, **options)
+        saliency_movie(*played, tmp_path / "m.mp4", Question(options=options), progress=report)
         pictures = decoded(tmp_path / "m.mp4")
         assert len(pictures) == 12
         assert all(side % 2 == 0 for side in pictures.shape[1:3])
@@ -66,7 +66,7 @@ def test_a_movie_of_actor_and_critic(played, tmp_path):
 def test_a_network_without_a_critic_has_a_movie_of_the_actor(name, tmp_path):
     network = zoo.load(name)
     recording = zoo.rollout(network, steps=3, envs=1, keep=KEEP)
-    saliency_movie(network, recording, tmp_path / "m.mp4", **QUICK)
+    saliency_movie(network, recording, tmp_path / "m.mp4", Question(options=QUICK))
     assert len(decoded(tmp_path / "m.mp4")) == 3
 
 
@@ -81,7 +81,7 @@ def test_one_scale_holds_for_the_whole_movie(played, monkeypatch, tmp_path):
 
     monkeypatch.setattr(saliency_movies, "overlay", spying)
     network, recording = played
-    saliency_movie(network, recording, tmp_path / "m.mp4", "input_x_gradient", "value")
+    saliency_movie(network, recording, tmp_path / "m.mp4", Question("input_x_gradient", "value"))
     seen = as_floats(recording.observations())
     values = attribute(network, seen, "input_x_gradient", "value").values
     expected = np.percentile(values.abs().sum(dim=1).numpy(), saliency_movies.FULL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import socket
 from html.parser import HTMLParser
@@ -153,6 +154,39 @@ def test_progress_rises_to_the_end(toured):
 
 def test_only_the_page_is_written(toured):
     assert {path.name for path in toured[1].parent.iterdir()} == {"agent.onnx", "tour.html"}
+
+
+ODD = "</script><b> {{ 7*7 }} {% raw %} &amp; \u2028 \udcff"
+
+
+def test_odd_texts_of_a_card_and_a_path_are_text(random_agent, tmp_path):
+    """Markup, a template's own signs, and lone surrogates, which no UTF-8 file can hold."""
+    network = random_agent("Freeway", rule="argmax")
+    network.card = network.card.replace(
+        algorithm=ODD,
+        run=ODD,
+        tag=ODD,
+        collection=ODD,
+        source=ODD,
+        format=ODD,
+        licence=ODD,
+        sha256=ODD,
+        action_meanings=(ODD,) * network.actions,
+        preprocessing=dataclasses.replace(SHORT, name=ODD),
+        scores={ODD: 1.0},
+    )
+    agent = tmp_path / f"{ODD.replace('/', '')}.onnx"
+    save_onnx(network_to_onnx(network), agent)
+    path = tmp_path / "tour.html"
+    tour(agent, path, steps=8, score_steps=8)
+    page = Page(path.read_text(encoding="utf-8"))
+    assert len([1 for tag, _ in page.tags if tag == "script"]) == 1
+    seen = ODD.replace("\udcff", "\N{REPLACEMENT CHARACTER}")
+    name = f"{seen}:{seen}/Freeway/{seen}@{seen}"
+    assert page.words.count(name) == 2  # title and heading
+    # algorithm, run and tag, preprocessing, score, source and format, licence, SHA-256
+    assert page.words.count(seen) == 2 * 4 + 1 + 2 + 1 + 1 + 2 + 1 + 1
+    assert repr(str(agent)) in page.blocks[0]
 
 
 def recording_of(starts, rewards) -> Recording:

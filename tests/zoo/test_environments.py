@@ -17,7 +17,7 @@ from ale_py.vector_env import AtariVectorEnv
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 from atari_zoo.emulator.environments import Environments
 from atari_zoo.preprocessing.colours import colours
-from atari_zoo.preprocessing.rendering import render
+from atari_zoo.preprocessing.renderer import render
 
 SEED = 5
 # what cards of "deepmind" said before they had the wrappers' own resets

@@ -20,8 +20,7 @@ from PIL import Image
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard, Preprocessing
 from atari_zoo.preprocessing.area import resize_area
 from atari_zoo.preprocessing.greys import float_grey, grey
-from atari_zoo.preprocessing.renderers import Renderer
-from atari_zoo.preprocessing.rendering import render
+from atari_zoo.preprocessing.renderer import Renderer, render
 from atari_zoo.preprocessing.resizes import resize_bilinear, resize_triangle
 
 # of 210 lines; Air Raid has 250 and Pooyan 220, and Air Raid has the colours of PAL

@@ -326,6 +326,46 @@ def test_a_card_cannot_break_the_page(tmp_path):
     assert headings == ["h1"] + ["h2"] * 6
 
 
+ODD = "</script><b> {{ 7*7 }} \udcff `*_x_* [y](z) | &amp; $1$ ~~q~~ ``` #"
+
+
+def test_the_texts_of_a_card_are_text(tmp_path):
+    """Whatever they hold: in a parsed page they are words and code, and nothing else."""
+    network = random_network("q")
+    network.card = ModelCard(
+        ODD,
+        ODD,
+        ODD,
+        tag=ODD,
+        collection=ODD,
+        source=ODD,
+        format=ODD,
+        licence=ODD,
+        sha256=ODD,
+        action_meanings=(ODD,) * 6,
+        action_rule=ODD,
+        preprocessing=Preprocessing(name=ODD),
+        frames=8,
+        scores={"mean": 1.0, "episodes": ODD},
+    )
+    build_repository(network, tmp_path)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    card = HubCard(text)
+    seen = ODD.replace("\udcff", "\N{REPLACEMENT CHARACTER}")
+    assert seen in card.data.tags and card.data.license == "other"
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(card.text)
+    inline = [token.children for token in tokens if token.type == "inline"]
+    kinds = {child.type for children in inline for child in children}
+    assert kinds <= {"text", "code_inline", "softbreak", "text_special"}
+    assert {token.type for token in tokens} & {"html_block", "hr", "code_block"} == set()
+    lines = ["".join(child.content for child in children) for children in inline]
+    name = f"{seen}:{seen}/{seen}/{seen}@{seen}"
+    assert lines[0] == name
+    # source, format, SHA-256, licence, episodes, the preprocessing's name
+    assert lines.count(seen) == 6
+    assert sum(line.count(seen) for line in lines) == 5 + 1 + 6 + 6
+
+
 def test_a_file_of_another_architecture_is_published_as_it_is(tmp_path):
     class Small(torch.nn.Module):
         def __init__(self) -> None:

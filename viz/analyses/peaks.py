@@ -5,22 +5,24 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from atari_zoo.analysis.results import Result, picture
-from atari_zoo.viz.curves import COLOURS, DPI, HEIGHT, INK, WIDTH
+from atari_zoo.viz.curves import DPI, OKABE_ITO, PANEL_HEIGHT, PANEL_WIDTH, TEXT_COLOUR
 
 
 @picture("peaks")
 def draw_peaks(result: Result) -> Figure:
     """The mean peak of each unit with its interval, and above it the largest."""
     table = result.table.sort_values("mean", ascending=False, ignore_index=True)
-    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(PANEL_WIDTH, PANEL_HEIGHT), dpi=DPI, layout="constrained")
     panel = figure.subplots()
-    panel.fill_between(table.index, table["low"], table["high"], color=COLOURS[0], alpha=0.3)
-    panel.plot(table.index, table["mean"], color=COLOURS[0], label="mean")
-    panel.plot(table.index, table["largest"], ".", color=COLOURS[1], markersize=3, label="largest")
+    panel.fill_between(table.index, table["low"], table["high"], color=OKABE_ITO[0], alpha=0.3)
+    panel.plot(table.index, table["mean"], color=OKABE_ITO[0], label="mean")
+    panel.plot(
+        table.index, table["largest"], ".", color=OKABE_ITO[1], markersize=3, label="largest"
+    )
     model, layer = result.made.inputs["network"], result.made.parameters["layer"]
-    panel.set_title(f"{model}   {layer}", loc="left", color=INK)
-    panel.set_xlabel("units, by their mean peak", color=INK)
-    panel.set_ylabel("peak", color=INK)
+    panel.set_title(f"{model}   {layer}", loc="left", color=TEXT_COLOUR)
+    panel.set_xlabel("units, by their mean peak", color=TEXT_COLOUR)
+    panel.set_ylabel("peak", color=TEXT_COLOUR)
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False)
     return figure

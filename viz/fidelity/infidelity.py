@@ -17,7 +17,7 @@ from atari_zoo.viz.attribution.registry import AttributionMethod, Case
 
 
 def infidelity(
-    of: AttributionMethod,
+    method: AttributionMethod,
     case: Case,
     values: Float[Tensor, "batch covered height width"],
     size: int = 12,
@@ -33,7 +33,7 @@ def infidelity(
     """
     hidden = random_squares(samples, size, case.observations.shape[2:], case.generator())
     hidden = hidden.to(case.observations)[:, None]
-    if not of.evidence:
+    if not method.evidence:
         values = values * (case.observations - case.baselines)
     found = []
     for row in range(len(values)):
@@ -41,13 +41,14 @@ def infidelity(
             arguments = case.score.at(slice(row, row + 1)).arguments
             whole = case.score(case.observations[row : row + 1], *arguments)
         falls = whole - masked_scores(case, row, 1 - hidden)
-        told = (values[row] * hidden).flatten(1).sum(1)
-        found.append(_unexplained(told, falls) if scaled else (told - falls).square().mean())
+        promised = (values[row] * hidden).flatten(1).sum(1)
+        wrong = (promised - falls).square().mean()
+        found.append(_unexplained(promised, falls) if scaled else wrong)
     return torch.stack(found)
 
 
 def sensitivity(
-    of: AttributionMethod,
+    method: AttributionMethod,
     case: Case,
     values: Float[Tensor, "batch covered height width"],
     options: Mapping[str, Any] = NOTHING,
@@ -63,7 +64,7 @@ def sensitivity(
     for _ in range(samples):
         noise = torch.rand(case.observations.shape[1:], generator=generator) * 2 - 1
         near = case.observations + radius * noise.to(case.observations)
-        change = attributed(of, replace(case, observations=near), options).values - values
+        change = attributed(method, replace(case, observations=near), options).values - values
         most = torch.maximum(most, change.flatten(1).norm(dim=1) / norm)
     return most
 
@@ -86,8 +87,8 @@ def random_squares(
     return (down[:, :, None] & across[:, None]).float()
 
 
-def _unexplained(told: Tensor, falls: Tensor) -> Tensor:
-    if falls.abs().max() == 0 or told.abs().max() == 0:
+def _unexplained(promised: Tensor, falls: Tensor) -> Tensor:
+    if falls.abs().max() == 0 or promised.abs().max() == 0:
         return torch.ones_like(falls[0])
-    factor = (told * falls).mean() / told.square().mean()
-    return (factor * told - falls).square().mean() / falls.square().mean()
+    factor = (promised * falls).mean() / promised.square().mean()
+    return (factor * promised - falls).square().mean() / falls.square().mean()

@@ -19,26 +19,26 @@ from atari_zoo.viz.attribution.scores import TargetScore
 
 
 def cascade(
-    of: AttributionMethod,
+    method: AttributionMethod,
     case: Case,
     options: Mapping[str, Any] = NOTHING,
     values: Float[Tensor, "batch covered height width"] | None = None,
 ) -> dict[str, Float[Tensor, "batch"]]:
     """Rank correlations of an attribution with its like after each further layer is randomized.
 
-    of, case: as `attribution.asked` takes and makes them; the target stays the one of the trained
-        network. values: the attribution, where it is known.
+    method, case: as `attribution.asked` takes and makes them; the target stays the one of the
+        trained network. values: the attribution, where it is known.
     Returns by layer, from the output down, Spearman's correlation of absolute values: a method
     that depends on what was learned falls to about 0.
     """
-    before = attributed(of, case, options).values if values is None else values
+    before = attributed(method, case, options).values if values is None else values
     network, generator = deepcopy(case.network), case.generator()
     found = {}
     for name in reversed(learned_layers(network)):
         randomize(network.layers[name], generator)
         score = TargetScore(network, case.score.layer, None, case.score.function)
         score.arguments = case.score.arguments
-        after = attributed(of, replace(case, network=network, score=score), options).values
+        after = attributed(method, replace(case, network=network, score=score), options).values
         found[name] = rank_correlation(before.abs(), after.abs())
     return found
 

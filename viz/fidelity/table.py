@@ -64,33 +64,33 @@ def fidelity_table(
     """
     chosen = [method_named(name) for name in names] or methods()
     rows = []
-    for done, of in enumerate(chosen):
-        progress(done, len(chosen), of.name)
-        wanted = target if of.target else "chosen"
-        case = case_for(network, observations, of, wanted, seed=seed)
+    for done, method in enumerate(chosen):
+        progress(done, len(chosen), method.name)
+        wanted = target if method.target else "chosen"
+        case = case_for(network, observations, method, wanted, seed=seed)
         try:
-            rows.append(measured(of, case, substrate))
+            rows.append(measured(method, case, substrate))
         except ValueError as refusal:
-            rows.append(Fidelity(of.name, refused=str(refusal)))
+            rows.append(Fidelity(method.name, refused=str(refusal)))
     progress(len(chosen), len(chosen), "")
     return sorted(rows, key=lambda row: (row.refused != "", -row.insertion))
 
 
-def measured(of: AttributionMethod, case: Case, substrate: str = "black") -> Fidelity:
+def measured(method: AttributionMethod, case: Case, substrate: str = "black") -> Fidelity:
     """One row: slopes are ordered by their size, evidence with its sign."""
     started = time.perf_counter()
-    values = attributed(of, case).values
+    values = attributed(method, case).values
     seconds = (time.perf_counter() - started) / max(1, len(values))
-    ordered = values if of.evidence else values.abs()
-    correlations = list(cascade(of, case, values=values).values())
+    ordered = values if method.evidence else values.abs()
+    correlations = list(cascade(method, case, values=values).values())
     return Fidelity(
-        of.name,
+        method.name,
         _mean(insertion(case, ordered, substrate).area),
         _mean(deletion(case, ordered, substrate).area),
         _mean(correlations[0]),
         _mean(correlations[-1]),
-        _mean(infidelity(of, case, values)),
-        _mean(sensitivity(of, case, values)),
+        _mean(infidelity(method, case, values)),
+        _mean(sensitivity(method, case, values)),
         seconds,
     )
 

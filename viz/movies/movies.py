@@ -1,29 +1,26 @@
-"""Activation movies (Such et al., 2019, https://arxiv.org/abs/1812.07069), in H.264."""
+"""Activation movies: a game and what its agent computes.
+
+After those of the original zoo (Such et al., 2019, https://arxiv.org/abs/1812.07069).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from fractions import Fraction
-from itertools import chain
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import av
 import numpy as np
 import torch
-from av.container import OutputContainer
-from av.video.reformatter import ColorRange, Colorspace
 from jaxtyping import UInt8
 from torch import Tensor
 
-from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.games import game as find_game
 from atari_zoo.layers import activations
 from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.movies.mp4 import write_mp4
 from atari_zoo.viz.movies.panels import Moment, Panel, Range
 
-MAPS = ("conv1", "conv2", "conv3", "fc")
-X264 = {"preset": "veryfast", "crf": "21"}
+SHOWN_LAYERS = ("conv1", "conv2", "conv3", "fc")
 BATCH = 128  # observations at a time: bounds the memory, about 15 MB of activations
 
 
@@ -52,47 +49,13 @@ def activation_movie(
     write_mp4(_pictures(network, recording, env, progress), path, fps)
 
 
-def write_mp4(
-    pictures: Iterable[UInt8[np.ndarray, "height width 3"]], path: str | Path, fps: int = 30
-) -> None:
-    """Writes pictures of one size as H.264 that browsers play; whole or not at all.
-
-    height, width: even, since colour is stored at half the size (4:2:0).
-    Raises ValueError if there is no picture.
-    """
-    pictures = iter(pictures)
-    first = next(pictures, None)
-    if first is None:
-        raise ValueError("no pictures: a movie needs at least one")
-    with written_whole(path) as beside, _mp4(beside) as file:
-        stream = file.add_stream("libx264", rate=Fraction(fps), options=X264)
-        stream.height, stream.width = first.shape[:2]
-        stream.pix_fmt = "yuv420p"
-        # said aloud, because players guess the matrix from the size of the picture
-        stream.codec_context.colorspace = Colorspace.ITU709
-        stream.codec_context.color_range = ColorRange.MPEG
-        for picture in chain([first], pictures):
-            file.mux(stream.encode(_frame(picture)))
-        file.mux(stream.encode(None))
-
-
-def _mp4(path: Path) -> OutputContainer:
-    return av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
-
-
-def _frame(picture: UInt8[np.ndarray, "height width 3"]) -> av.VideoFrame:
-    return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
-        format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-    )
-
-
 def _pictures(
     network: MnihNetwork, recording: Recording, env: int, progress: Callable[[int, int], None]
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     assert recording.frames is not None and recording.outputs is not None  # _check has seen them
     observations = recording.observations(env)
     outputs, scores = recording.outputs[:, env], recording.scores[:, env]
-    names = [name for name in MAPS if name in network.layers]
+    names = [name for name in SHOWN_LAYERS if name in network.layers]
     ranges, shapes = _ranges(network, observations, names)
     ranges["output"] = Range(np.asarray(outputs.min()), np.asarray(outputs.max()))
     panel = Panel(

@@ -1,4 +1,4 @@
-"""One moment of a network as a picture: the game, the observation and the five classic layers.
+"""Panels: a network at one moment, with the game, the observation and the five classic layers.
 
 The layout follows the activation movies of the original zoo (https://github.com/uber-research/
 atari-model-zoo, activation_movie.py). Two things differ: the dense layer is scaled over the
@@ -15,17 +15,24 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from atari_zoo.viz.images import Colour, enlarge, grid, in_grey, sequential, text
+from atari_zoo.viz.images import (
+    BAR,
+    CHOSEN,
+    FAINT,
+    INK,
+    LINE,
+    MARGIN,
+    PAPER,
+    Colour,
+    enlarge,
+    grid,
+    in_grey,
+    sequential,
+    text,
+)
 
-PAPER: Colour = (22, 24, 29)
-LINE: Colour = (52, 57, 68)
 QUIET: Colour = (66, 73, 86)  # of units that never change
-INK: Colour = (226, 229, 235)
-FAINT: Colour = (150, 157, 170)
-CHOSEN: Colour = (252, 180, 60)
-BAR: Colour = (104, 128, 168)
-
-MARGIN, HEAD, WIDTH, ROW = 16, 22, 687, 17  # pixels; WIDTH of the maps, ROW of an action
+HEAD, MAPS_WIDTH, BAR_ROW = 22, 687, 17  # pixels: above the maps, across them, of an action
 ZOOM = 2  # of the game and of the observation
 
 
@@ -85,8 +92,8 @@ class Panel:
             labels.setdefault(name, f"{name}   {' x '.join(map(str, shape))}")
             bottom = self.tops[name] + _height(name, shape) + 10
         self.legend_top = bottom
-        height = max(bottom + HEAD, self.bars_top + len(actions) * ROW + 24) + 4
-        width = self.right + WIDTH + MARGIN
+        height = max(bottom + HEAD, self.bars_top + len(actions) * BAR_ROW + 24) + 4
+        width = self.right + MAPS_WIDTH + MARGIN
         # 4:2:0 video halves the colour's size, so both sides are even
         self.background = self._drawn(title, labels, height + height % 2, width + width % 2)
 
@@ -116,12 +123,12 @@ class Panel:
         scale = self.ranges["output"]
         left, right = MARGIN + 132, MARGIN + self.left_width - 58
         for index, part in enumerate(scale.unit(moment.output)):
-            top = self.bars_top + index * ROW
+            top = self.bars_top + index * BAR_ROW
             chosen = index == moment.action
-            draw.rectangle((left, top + 3, right, top + ROW - 4), fill=LINE)
+            draw.rectangle((left, top + 3, right, top + BAR_ROW - 4), fill=LINE)
             end = left + float(np.clip(part, 0, 1)) * (right - left)
-            draw.rectangle((left, top + 3, end, top + ROW - 4), fill=CHOSEN if chosen else BAR)
-            middle = top + ROW / 2
+            draw.rectangle((left, top + 3, end, top + BAR_ROW - 4), fill=CHOSEN if chosen else BAR)
+            middle = top + BAR_ROW / 2
             ink = CHOSEN if chosen else FAINT
             text(draw, (left - 8, middle), self.actions[index], ink, 12, anchor="rm")
             number = f"{moment.output[index]:z.2f}"
@@ -138,7 +145,7 @@ class Panel:
         low, high = (float(end) for end in (self.ranges["output"].low, self.ranges["output"].high))
         key = "black to yellow: each channel's least to most in this movie; grey: it never changes"
         text(draw, (self.right, self.legend_top), key, FAINT, 12)
-        foot = self.bars_top + len(self.actions) * ROW + 4
+        foot = self.bars_top + len(self.actions) * BAR_ROW + 4
         scale = f"output, from {low:z.2f} to {high:z.2f}; the action taken is lit"
         text(draw, (MARGIN, foot), scale, FAINT, 11)
         return np.asarray(image)
@@ -152,8 +159,8 @@ def _tiling(shape: Sequence[int]) -> tuple[int, int]:
     """Columns of a layer's maps, and pixels for each of their cells."""
     width = shape[2] if len(shape) == 3 else 1
     columns = 64 if len(shape) == 1 else 16 if shape[0] <= 64 else 32
-    columns = max(1, min(columns, (WIDTH + 1) // (width + 1)))
-    return columns, max(1, ((WIDTH + 1) // columns - 1) // width)
+    columns = max(1, min(columns, (MAPS_WIDTH + 1) // (width + 1)))
+    return columns, max(1, ((MAPS_WIDTH + 1) // columns - 1) // width)
 
 
 def _height(name: str, shape: Sequence[int]) -> int:

@@ -5,7 +5,8 @@
     thing = name [":" index {"," index}] ["@" row "," column] [":relu"]
     index = number [".." number]  |  "*"  |  the name of an action or of a layer
 
-What the names mean is in `objective_words`.
+What the names mean is in `atari_zoo.viz.objectives.words`. Made by hand, since a library of parsers
+would be longer to explain than four rules, and its errors would not say what a unit is called.
 """
 
 from __future__ import annotations

@@ -22,11 +22,11 @@ from atari_zoo.converters.network.receptive_fields import map_size, receptive_fi
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.pages.atlas_page import atlas_page
 from atari_zoo.viz.pages.atlas_rows import add_reached, layer_row, numbered, short
-from atari_zoo.viz.patches.moments import APART
-from atari_zoo.viz.sheets import Sheets, sheets
+from atari_zoo.viz.patches.moments import Selection
+from atari_zoo.viz.sheets import Sheets, packed
 
 MOST_UNITS = 4096  # of a layer that is shown unasked: IQN's dense layer has 32 times its units
-GREYS = 31  # steps from black to white in synthesized images
+GREY_STEPS = 31  # steps from black to white in synthesized images
 Images = Mapping[str, Float[Tensor, "_ frames height width"]]
 
 
@@ -36,8 +36,7 @@ def atlas(
     path: str | Path,
     images: Images | None = None,
     layers: Sequence[str] | None = None,
-    n: int = 8,
-    apart: int = APART,
+    selection: Selection = Selection(),  # noqa: B008  # it is frozen
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Writes one HTML page of all units: no server, and nothing is fetched from elsewhere.
@@ -47,7 +46,7 @@ def atlas(
         `atlas_images`; layers that are not there are shown without. Of a convolution's, what the
         place in the middle of the map sees is shown.
     layers: all if not given, but for those of more than 4096 units.
-    n: top patches, and bottom ones, of each unit; apart: see `patches`.
+    selection: how many top patches, and as many bottom ones, of each unit, and how far apart.
     progress: called with the observations done and those there are, of all layers together.
     Raises ValueError if the network is not that of Mnih et al., a layer is not there, images do
     not fit, or the recording has no steps or no screens.
@@ -60,18 +59,18 @@ def atlas(
     rows, total = [], recording.starts.size * len(names)
     for index, name in enumerate(names):
 
-        def report(done: int, of: int, before: int = index * recording.starts.size) -> None:
+        def report(done: int, _: int, before: int = index * recording.starts.size) -> None:
             progress(before + done, total)
 
         found = recorded_peaks(network, recording, name, progress=report)
-        rows.append(layer_row(network, recording, name, found, n, apart))
+        rows.append(layer_row(network, recording, name, found, selection))
         if name in images:
             add_reached(rows[-1], network, found, images[name])
     moments = numbered(rows)
-    pictures = {"screen": sheets(_screens(recording, moments), 84, 84)}
+    pictures = {"screen": packed(_screens(recording, moments), 84, 84)}
     if recording.frames is not None:
         height, width = recording.frames.shape[2:4]
-        pictures["frame"] = sheets(_frames(recording, moments), height, width)
+        pictures["frame"] = packed(_frames(recording, moments), height, width)
     for index, name in enumerate(names):
         if name in images:
             pictures[f"image{index}"] = _synthesized(network, name, images[name])
@@ -96,11 +95,11 @@ def atlas_layers(network: Network) -> list[str]:
 
 
 def _check_images(network: Network, images: Images) -> None:
-    for name, of in images.items():
-        count = unit_count(network, name)
-        if len(of) != count or of.shape[2:] != (84, 84):
+    for layer, some in images.items():
+        count = unit_count(network, layer)
+        if len(some) != count or some.shape[2:] != (84, 84):
             raise ValueError(
-                f"images of {name} are {tuple(of.shape)}; expected ({count}, frames, 84, 84)"
+                f"images of {layer} are {tuple(some.shape)}; expected ({count}, frames, 84, 84)"
             )
 
 
@@ -132,9 +131,9 @@ def _synthesized(
     seen = receptive_field(network, layer, rows // 2, columns // 2).seen
     cut = images[:, :, *seen.slices].cpu()
     # fewer greys, which in such pictures nobody sees: the page is a third smaller
-    cut = _grey((cut * GREYS).round() / GREYS)
+    cut = _grey((cut * GREY_STEPS).round() / GREY_STEPS)
     strips = (torch.cat(list(image), dim=1).numpy() for image in cut)
-    return sheets(strips, seen.height, seen.width * images.shape[1])
+    return packed(strips, seen.height, seen.width * images.shape[1])
 
 
 def _grey(values: Tensor) -> Tensor:

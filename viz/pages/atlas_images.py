@@ -41,8 +41,8 @@ def atlas_images(
     images = {}
     for index, (layer, objective) in enumerate(zip(layers, objectives, strict=True)):
 
-        def report(done: int, of: int, before: int = 1000 * index) -> None:
-            progress(before + 1000 * done // of, 1000 * len(layers))
+        def report(done: int, steps: int, before: int = 1000 * index) -> None:
+            progress(before + 1000 * done // steps, 1000 * len(layers))
 
         # what is blurred by as much as an eighth of a field is no longer what the unit is after
         shift = min(SHIFT, receptive_field(network, layer).whole.height // 12)

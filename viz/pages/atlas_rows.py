@@ -1,8 +1,9 @@
-"""What an atlas tells of the units of a layer: the data that the page's script reads."""
+"""Rows of an atlas, one for each layer and its units: the data that the page's script reads."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,17 @@ from atari_zoo.analysis.peaks import Peaks, dead_units, peaks
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.receptive_fields import receptive_field
 from atari_zoo.recordings.recordings import Recording
-from atari_zoo.viz.patches.moments import distinct_moments, ranking
+from atari_zoo.viz.patches.moments import Selection, distinct_moments, ranking
 from atari_zoo.viz.patches.native_boxes import native_box
 
-BINS = 40
+_BINS = 40
 ENDS = ("top", "bottom")
-Row = dict[str, Any]
+LayerData = dict[str, Any]
 
 
 def layer_row(
-    network: Network, recording: Recording, layer: str, found: Peaks, n: int, apart: int
-) -> Row:
+    network: Network, recording: Recording, layer: str, found: Peaks, selection: Selection
+) -> LayerData:
     """A layer's name, its field's height and width, whether it has a map, and its units.
 
     A unit's values are told by `low`, `high`, `histogram` and `share` (of observations, with one
@@ -39,15 +40,19 @@ def layer_row(
         values = found.values[:, unit]
         row = _statistics(values) | {"dead": silent}
         for end in ENDS:
-            moments = distinct_moments(ranking(end, values[:, None])[:, 0], recording, n, apart)
-            row[end] = [_spot(network, recording, layer, found, unit, at) for at in moments]
+            ranked = ranking(end, values[:, None])[:, 0]
+            moments = distinct_moments(ranked, recording, replace(selection, which=end))
+            row[end] = [_spot(network, recording, layer, found, unit, spot) for spot in moments]
         units.append(row)
     size = [field.height, field.width]
     return {"name": layer, "field": size, "map": size != [84, 84], "units": units}
 
 
 def add_reached(
-    row: Row, network: Network, found: Peaks, images: Float[Tensor, "units frames height width"]
+    row: LayerData,
+    network: Network,
+    found: Peaks,
+    images: Float[Tensor, "units frames height width"],
 ) -> None:
     """Adds to each unit of a layer's row the peak at its image, `reached`, and the share of
     observations with a lower one, `percentile`."""
@@ -57,7 +62,7 @@ def add_reached(
         unit |= {"reached": short(value), "percentile": short(100 * lower)}
 
 
-def numbered(rows: Sequence[Row]) -> list[int]:
+def numbered(rows: Sequence[LayerData]) -> list[int]:
     """All moments in order of time; in the rows, their places in this list take their places."""
     units = [unit for row in rows for unit in row["units"]]
     spots = [spot for unit in units for end in ENDS for spot in unit[end]]
@@ -77,7 +82,7 @@ def short(value: Any) -> float:
 def _statistics(values: Float[Tensor, "observations"]) -> dict[str, Any]:
     values = values.nan_to_num()
     low, high = float(values.min()), float(values.max())
-    counts, _ = np.histogram(values.numpy(), BINS, (low, high if high > low else low + 1))
+    counts, _ = np.histogram(values.numpy(), _BINS, (low, high if high > low else low + 1))
     return {
         "low": short(low),
         "high": short(high),

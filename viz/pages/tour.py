@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,9 +16,9 @@ from atari_zoo.play.rollouts import rollout
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz import filters
 from atari_zoo.viz.attribution import attribution
-from atari_zoo.viz.images import data_uri, enlarge, png
+from atari_zoo.viz.images import enlarge
 from atari_zoo.viz.movies import movies
-from atari_zoo.viz.pages import tour_page as pages
+from atari_zoo.viz.pages.tour_page import DecisiveStep, Score, TourFindings, tour_page
 from atari_zoo.viz.saliency import overlays
 
 ENVS = 4
@@ -50,7 +49,7 @@ def tour(
     total = score_steps + 2 * steps
 
     def report(before: int) -> Callable[[int, int], None]:
-        return lambda done, of: progress(before + done, total)
+        return lambda done, _: progress(before + done, total)
 
     play = rollout(network, steps=score_steps, envs=ENVS, seed=seed, progress=report(0))
     recording = rollout(
@@ -63,14 +62,24 @@ def tour(
     )
     fps = max(1, round(60 / recording.preprocessing.frame_skip))  # as fast as the game runs
     movie = _movie(network, recording, fps, report(score_steps + steps))
-    fields = _fields(network, whole_episodes(play), recording, fps)
-    examples = _examples(str(model), network, recording, seed, score_steps, fps)
+    found = TourFindings(
+        card=network.card,
+        game=find_game(recording.game),
+        weights=_weights(network),
+        envs=ENVS,
+        score=whole_episodes(play),
+        steps=steps,
+        fps=fps,
+        movie=movie,
+        filters=filters.filter_picture(network),
+        decisions=[_decision(network, recording, step) for step in decisive_steps(recording)],
+        examples=_examples(str(model), recording, seed, score_steps, fps),
+    )
     with written_whole(path) as beside:
-        html = pages.page(fields | examples | {"movie": data_uri(movie, "video/mp4")})
-        beside.write_text(html, encoding="utf-8")
+        beside.write_text(tour_page(found), encoding="utf-8")
 
 
-def whole_episodes(recording: Recording) -> pages.Score:
+def whole_episodes(recording: Recording) -> Score:
     """Scores of the first few episodes of every environment, the same number of each.
 
     Counting whatever ended in a given time would count short episodes more often. Where some
@@ -85,7 +94,7 @@ def whole_episodes(recording: Recording) -> pages.Score:
     each = min(map(len, finished))
     missing = [points for points, ended in zip(unfinished, finished, strict=True) if not len(ended)]
     counted = np.concatenate([points[: max(each, 1)] for points in finished])
-    return pages.Score(counted, np.array(missing, float), len(recording.starts))
+    return Score(counted, np.array(missing, float), len(recording.starts))
 
 
 def decisive_steps(recording: Recording, count: int = MOMENTS, env: int = 0) -> list[int]:
@@ -119,14 +128,14 @@ def _movie(
         return path.read_bytes()
 
 
-def _decision(network: MnihNetwork, recording: Recording, step: int) -> pages.Decision:
+def _decision(network: MnihNetwork, recording: Recording, step: int) -> DecisiveStep:
     assert recording.frames is not None and recording.outputs is not None  # tour records them
     observation = recording.observations()[step]
     action, frame = int(recording.actions[step, 0]), recording.frames[step, 0]
     outputs = recording.outputs[step, 0]
     found = attribution.integrated_gradients(network, observation[None] / 255, action)
     values = found.values[0].cpu().numpy()
-    return pages.Decision(
+    return DecisiveStep(
         step=step,
         action=find_game(recording.game).actions[action],
         output=float(outputs[action]),
@@ -137,36 +146,16 @@ def _decision(network: MnihNetwork, recording: Recording, step: int) -> pages.De
     )
 
 
-def _fields(
-    network: MnihNetwork, score: pages.Score, recording: Recording, fps: int
-) -> dict[str, str]:
-    card, game = network.card, find_game(recording.game)
-    decisions = [_decision(network, recording, step) for step in decisive_steps(recording)]
-    weights = {
+def _weights(network: MnihNetwork) -> dict[str, int]:
+    counts = {
         name: sum(weight.numel() for weight in layer.parameters())
         for name, layer in network.layers.items()
     }
-    return {
-        "title": escape(card.name),
-        "subtitle": f"A tour of one agent that plays {escape(game.name)}: what it is, how well it "
-        "plays, what it computes, and why it acted as it did.",
-        "facts": pages.facts(card, {name: count for name, count in weights.items() if count}),
-        "played": f"For this page it played {ENVS} games of {escape(game.name)} side by side, "
-        f"{score.steps:,} steps in each; {len(score.finished)} whole episodes are counted.",
-        "scores": pages.scores(score, game),
-        "score_note": pages.score_note(score),
-        "movie_words": f"The first {len(recording.starts)} steps of one game, as fast as the "
-        f"real game runs: {fps} decisions in a second.",
-        "output_words": pages.RULES[card.action_rule],
-        "filters": data_uri(png(filters.filter_picture(network))),
-        "moments": "".join(pages.moment(decision, fps) for decision in decisions),
-        "made": "Made by the Atari Zoo; the lines of Python on this page, run in their order, "
-        "make its numbers and pictures again.",
-    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def _examples(
-    model: str, network: MnihNetwork, recording: Recording, seed: int, score_steps: int, fps: int
+    model: str, recording: Recording, seed: int, score_steps: int, fps: int
 ) -> dict[str, str]:
     step = decisive_steps(recording)[0]
     action, steps = int(recording.actions[step, 0]), len(recording.starts)
@@ -201,4 +190,4 @@ def _examples(
             'images.save_png(picture, "attribution.png")',
         ],
     }
-    return {f"code_{name}": pages.code(block) for name, block in lines.items()}
+    return {name: "\n".join(block) for name, block in lines.items()}

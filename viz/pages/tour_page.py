@@ -1,15 +1,9 @@
-"""A tour as one HTML page that needs no server and no other file.
-
-Whatever comes from a model's file is escaped here: a card is not trusted to hold no script.
-"""
+"""A tour as one HTML page that needs no server and no other file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from html import escape
-from importlib import resources
-from string import Template
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -17,7 +11,7 @@ from jaxtyping import Float, UInt8
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.games import Game, score_source
 from atari_zoo.viz.filters import frame_names
-from atari_zoo.viz.images import data_uri, png
+from atari_zoo.viz.pages.templates import filled
 
 RULES = {
     "sample": "logits; their softmax gives the probabilities that the action is drawn from.",
@@ -45,7 +39,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Decision:
+class DecisiveStep:
     """A moment at which the action taken stood out, and why.
 
     overlay: attributions on the screen. strip: on each of the four frames.
@@ -60,18 +54,42 @@ class Decision:
     strip: UInt8[np.ndarray, "strip_height strip_width 3"]
 
 
-def page(fields: Mapping[str, str]) -> str:
-    """The template `web/tour.html`, filled; each field is HTML."""
-    template = resources.files("atari_zoo.viz.pages").joinpath("web/tour.html").read_text("utf-8")
-    return Template(template).substitute(fields)
+@dataclass(frozen=True)
+class TourFindings:
+    """What a tour found of an agent.
+
+    weights: of each layer that has some, how many. envs: games played for the score.
+    steps, fps, movie: of the movie, an mp4 file. filters: the picture of conv1.
+    examples: by name, lines of Python that find the same.
+    """
+
+    card: ModelCard
+    game: Game
+    weights: Mapping[str, int]
+    envs: int
+    score: Score
+    steps: int
+    fps: int
+    movie: bytes
+    filters: UInt8[np.ndarray, "filters_height filters_width 3"]
+    decisions: Sequence[DecisiveStep]
+    examples: Mapping[str, str]
 
 
-def code(lines: Sequence[str]) -> str:
-    """Python lines, to be copied."""
-    return f'<div class="code"><pre><code>{escape(chr(10).join(lines))}</code></pre></div>'
+def tour_page(found: TourFindings) -> str:
+    """The template `web/tour.html`, filled."""
+    return filled(
+        "tour.html",
+        tour=found,
+        facts=facts(found.card, found.weights),
+        scores=scores(found.score, found.game),
+        score_note=score_note(found.score),
+        rule=RULES[found.card.action_rule],
+        frame_names=frame_names(4),
+    )
 
 
-def facts(card: ModelCard, layers: Mapping[str, int]) -> str:
+def facts(card: ModelCard, layers: Mapping[str, int]) -> list[tuple[str, str]]:
     """Rows of what is known of a model; layers: name -> its weights."""
     rows = {
         "algorithm": card.algorithm,
@@ -86,27 +104,20 @@ def facts(card: ModelCard, layers: Mapping[str, int]) -> str:
         "licence": card.licence or "not stated",
         "sha256 of the source": card.sha256,
     }
-    return "".join(
-        f"<tr><th>{name}</th><td>{escape(str(value))}</td></tr>"
-        for name, value in rows.items()
-        if value
-    )
+    return [(name, value) for name, value in rows.items() if value]
 
 
-def scores(score: Score, game: Game) -> str:
-    """Rows of the agent's score beside those of random play and of a person."""
+def scores(score: Score, game: Game) -> list[tuple[str, str, str]]:
+    """Rows of the agent's score beside those of random play and of a person: points, and as a
+    part of the way from the one to the other."""
     counted = score.finished if len(score.finished) else score.unfinished
     agent = "this agent" if len(score.finished) else "this agent, so far"
-    mean = float(counted.mean())
     spread = "" if np.isnan(score.spread) else f" ± {score.spread:,.1f}"
-    rows = ((agent, mean, spread), ("random play", game.random, ""))
-    return "".join(
-        f'<tr{first}><th>{name}</th><td class="number">{_number(value)}{more}</td>'
-        f'<td class="number faint">{_normalized(game, value)}</td></tr>'
-        for first, (name, value, more) in zip(
-            (' class="first"', "", ""), (*rows, ("a person", game.human, "")), strict=True
-        )
-    )
+    points = {agent: float(counted.mean()), "random play": game.random, "a person": game.human}
+    return [
+        (name, _number(value) + (spread if name == agent else ""), _normalized(game, value))
+        for name, value in points.items()
+    ]
 
 
 def score_note(score: Score) -> str:
@@ -119,25 +130,7 @@ def score_note(score: Score) -> str:
             f"{len(score.unfinished)} of the games had not ended their first episode, with "
             f"{so_far} points so far{_consequence(score)}. {words}"
         )
-    return escape(words)
-
-
-def moment(decision: Decision, fps: int) -> str:
-    """A figure of one decision."""
-    pair = "".join(
-        f'<img src="{data_uri(png(picture))}" alt="{alt} at step {decision.step}">'
-        for picture, alt in ((decision.frame, "The screen"), (decision.overlay, "Attributions"))
-    )
-    strip = data_uri(png(decision.strip))
-    names = "".join(f"<span>{name}</span>" for name in frame_names(4))
-    return (
-        f'<figure><div class="pair">{pair}</div>'
-        f'<img src="{strip}" alt="Signed attributions on the four frames">'
-        f'<div class="frames">{names}</div><figcaption>Step {decision.step}: '
-        f"<b>{escape(decision.action)}</b>, output {decision.output:z.2f} where the mean of all "
-        f'actions is {decision.mean:z.2f}. <button data-seconds="{decision.step / fps:.3f}">'
-        "show in the movie</button></figcaption></figure>"
-    )
+    return words
 
 
 def _consequence(score: Score) -> str:
@@ -163,4 +156,4 @@ def _number(value: float | None) -> str:
 
 def _normalized(game: Game, value: float | None) -> str:
     part = None if value is None else game.normalized(value)
-    return "" if part is None else f"{part:.0%}"
+    return "" if part is None else f"{part:z.0%}"

@@ -17,7 +17,7 @@ from atari_zoo.analysis.peaks import Peaks, dead_units, recorded_peaks
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.receptive_fields import Box, ReceptiveField, receptive_field
 from atari_zoo.recordings.recordings import Recording
-from atari_zoo.viz.patches.moments import APART, distinct_moments, ranking
+from atari_zoo.viz.patches.moments import Selection, distinct_moments, ranking
 from atari_zoo.viz.patches.native_boxes import native_box
 
 
@@ -72,20 +72,13 @@ def patches(
     recording: Recording,
     layer: str,
     units: Sequence[int],
-    n: int = 8,
-    which: str = "top",
-    apart: int = APART,
-    seed: int = 0,
+    selection: Selection = Selection(),  # noqa: B008  # it is frozen
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[UnitPatches]:
-    """The `n` top, bottom or random patches of some units of a layer; of one observation, one.
+    """The top, bottom or random patches of some units of a layer; of one observation, one.
 
     recording: with keep=["screens"], and "frames" for the colour screens.
-    which: "top": where the peak of the unit's map is highest, "bottom": where it is lowest,
-        "random". Of equal ones the first.
-    apart: two of one episode are at least so many steps apart, since neighbours are nearly the
-        same picture; fewer than `n` are found where there is not room for more. 1 allows all.
-    seed: of the random ones.
+    selection: how many, which, and how far apart.
     Raises ValueError if the network is not that of Mnih et al., if a layer or unit is not there,
     or the recording has no steps or no screens.
 
@@ -95,17 +88,17 @@ def patches(
     receptive_field(network, layer)  # refuses other networks before anything is read
     found = recorded_peaks(network, recording, layer, units, progress=progress)
     dead = dead_units(network, layer, found.values).tolist()
-    ranked = ranking(which, found.values, seed)
+    ranked = ranking(selection.which, found.values, selection.seed)
     shape = recording.starts.shape
     return [
         UnitPatches(
             layer,
             unit,
-            which,
+            selection.which,
             dead[index],
             tuple(
                 _patch(network, recording, layer, found, index, moment)
-                for moment in distinct_moments(ranked[:, index], recording, n, apart)
+                for moment in distinct_moments(ranked[:, index], recording, selection)
             ),
             found.values[:, index].reshape(shape).numpy(),
         )

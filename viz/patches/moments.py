@@ -1,6 +1,8 @@
-"""Which observations of a recording to show of a unit: the most telling ones, apart in time."""
+"""Moments of a recording to show of a unit: the most telling observations, apart in time."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,6 +12,23 @@ from torch import Tensor
 from atari_zoo.recordings.recordings import Recording
 
 APART = 15  # steps: a second of play at a frame skip of 4, in which little changes
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which moments are wanted of a unit.
+
+    n: how many. which: "top": where the peak of the unit's map is highest, "bottom": where it is
+        lowest, "random". Of equal ones the first.
+    apart: two of one episode are at least so many steps apart, since neighbours are nearly the
+        same picture; fewer than `n` are found where there is not room for more. 1 allows all.
+    seed: of the random ones.
+    """
+
+    n: int = 8
+    which: str = "top"
+    apart: int = APART
+    seed: int = 0
 
 
 def ranking(
@@ -28,13 +47,14 @@ def ranking(
 
 
 def distinct_moments(
-    ranked: Float[Tensor, "observations"], recording: Recording, n: int, apart: int = APART
+    ranked: Float[Tensor, "observations"], recording: Recording, selection: Selection
 ) -> list[int]:
     """The numbers (step * environments + env) of the `n` highest-ranked observations, of which
     no two of an episode are less than `apart` steps apart. Of equal ones the first is taken.
 
     Raises ValueError if n or apart is less than 1.
     """
+    n, apart = selection.n, selection.apart
     if n < 1 or apart < 1:
         raise ValueError(f"n is {n} and apart is {apart}; both must be at least 1")
     episodes = np.cumsum(recording.starts, axis=0)

@@ -21,8 +21,9 @@ def _by_corners(edge: int, source: int) -> float:
     return (edge - 0.5) * (source - 1) / (SIZE - 1) + 0.5
 
 
-# where the border before a pixel of the observation lies on the screen, as `zoo/resizes.py` has
-# these; what Pillow's triangle reaches beyond, half a pixel of the observation, is left out
+# where the border before a pixel of the observation lies on the screen, by the resizes of
+# `zoo/preprocessing`; what Pillow's triangle reaches beyond, half a pixel of the observation, is
+# left out
 EDGES: dict[str, Edge] = {"area": _by_area, "triangle": _by_area, "bilinear": _by_corners}
 
 

@@ -12,15 +12,26 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from atari_zoo.converters.network.receptive_fields import Box
-from atari_zoo.viz.images import Colour, enlarge, in_grey, save_png, text
-from atari_zoo.viz.movies.panels import CHOSEN, FAINT, INK, LINE, MARGIN, PAPER
+from atari_zoo.viz.images import (
+    CHOSEN,
+    FAINT,
+    INK,
+    LINE,
+    MARGIN,
+    PAPER,
+    Colour,
+    enlarge,
+    in_grey,
+    save_png,
+    text,
+)
 from atari_zoo.viz.patches.finding import Patch, UnitPatches
 from atari_zoo.viz.patches.histograms import CHART, histogram_picture
 
 MARK: Colour = (255, 72, 72)  # of boxes, as in the paper's figure
-CELL, GAP = 168, 12  # pixels: the width of one patch's column, and between two
+CELL, _GAP = 168, 12  # pixels: the width of one patch's column, and between two
 STRIP = 40  # at most the width of one frame in the strip of all frames
-HEAD, CAPTION = 74, 40  # pixels, above a unit's patches and below each
+_HEAD, CAPTION = 74, 40  # pixels, above a unit's patches and below each
 
 
 def patch_picture(
@@ -63,10 +74,10 @@ def _band(unit: UnitPatches, title: str) -> UInt8[np.ndarray, "height width 3"]:
     several = unit.values.shape[1] > 1
     columns = [_column(patch, several) for patch in unit.patches]
     height = max((column.shape[0] for column in columns), default=0)
-    width = max(2 * MARGIN + len(columns) * (CELL + GAP) - GAP, 2 * CHART[0] + 3 * MARGIN)
-    image = Image.new("RGB", (width, HEAD + height + MARGIN), PAPER)
+    width = max(2 * MARGIN + len(columns) * (CELL + _GAP) - _GAP, 2 * CHART[0] + 3 * MARGIN)
+    image = Image.new("RGB", (width, _HEAD + height + MARGIN), PAPER)
     for index, column in enumerate(columns):
-        image.paste(Image.fromarray(column), (MARGIN + index * (CELL + GAP), HEAD))
+        image.paste(Image.fromarray(column), (MARGIN + index * (CELL + _GAP), _HEAD))
     chart = histogram_picture(unit.values, [patch.value for patch in unit.patches])
     image.paste(Image.fromarray(chart), (width - MARGIN - CHART[0], MARGIN - 4))
     draw = ImageDraw.Draw(image)

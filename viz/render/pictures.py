@@ -10,9 +10,9 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from atari_zoo.viz.filters import INK, frame_names
-from atari_zoo.viz.images import enlarge, fitting, grid, in_grey, save_png, text
-from atari_zoo.viz.movies.movies import write_mp4
+from atari_zoo.viz.filters import frame_names
+from atari_zoo.viz.images import INK_ON_WHITE, enlarge, fitting, grid, in_grey, save_png, text
+from atari_zoo.viz.movies.mp4 import write_mp4
 from atari_zoo.viz.render.results import Rendered, as_bytes
 
 HEAD, GAP = 34, 10  # pixels: above each image its caption and the frames' names; between images
@@ -90,10 +90,10 @@ def _tile(
     canvas.paste(Image.fromarray(strip), (0, HEAD))
     draw = ImageDraw.Draw(canvas)
     size = 13 if factor > 1 else 10
-    text(draw, (0, 2), fitting(caption, canvas.width, size), INK, size)
+    text(draw, (0, 2), fitting(caption, canvas.width, size), INK_ON_WHITE, size)
     pitch = frames.shape[2] + 2
     for index, name in enumerate(frame_names(len(frames))):
-        text(draw, ((index + 0.5) * pitch, HEAD - 3), name, INK, 10, anchor="ms")
+        text(draw, ((index + 0.5) * pitch, HEAD - 3), name, INK_ON_WHITE, 10, anchor="ms")
     return np.asarray(canvas)
 
 

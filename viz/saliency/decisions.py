@@ -1,4 +1,4 @@
-"""One decision of an agent, explained: by one method in full, or by all of them side by side."""
+"""Decisions of an agent, explained: by one method in full, or by all of them side by side."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from atari_zoo.viz.saliency.overlays import overlay
 from atari_zoo.viz.saliency.pictures import explanation, gallery
 
 Picture = UInt8[np.ndarray, "height width 3"]
-Row = dict[str, Any]
+MethodFacts = dict[str, Any]
 REFERENCES = 16  # observations that stand for all, where a baseline is made of many
 
 
@@ -44,12 +44,14 @@ class Decision:
     env: int = 0
     seed: int = 0
 
-    def explained(self, method: str, options: Mapping[str, Any] = NOTHING) -> tuple[Row, Picture]:
+    def explained(
+        self, method: str, options: Mapping[str, Any] = NOTHING
+    ) -> tuple[MethodFacts, Picture]:
         """Numbers, for JSON, and a picture of one method."""
         found = attribute(
             self.network, self.seen[-1:], method, self.target, self.compared, self.seed, **options
         )
-        row = self._row(method, found)
+        row = self._row(ATTRIBUTION_METHODS[method], found)
         sums = ", ".join(f"{number:.3g}" for number in row["per_frame"])
         delta = "" if row["delta"] is None else f"; delta {row['delta']:.2g}"
         notes = [
@@ -63,22 +65,22 @@ class Decision:
 
     def by_all(
         self, progress: Callable[[int, int, str], None] = lambda done, total, text: None
-    ) -> tuple[list[Row], Picture]:
+    ) -> tuple[list[MethodFacts], Picture]:
         """Numbers and a picture of all methods; below it, why some are refused.
 
         progress: called with the methods done, those there are, and the next one's name.
         """
         rows, pictures = [], {}
-        real = [of for of in methods() if of.source]
-        for done, of in enumerate(real):
-            progress(done, len(real), of.name)
+        real = [method for method in methods() if method.source]
+        for done, method in enumerate(real):
+            progress(done, len(real), method.name)
             try:
-                found = self._by(of)
+                found = self._by(method)
             except ValueError as refusal:
-                rows.append(self._facts(of.name) | {"refused": str(refusal)})
+                rows.append(self._facts(method) | {"refused": str(refusal)})
                 continue
-            rows.append(self._row(of.name, found))
-            pictures[of.name] = overlay(self.frame, found.values[0].cpu().numpy(), 1)
+            rows.append(self._row(method, found))
+            pictures[method.name] = overlay(self.frame, found.values[0].cpu().numpy(), 1)
         refused = [row["refused"] for row in rows if "refused" in row]
         what = f"{self.network.card.name}, step {self.step}: {self.target}"
         return rows, gallery(pictures, f"{what}, baseline {self.baseline}", 7, refused)
@@ -108,15 +110,16 @@ class Decision:
             return self.seen[:: -(-len(self.seen) // REFERENCES)][None]
         return self.baseline
 
-    def _by(self, of: AttributionMethod) -> Attribution:
+    def _by(self, method: AttributionMethod) -> Attribution:
         """With what of target and baseline the method takes."""
-        target = self.target if of.target else "chosen"
-        compared = self.compared if self._compares(of) else "black"
-        return attribute(self.network, self.seen[-1:], of.name, target, compared, self.seed)
+        target = self.target if method.target else "chosen"
+        compared = self.compared if self._compares(method) else "black"
+        return attribute(self.network, self.seen[-1:], method.name, target, compared, self.seed)
 
-    def _compares(self, of: AttributionMethod) -> bool:
+    def _compares(self, method: AttributionMethod) -> bool:
         """Whether the method can take this baseline."""
-        return of.baselines == "many" or (of.baselines == "one" and self.baseline != "observations")
+        several = self.baseline == "observations"
+        return method.baselines == "many" or (method.baselines == "one" and not several)
 
     @cached_property
     def choice(self) -> str:
@@ -126,19 +129,18 @@ class Decision:
             output = self.network(self.seen[-1:].to(weight.device, weight.dtype))
         return find_game(self.recording.game).actions[int(output.argmax())]
 
-    def _facts(self, method: str) -> Row:
-        of = ATTRIBUTION_METHODS[method]
-        black = "black" if of.baselines == "one" else None
+    def _facts(self, method: AttributionMethod) -> MethodFacts:
+        black = "black" if method.baselines == "one" else None
         return {
             "model": self.network.card.name,
             "game": self.recording.game,
             "step": self.step,
             "action": self.choice,
-            "method": method,
-            "target": self.target if of.target else None,
-            "baseline": self.baseline if self._compares(of) else black,
+            "method": method.name,
+            "target": self.target if method.target else None,
+            "baseline": self.baseline if self._compares(method) else black,
         }
 
-    def _row(self, method: str, found: Attribution) -> Row:
+    def _row(self, method: AttributionMethod, found: Attribution) -> MethodFacts:
         delta = None if found.delta is None else float(found.delta[0])
         return self._facts(method) | {"per_frame": found.per_frame()[0].tolist(), "delta": delta}

@@ -3,7 +3,8 @@ the critic in red (Greydanus et al., 2018, https://arxiv.org/abs/1711.00138), or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +20,44 @@ from atari_zoo.viz.attribution.baselines import BaselineLike
 from atari_zoo.viz.attribution.cases import attributed, case_for
 from atari_zoo.viz.attribution.registry import method_named
 from atari_zoo.viz.attribution.targets import TargetLike
-from atari_zoo.viz.images import text
-from atari_zoo.viz.movies.movies import write_mp4
-from atari_zoo.viz.movies.panels import FAINT, INK, PAPER
+from atari_zoo.viz.images import FAINT, INK, MARGIN, PAPER, text
+from atari_zoo.viz.movies.mp4 import write_mp4
 from atari_zoo.viz.parameterizations.frames import as_floats
 from atari_zoo.viz.saliency.overlays import overlay, two_colours
 
-MARGIN, HEAD, LINE, ZOOM = 16, 24, 18, 2  # pixels; ZOOM of the game
+_HEAD, _LINE, _ZOOM = 24, 18, 2  # pixels; the last of the game
 FULL = 99.8  # percentile of the whole movie's values that gets the full colour
-Maps = dict[str, Float[np.ndarray, "steps 84 84"]]
+SaliencyMaps = dict[str, Float[np.ndarray, "steps 84 84"]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every decision in a movie; each as of `attribution.attribute`.
+
+    Of greydanus the answer is the actor and, where there is one, the critic, unless the options
+    ask for one of them.
+    """
+
+    method: str = "greydanus"
+    target: TargetLike = "chosen"
+    baseline: BaselineLike = "black"
+    seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def saliency_movie(
     network: Network,
     recording: Recording,
     path: str | Path,
-    method: str = "greydanus",
-    target: TargetLike = "chosen",
-    baseline: BaselineLike = "black",
+    question: Question = Question(),  # it is frozen
     env: int = 0,
     fps: int = 15,
-    seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    **options: Any,
 ) -> None:
     """Writes an mp4 of the game with what each decision depends on; one scale for all of it.
 
     recording: with keep=["screens", "frames"], of this network; all its steps are held in memory.
-    method, target, baseline, seed, options: as of `attribution.attribute`. Of greydanus the actor
-        is blue and the critic, where there is one, red, unless `side` asks for one of them.
+    question: the method and what it is to explain. Of greydanus the actor is blue, the critic red.
     fps: agent steps in a second of the movie. progress: called with the steps done and all.
     Raises ValueError if screens or frames are missing, or as `attribute` does.
     """
@@ -56,40 +66,39 @@ def saliency_movie(
     if fps < 1:
         raise ValueError(f"fps is {fps}; it must be at least 1")
     seen = as_floats(recording.observations(env))
-    maps = _maps(network, seen, method, target, baseline, seed, progress, options)
-    of = f"{method}({target})" if method_named(method).target else method
-    write_mp4(_pictures(recording, env, maps, f"{network.card.name}   {of}"), path, fps)
+    maps = _maps(network, seen, question, progress)
+    title = f"{network.card.name}   {question.method}"
+    if method_named(question.method).target:
+        title += f"({question.target})"
+    write_mp4(_pictures(recording, env, maps, title), path, fps)
 
 
 def _maps(
     network: Network,
     seen: Tensor,
-    method: str,
-    target: TargetLike,
-    baseline: BaselineLike,
-    seed: int,
+    question: Question,
     progress: Callable[[int, int], None],
-    options: dict[str, Any],
-) -> Maps:
+) -> SaliencyMaps:
     """What is drawn, by its name: absolute values, summed over the frames."""
-    chosen = method_named(method, options)
-    case = case_for(network, seen, chosen, target, baseline, seed)
+    options = dict(question.options)
+    method = method_named(question.method, options)
+    case = case_for(network, seen, method, question.target, question.baseline, question.seed)
     sides: tuple[str, ...] = ("values",)
-    if chosen.sides is not None:
-        sides = (options["side"],) if "side" in options else chosen.sides(network, seen[:1])
+    if method.sides is not None:
+        sides = (options["side"],) if "side" in options else method.sides(network, seen[:1])
     maps = {}
     for turn, side in enumerate(sides):
 
         def report(done: int, total: int, turn: int = turn) -> None:
             progress((turn * total + done) // len(sides), total)
 
-        given = options if chosen.sides is None else options | {"side": side}
-        maps[side] = attributed(chosen, case, given, report).values.abs().sum(dim=1).cpu().numpy()
+        given = options if method.sides is None else options | {"side": side}
+        maps[side] = attributed(method, case, given, report).values.abs().sum(dim=1).cpu().numpy()
     return maps
 
 
 def _pictures(
-    recording: Recording, env: int, maps: Maps, title: str
+    recording: Recording, env: int, maps: SaliencyMaps, title: str
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     assert recording.frames is not None  # saliency_movie has looked
     scales = {side: float(np.percentile(values, FULL)) or 1.0 for side, values in maps.items()}
@@ -97,10 +106,10 @@ def _pictures(
     for step in range(len(next(iter(maps.values())))):
         frame = np.asarray(recording.frames[step, env])
         if "values" in maps:
-            game = overlay(frame, maps["values"][step][None], ZOOM, scales["values"])
+            game = overlay(frame, maps["values"][step][None], _ZOOM, scales["values"])
         else:
             sides = {side: values[step] / scales[side] for side, values in maps.items()}
-            game = two_colours(frame, sides.get("actor"), sides.get("critic"), ZOOM)
+            game = two_colours(frame, sides.get("actor"), sides.get("critic"), _ZOOM)
         score, action = recording.scores[step, env], names[recording.actions[step, env]]
         status = f"step {step}    score {score:g}    {action}"
         yield _labelled(game, title, status, _legend(scales))
@@ -118,15 +127,15 @@ def _legend(scales: dict[str, float]) -> list[str]:
 def _labelled(
     game: UInt8[np.ndarray, "height width 3"], title: str, status: str, legend: list[str]
 ) -> UInt8[np.ndarray, "taller wider 3"]:
-    height, width = game.shape[0] + HEAD + 30 + LINE * len(legend), game.shape[1]
+    height, width = game.shape[0] + _HEAD + 30 + _LINE * len(legend), game.shape[1]
     # 4:2:0 video halves the colour's size, so both sides are even
     size = [-(-(side + 2 * MARGIN) // 2) * 2 for side in (width, height)]
     image = Image.new("RGB", (size[0], size[1]), PAPER)
     draw = ImageDraw.Draw(image)
     text(draw, (MARGIN, MARGIN - 4), title, FAINT, 13)
-    image.paste(Image.fromarray(game), (MARGIN, MARGIN + HEAD - 4))
-    below = MARGIN + HEAD + game.shape[0] + 4
+    image.paste(Image.fromarray(game), (MARGIN, MARGIN + _HEAD - 4))
+    below = MARGIN + _HEAD + game.shape[0] + 4
     text(draw, (MARGIN, below), status, INK, 14)
     for line, words in enumerate(legend):
-        text(draw, (MARGIN, below + 26 + LINE * line), words, FAINT, 12)
+        text(draw, (MARGIN, below + 26 + _LINE * line), words, FAINT, 12)
     return np.asarray(image)

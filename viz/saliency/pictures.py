@@ -1,4 +1,4 @@
-"""Whole pictures of attributions: one decision explained, and several methods side by side."""
+"""Pictures of attributions: a decision explained, and several methods side by side."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from atari_zoo.viz.images import enlarge, text
-from atari_zoo.viz.movies.panels import FAINT, INK, PAPER
+from atari_zoo.viz.images import FAINT, INK, PAPER, enlarge, text
 from atari_zoo.viz.saliency.overlays import frame_strip, overlay
 
-HEAD, FOOT, GAP = 22, 18, 12  # pixels: above each picture, of a note, between
+_HEAD, _FOOT, _GAP = 22, 18, 12  # pixels: above each picture, of a note, between
 
 
 def explanation(
@@ -30,19 +29,19 @@ def explanation(
     strip = frame_strip(seen, values)
     top = [("the game", enlarge(frame, 2)), ("absolute values", overlay(frame, values))]
     height, width = top[0][1].shape[:2]
-    below = GAP + HEAD + HEAD + height + GAP
-    across = max(GAP + 2 * (width + GAP), strip.shape[1] + 2 * GAP)
+    below = _GAP + _HEAD + _HEAD + height + _GAP
+    across = max(_GAP + 2 * (width + _GAP), strip.shape[1] + 2 * _GAP)
     image = Image.new(
-        "RGB", (across, below + HEAD + strip.shape[0] + GAP + FOOT * len(notes) + GAP), PAPER
+        "RGB", (across, below + _HEAD + strip.shape[0] + _GAP + _FOOT * len(notes) + _GAP), PAPER
     )
     draw = ImageDraw.Draw(image)
-    text(draw, (GAP, GAP), title, INK, 15)
+    text(draw, (_GAP, _GAP), title, INK, 15)
     for index, (name, picture) in enumerate(top):
-        at = (GAP + index * (width + GAP), GAP + HEAD)
-        _paste(image, draw, picture, name, at)
+        place = (_GAP + index * (width + _GAP), _GAP + _HEAD)
+        _paste(image, draw, picture, name, place)
     what = "oldest frame first" if len(values) > 1 else "one map for all frames"
-    _paste(image, draw, strip, f"{what}; red raised the number, blue lowered it", (GAP, below))
-    _notes(draw, notes, below + HEAD + strip.shape[0] + GAP)
+    _paste(image, draw, strip, f"{what}; red raised the number, blue lowered it", (_GAP, below))
+    _notes(draw, notes, below + _HEAD + strip.shape[0] + _GAP)
     return np.asarray(image)
 
 
@@ -61,14 +60,14 @@ def gallery(
     height, width = next(iter(pictures.values())).shape[:2]
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
-    top, down, across = GAP + HEAD, height + HEAD + GAP, width + GAP
-    size = (GAP + columns * across, top + rows * down + FOOT * len(notes) + GAP)
+    top, down, across = _GAP + _HEAD, height + _HEAD + _GAP, width + _GAP
+    size = (_GAP + columns * across, top + rows * down + _FOOT * len(notes) + _GAP)
     image = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(image)
-    text(draw, (GAP, GAP), title, INK, 15)
+    text(draw, (_GAP, _GAP), title, INK, 15)
     for index, (name, picture) in enumerate(pictures.items()):
-        at = (GAP + index % columns * across, top + index // columns * down)
-        _paste(image, draw, picture, name, at)
+        place = (_GAP + index % columns * across, top + index // columns * down)
+        _paste(image, draw, picture, name, place)
     _notes(draw, notes, top + rows * down)
     return np.asarray(image)
 
@@ -78,12 +77,12 @@ def _paste(
     draw: ImageDraw.ImageDraw,
     picture: np.ndarray,
     name: str,
-    at: tuple[int, int],
+    place: tuple[int, int],
 ) -> None:
-    text(draw, (at[0], at[1] + 3), name, FAINT, 13)
-    image.paste(Image.fromarray(picture), (at[0], at[1] + HEAD))
+    text(draw, (place[0], place[1] + 3), name, FAINT, 13)
+    image.paste(Image.fromarray(picture), (place[0], place[1] + _HEAD))
 
 
 def _notes(draw: ImageDraw.ImageDraw, notes: Sequence[str], top: int) -> None:
     for line, note in enumerate(notes):
-        text(draw, (GAP, top + FOOT * line), note, FAINT, 12)
+        text(draw, (_GAP, top + _FOOT * line), note, FAINT, 12)

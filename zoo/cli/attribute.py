@@ -110,24 +110,14 @@ def saliency_movie(
 ) -> None:
     """Films the game with what each decision depends on: the actor in blue, the critic in red."""
     import atari_zoo as zoo
+    from atari_zoo.viz.saliency.movies import Question
     from atari_zoo.viz.saliency.movies import saliency_movie as make_movie
 
     network = zoo.load(model, device)
     played = _played(network, recording, steps, seed)
+    question = Question(method, target, baseline, seed, _options(option or []))
     with progress_bar("looking", "steps") as update:
-        make_movie(
-            network,
-            played,
-            output,
-            method,
-            target,
-            baseline,
-            env,
-            fps,
-            seed,
-            update,
-            **_options(option or []),
-        )
+        make_movie(network, played, output, question, env, fps, update)
     print(output)
 
 

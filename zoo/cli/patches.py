@@ -60,6 +60,7 @@ def patches(
     from atari_zoo.analysis.peaks import check_units
     from atari_zoo.converters.network.receptive_fields import receptive_field
     from atari_zoo.viz.patches.finding import patches as find_patches
+    from atari_zoo.viz.patches.moments import Selection
     from atari_zoo.viz.patches.pictures import save_patches
 
     network = zoo.load(model)
@@ -70,10 +71,10 @@ def patches(
         receptive_field(network, layer)
         check_units(network, layer, numbers)
     play = seen_play(network, recording, steps, seed)
-    found = []
+    found, selection = [], Selection(n, which, apart, seed)
     for layer, numbers in wanted.items():
         with progress_bar(f"looking at {layer}", "observations") as update:
-            found += find_patches(network, play, layer, numbers, n, which, apart, seed, update)
+            found += find_patches(network, play, layer, numbers, selection, update)
     save_patches(found, output, network.card.name)
     if as_json:
         print(json.dumps({"model": model, "output": str(output), "units": list(map(_row, found))}))

@@ -1,4 +1,7 @@
-"""Fetches a file: whole and verified or not at all, once for all processes, from any mirror."""
+"""Files fetched whole and verified or not at all, once for all processes, from any mirror.
+
+Made by hand, since no kept library checks digests, tries several mirrors and resumes with If-Range.
+"""
 
 from __future__ import annotations
 

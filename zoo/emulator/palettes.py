@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Integer, UInt8
 
-from atari_zoo.preprocessing.renderers import Renderer
+from atari_zoo.preprocessing.renderer import Renderer
 
 
 @runtime_checkable

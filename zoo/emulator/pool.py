@@ -19,7 +19,7 @@ from atari_zoo.emulator.processes import Workers
 from atari_zoo.emulator.resets import reset_rule
 from atari_zoo.emulator.screens import rom_path, screen
 from atari_zoo.emulator.shared_arrays import layout, memory_file, shared_arrays
-from atari_zoo.preprocessing.renderers import Renderer
+from atari_zoo.preprocessing.renderer import Renderer
 
 
 class Emulated(NamedTuple):

@@ -25,7 +25,7 @@ from atari_zoo.emulator.consoles import Console
 from atari_zoo.emulator.palettes import SharedPalette
 from atari_zoo.emulator.resets import reset_rule
 from atari_zoo.emulator.shared_arrays import layout, shared_arrays
-from atari_zoo.preprocessing.renderers import Renderer
+from atari_zoo.preprocessing.renderer import Renderer
 
 
 class Players:

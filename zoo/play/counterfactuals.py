@@ -14,7 +14,7 @@ from atari_zoo.emulator.palettes import SharedPalette
 from atari_zoo.emulator.resets import reset_rule
 from atari_zoo.emulator.screens import rom_path, screen
 from atari_zoo.games import game as find_game
-from atari_zoo.preprocessing.renderers import Renderer
+from atari_zoo.preprocessing.renderer import Renderer
 from atari_zoo.recordings.recordings import Recording
 
 RAM = 128  # bytes

@@ -1,1 +1,1 @@
-from .rendering import render as render
+from .renderer import render as render

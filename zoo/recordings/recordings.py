@@ -15,7 +15,7 @@ from torch import Tensor
 from atari_zoo.arrays.lazy import Derived, Rows
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.preprocessing.colours import colours
-from atari_zoo.preprocessing.rendering import render
+from atari_zoo.preprocessing.renderer import render
 from atari_zoo.preprocessing.stacks import stacks_at
 from atari_zoo.recordings.episodes import Episodes, episodes, scores_before, summary
 from atari_zoo.recordings.recomputed import Recomputed

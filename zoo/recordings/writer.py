@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from zarr.storage import LocalStore
 
 from atari_zoo.converters.cards import ModelCard, Preprocessing
-from atari_zoo.converters.holding import Hold
+from atari_zoo.converters.files import Hold
 from atari_zoo.recordings.blocks import block
 from atari_zoo.recordings.buffers import Buffers
 from atari_zoo.recordings.chunks import array_of

@@ -1,4 +1,4 @@
-"""From the last two screens to what the agent sees, as each published preprocessing has it.
+"""Renderers of the last two screens as the agent sees them, by each published preprocessing.
 
 A pixel that had one colour and then another gives one grey: a table of 256 x 256 holds grey and
 maximum in one. The frame is then resized and rounded. It is numpy's, frame by frame: what one
@@ -8,13 +8,17 @@ frame takes stays in a core's cache, and the emulators' processes render beside 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Integer, Shaped, UInt8
 
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.preprocessing.greys import PairGreys
+from atari_zoo.preprocessing.greys import PairGreys, grey
 from atari_zoo.preprocessing.resizes import RESIZES
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Renderer:
@@ -50,6 +54,32 @@ class Renderer:
         # no index is out of range: "clip" only spares numpy a copy
         self.greys.table.take(self._pairs, out=self._frame, mode="clip")
         return self.round(self.resize(self._frame))
+
+
+def render(
+    screens: UInt8[np.ndarray, "*batch 2 height width"] | UInt8[Tensor, "*batch 2 height width"],
+    palette: UInt8[np.ndarray, "256 3"],
+    preprocessing: Preprocessing,
+    greys: UInt8[np.ndarray, "256"] | None = None,
+) -> Shaped[Tensor, "*batch 84 84"]:
+    """The newest frames of the observations, from the last two screens (palette indices).
+
+    greys: the emulator's own, which "luma" takes where the maximum is taken in grey; OpenCV's if
+        not given. They differ in some colours of games for PAL televisions.
+    Returns bytes, or float32 in 0..1 where the preprocessing does not round, on screens' device.
+    Raises ValueError where the preprocessing names a grey, maximum, resize or rounding unknown.
+
+    >>> render(environments.raw().screens, environments.palette, PREPROCESSINGS["tf"]).shape
+    torch.Size([8, 84, 84])
+    """
+    import torch  # here, as the emulators' processes render without it and start faster
+
+    device = screens.device if isinstance(screens, torch.Tensor) else "cpu"
+    pairs = screens.cpu().numpy() if isinstance(screens, torch.Tensor) else screens
+    renderer = Renderer(preprocessing, *pairs.shape[-2:])
+    renderer.learn(np.arange(256), palette, grey(palette) if greys is None else greys)
+    frames = np.stack([renderer(pair) for pair in pairs.reshape(-1, *pairs.shape[-3:])])
+    return torch.from_numpy(frames).view(*pairs.shape[:-3], 84, 84).to(device)
 
 
 def _nearest(frame: np.ndarray) -> np.ndarray:
