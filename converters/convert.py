@@ -24,6 +24,7 @@ from atari_zoo.converters.formats import (
     sb3,  # noqa: F401
     tf_frozen,  # noqa: F401
     torch_files,  # noqa: F401
+    zoo_runs,  # noqa: F401
 )
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.network.foreign import ForeignNetwork, Network

@@ -30,7 +30,7 @@ ROWS = """
     converters: convert
     converters: verification saving
     converters: reports
-    zoo: intervals progress threads
+    zoo: intervals progress threads interrupts
     zoo: games downloads preprocessing
     zoo: layers arrays emulator publishing_pages
     zoo: untrained
@@ -39,7 +39,7 @@ ROWS = """
     zoo: recordings publishing
     zoo: play
     zoo: verification living_units
-    training: presets runs captured criteria health
+    training: presets runs captured criteria health hyperparameters
     training: trainers
     training: registry on_policy off_policy evolution
     training: trained_agents

@@ -19,6 +19,7 @@ from torch.nn.utils import parameters_to_vector
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.training.evolution.noise_table import NoiseTable
 from atari_zoo.training.evolution.training import Evolution, EvolutionConfig, repeated
+from atari_zoo.training.hyperparameters import Natural, Positive, Weight
 from atari_zoo.training.trainers import Update
 from atari_zoo.untrained.flat_weights import write_parameters
 from atari_zoo.untrained.virtual_batch import fold_norms, reference_batch
@@ -28,9 +29,14 @@ from atari_zoo.untrained.virtual_batch import fold_norms, reference_batch
 class ESConfig(EvolutionConfig):
     """Hyper-parameters of evolution strategies; the defaults are the paper's but for its size."""
 
-    learning_rate: float = 0.01  # of Adam
-    weight_decay: float = 0.005
-    virtual_batch: int = 128  # observations that norms are taken from; 0 for no norms
+    learning_rate: Positive = 0.01  # of Adam
+    weight_decay: Weight = 0.005
+    virtual_batch: Natural = 128  # observations that norms are taken from; 0 for no norms
+
+    def check(self) -> None:
+        super().check()
+        if self.population % 2:
+            raise ValueError(f"a population of {self.population} cannot be pairs; make it even")
 
 
 class Perturbation(NamedTuple):
@@ -87,8 +93,6 @@ class ES(Evolution[Perturbation]):
 
     def build(self) -> MnihNetwork:
         config = self.config
-        if config.population < 2 or config.population % 2:
-            raise ValueError(f"a population of {config.population} cannot be pairs; make it even")
         self.network = network = super().build()
         self.reference: Tensor | None = None
         if config.virtual_batch:
