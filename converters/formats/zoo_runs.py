@@ -11,15 +11,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
 from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.converters.environment_ids import game_of_rom
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.formats.torch_files import safetensors_in
 from atari_zoo.converters.registry import Probe, Source, reader
-from atari_zoo.converters.weights.named_heads import Told
+from atari_zoo.converters.weights.named_heads import HeadFacts
 from atari_zoo.converters.weights.state_dicts import source_of
 
 CONFIG, FOLDER = "config.json", "checkpoints"
@@ -51,10 +49,7 @@ def read_run(run: Path) -> Source:
     weights = last_weights(run)
     card = run_card(run) | {"frames": int(weights.stem)}
     output = ALGORITHMS[card["algorithm"]].output
-    try:
-        source = source_of(load_file(weights), Told(output))
-    except (SafetensorError, OSError) as error:
-        raise ConversionError(f"{weights}: not the weights of a run, or damaged") from error
+    source = source_of(safetensors_in(weights)[0], HeadFacts(output))
     source.card |= card
     source.written_by = "atari-zoo train"
     source.notes.insert(0, f"{weights.name!r} is the last checkpoint")

@@ -22,14 +22,14 @@ from atari_zoo.converters.weights.assembling import (
     q_head,
     quantile_head,
 )
-from atari_zoo.converters.weights.namings import Naming
+from atari_zoo.converters.weights.namings import LayerNames
 
 QUANTILES = 200  # what QR-DQN has where nobody says otherwise
 LARGEST_TABLE = 10_000  # atoms, quantiles
 
 
 @dataclass(frozen=True)
-class Told:
+class HeadFacts:
     """What a file tells of its network beside the weights.
 
     head: "q" where the outputs are Q-values. actions, quantiles: how many, or 0.
@@ -41,12 +41,12 @@ class Told:
 
 
 @dataclass
-class Layers:
-    """Layers by their part in a head. notes: what is assumed or left out is added to them."""
+class HeadLayers:
+    """HeadLayers by their part in a head. notes: what is assumed or left out is added to them."""
 
     weights: Mapping[str, Tensor]
-    naming: Naming
-    told: Told
+    naming: LayerNames
+    facts: HeadFacts
     notes: list[str]
 
     def __getitem__(self, part: str) -> Affine:
@@ -82,13 +82,13 @@ class Layers:
         return torch.linspace(-10, 10, atoms)
 
 
-def named_head(layers: Layers) -> Head:
+def named_head(layers: HeadLayers) -> Head:
     """The head with these layers; raises ConversionError if they do not fit together."""
     kind = layers.naming.head
     if kind == "actor-critic" and _critic_is_apart(layers):
         layers.notes.append("the critic has convolutions of its own, which are left out")
         kind = "policy"
-    if kind == "policy" and layers.told.head == "q":
+    if kind == "policy" and layers.facts.head == "q":
         kind = "q"
     match kind:
         case "policy":
@@ -111,7 +111,7 @@ def named_head(layers: Layers) -> Head:
             return _quantile_head(layers, layers["quantiles"], kind == "quantile first")
 
 
-def _critic_is_apart(layers: Layers) -> bool:
+def _critic_is_apart(layers: HeadLayers) -> bool:
     """Whether the critic's trunk is not the policy's."""
     if layers.naming.critic_trunk is None:
         return False
@@ -121,11 +121,11 @@ def _critic_is_apart(layers: Layers) -> bool:
         for name, tensor in layers.weights.items()
         if name.startswith(ours)
     ]
-    return any(other is not None and not torch.equal(one, other) for one, other in pairs)
+    return any(critic is not None and not torch.equal(actor, critic) for actor, critic in pairs)
 
 
-def _quantile_head(layers: Layers, quantiles: Affine, quantile_first: bool) -> Head:
-    count, actions = layers.told.quantiles, layers.told.actions
+def _quantile_head(layers: HeadLayers, quantiles: Affine, quantile_first: bool) -> Head:
+    count, actions = layers.facts.quantiles, layers.facts.actions
     if actions:
         count = max(len(quantiles.weight) // actions, 1)
     if not count:
@@ -136,7 +136,7 @@ def _quantile_head(layers: Layers, quantiles: Affine, quantile_first: bool) -> H
     return quantile_head(quantiles, count)
 
 
-def _implicit_quantile_head(layers: Layers) -> Head:
+def _implicit_quantile_head(layers: HeadLayers) -> Head:
     taus = layers.table
     head = implicit_quantile_head(
         layers["embedding"], layers["embedding fc"], layers["quantiles"], len(taus)

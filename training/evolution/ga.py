@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from atari_zoo.converters.network.networks import MnihNetwork
-from atari_zoo.training.evolution.training import Evolution, EvolutionConfig, repeated
+from atari_zoo.training.evolution.training import Evolution, EvolutionConfig, repeat_each
 from atari_zoo.training.hyperparameters import Count, Positive
 from atari_zoo.training.trainers import Update
 from atari_zoo.untrained.flat_weights import write_parameters
@@ -65,11 +65,11 @@ class GA(Evolution[Genome]):
     def update(self) -> Update:
         config = self.config
         offspring = self._offspring()
-        scores, frames = self.play(repeated(offspring, config.episodes))
+        scores, frames = self.play(repeat_each(offspring, config.episodes))
         means = scores.reshape(-1, config.episodes).mean(1)
         ranked = [offspring[index] for index in (-means).argsort(kind="stable")]
         candidates = (self.parents[:1] + ranked)[: config.candidates]
-        scores, more_frames = self.play(repeated(candidates, config.trials))
+        scores, more_frames = self.play(repeat_each(candidates, config.trials))
         trials = scores.reshape(-1, config.trials)
         best = int(trials.mean(1).argmax())
         others = [genome for genome in ranked if genome != candidates[best]]

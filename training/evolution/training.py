@@ -22,7 +22,7 @@ from atari_zoo.training.trainers import Trainer, TrainingConfig, Update
 Individual = TypeVar("Individual")
 
 
-def repeated(individuals: Sequence[Individual], times: int) -> list[Individual]:
+def repeat_each(individuals: Sequence[Individual], times: int) -> list[Individual]:
     """Each individual `times` times, one after the other."""
     return [individual for individual in individuals for _ in range(times)]
 
