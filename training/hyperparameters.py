@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
-class Range:
+class Limits:
     """Numbers from `low` to `high`; `above`: without `low` itself."""
 
     low: float
@@ -26,12 +26,12 @@ class Range:
         return f" above {self.low:.12g}" if self.above else f" of at least {self.low:.12g}"
 
 
-Count = Annotated[int, Range(1)]
-Natural = Annotated[int, Range(0)]
-Seed = Annotated[int, Range(0, 2**32 - 1)]
-Positive = Annotated[float, Range(0, above=True)]
-Weight = Annotated[float, Range(0)]
-Share = Annotated[float, Range(0, 1)]
+Count = Annotated[int, Limits(1)]
+Natural = Annotated[int, Limits(0)]
+Seed = Annotated[int, Limits(0, 2**32 - 1)]
+Positive = Annotated[float, Limits(0, above=True)]
+Weight = Annotated[float, Limits(0)]
+Share = Annotated[float, Limits(0, 1)]
 
 WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "a word"}
 
@@ -51,7 +51,7 @@ def check_fields(config: Any) -> None:
             raise ValueError(f"{name} is {value!r}; expected {expected}")
 
 
-def _parts(kind: Any) -> tuple[type, Range | None]:
+def _parts(kind: Any) -> tuple[type, Limits | None]:
     if get_origin(kind) is not Annotated:
         return kind, None
     wanted, limits = get_args(kind)

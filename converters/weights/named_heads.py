@@ -12,7 +12,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.finite import finite_tensor
 from atari_zoo.converters.network.heads import Head
 from atari_zoo.converters.weights.assembling import (
-    Affine,
+    AffineLayer,
     actor_critic_head,
     categorical_dueling_head,
     categorical_head,
@@ -49,16 +49,16 @@ class HeadLayers:
     facts: HeadFacts
     notes: list[str]
 
-    def __getitem__(self, part: str) -> Affine:
+    def __getitem__(self, part: str) -> AffineLayer:
         name = self.naming.layers[part]
         if not self.naming.noisy:
-            return Affine.of(self.weights, name)
+            return AffineLayer.of(self.weights, name)
         if f"{name}.bias_mu" not in self.weights:
             raise ConversionError(f"'{name}.bias_mu' is missing")
-        return Affine(self.weights[f"{name}.weight_mu"], self.weights[f"{name}.bias_mu"], name)
+        return AffineLayer(self.weights[f"{name}.weight_mu"], self.weights[f"{name}.bias_mu"], name)
 
     @property
-    def streams(self) -> tuple[Affine, Affine] | None:
+    def streams(self) -> tuple[AffineLayer, AffineLayer] | None:
         """The dense layers of a dueling head's streams, if they have their own."""
         return (self["value fc"], self["advantage fc"]) if self.naming.fc is None else None
 
@@ -124,7 +124,7 @@ def _critic_is_apart(layers: HeadLayers) -> bool:
     return any(critic is not None and not torch.equal(actor, critic) for actor, critic in pairs)
 
 
-def _quantile_head(layers: HeadLayers, quantiles: Affine, quantile_first: bool) -> Head:
+def _quantile_head(layers: HeadLayers, quantiles: AffineLayer, quantile_first: bool) -> Head:
     count, actions = layers.facts.quantiles, layers.facts.actions
     if actions:
         count = max(len(quantiles.weight) // actions, 1)

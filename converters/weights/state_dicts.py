@@ -16,7 +16,7 @@ from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.registry import Source
-from atari_zoo.converters.weights.assembling import Affine, assembled
+from atari_zoo.converters.weights.assembling import AffineLayer, assembled
 from atari_zoo.converters.weights.named_heads import HeadFacts, HeadLayers, named_head
 from atari_zoo.converters.weights.namings import NAMINGS, LayerNames
 from atari_zoo.converters.weights.shapes import naming_by_shape, shown
@@ -82,8 +82,8 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
     _check(naming, weights)
     layers = HeadLayers(weights, naming, facts or HeadFacts(), list(naming.notes))
     head = named_head(layers)
-    convolutions = [Affine.of(weights, layer) for layer in naming.convolutions]
-    fc = Affine.of(weights, naming.fc) if naming.fc else None
+    convolutions = [AffineLayer.of(weights, layer) for layer in naming.convolutions]
+    fc = AffineLayer.of(weights, naming.fc) if naming.fc else None
     network = assembled(convolutions, fc, head)
     padding = [side for conv in network.trunk.convolutions for side in conv.padding]
     if naming.valid and any(padding):

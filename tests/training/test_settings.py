@@ -27,7 +27,7 @@ def test_every_number_has_its_range(algorithm: str, tmp_path: Path) -> None:
     tried = 0
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        wrong = ["abc", [1], -1, math.nan, True] if type(value) in (int, float) else [0.5]
+        wrong = ["abc", [1], -1, math.nan, True] if type(value) in (int, float) else [[1]]
         if type(value) is float:
             wrong.append(math.inf)
         for other in wrong:
