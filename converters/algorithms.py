@@ -39,3 +39,12 @@ ALGORITHMS: dict[str, Algorithm] = {
     )
 }
 UNKNOWN = Algorithm("unknown", "unknown", "q", "argmax")
+
+
+def algorithm_named(name: str) -> Algorithm:
+    """Raises ValueError, with the names there are, if there is no such algorithm."""
+    if name == UNKNOWN.name:
+        return UNKNOWN
+    if name.lower() not in ALGORITHMS:
+        raise ValueError(f"no algorithm '{name}'; there are {', '.join(ALGORITHMS)}")
+    return ALGORITHMS[name.lower()]

@@ -1,4 +1,4 @@
-"""What is known of a model besides its weights: the card that travels inside its file."""
+"""The card that travels inside a model's file: what is known of it besides its weights."""
 
 from __future__ import annotations
 
@@ -95,6 +95,13 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
 }
 
 
+def preprocessing_named(name: str) -> Preprocessing:
+    """Raises ValueError, with the names there are, if there is no such preprocessing."""
+    if name not in PREPROCESSINGS:
+        raise ValueError(f"no preprocessing '{name}'; there are {', '.join(PREPROCESSINGS)}")
+    return PREPROCESSINGS[name]
+
+
 # a white pixel's value
 INPUT_RANGES = {"0..1": 1.0, "0..255": 255.0}
 RANGE_ASSUMED = "pixels from 0 to 1: the file does not tell (--input-range 0..255 if it is not so)"
@@ -141,19 +148,19 @@ class ModelCard:
     def name(self) -> str:
         """The zoo's name for it, such as `a2c/Seaquest/2` or `uber:a2c/Seaquest/2@1HR`."""
         tag = f"@{self.tag}" if self.tag else ""
-        of = f"{self.collection}:" if self.collection else ""
-        return f"{of}{self.algorithm}/{self.game or 'unknown'}/{self.run}{tag}"
+        collection = f"{self.collection}:" if self.collection else ""
+        return f"{collection}{self.algorithm}/{self.game or 'unknown'}/{self.run}{tag}"
 
     def replace(self, **changes: Any) -> ModelCard:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
-    def over(self, told: dict[str, Any]) -> ModelCard:
-        """This card, and where it says nothing, what is `told`: fields by name."""
+    def over(self, fields: dict[str, Any]) -> ModelCard:
+        """This card, and where it says nothing, what `fields` says, by name."""
         empty = ModelCard()
         said = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         said = {name: value for name, value in said.items() if value != getattr(empty, name)}
-        return dataclasses.replace(empty, **(told | said))
+        return dataclasses.replace(empty, **(fields | said))
 
     def to_json(self) -> str:
         """The card as JSON, to be stored in a model's file."""

@@ -16,3 +16,12 @@ def game_of(environment_id: str) -> str:
     """
     found = re.fullmatch(ENVIRONMENT_ID, environment_id)
     return found[1] if found else ""
+
+
+def game_of_rom(rom: str) -> str:
+    """The game in ALE's CamelCase, from ale-py's name of its ROM.
+
+    >>> game_of_rom("ms_pacman")
+    'MsPacman'
+    """
+    return rom.title().replace("_", "")

@@ -1,4 +1,4 @@
-"""What the converters raise."""
+"""Errors of the converters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network is made of, in words and numbers: the part of a report that its graph tells."""
+"""A network's structure in words and numbers: the part of a report that its graph tells."""
 
 from __future__ import annotations
 

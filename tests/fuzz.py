@@ -23,6 +23,12 @@ from fuzz_seeds import SEEDS, Seed
 from fuzzing import Outcome, outcome
 
 
+def write(file: Path, data: bytes) -> None:
+    """Into folders of its own, where its name has them."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+
+
 def cases(name: str, seeds: list[Seed], count: int, folder: Path) -> Iterator[Path]:
     """Writes one damaged model after the other; each is gone when the next is asked for."""
     digest = hashlib.sha256(name.encode()).digest()
@@ -32,7 +38,7 @@ def cases(name: str, seeds: list[Seed], count: int, folder: Path) -> Iterator[Pa
         place.mkdir()
         seed = random.choice(seeds)
         for file, data in seed.case(random).items():
-            (place / file).write_bytes(data)
+            write(place / file, data)
         yield place / seed.entry
         shutil.rmtree(place)
 
@@ -49,7 +55,7 @@ def fuzzed(name: str, count: int) -> Outcome:
             place = Path(folder) / f"valid-{i}"
             place.mkdir()
             for file, data in seed.files.items():
-                (place / file).write_bytes(data)
+                write(place / file, data)
             to_torch(place / seed.entry)
         return outcome(cases(name, seeds, count, Path(folder)))
 

@@ -160,6 +160,31 @@ def safetensors_files() -> list[Seed]:
     return [Seed({"a.safetensors": save(acktr_model(**SIZES).state_dict())}, "a.safetensors")]
 
 
+def zoo_runs() -> list[Seed]:
+    """The folder itself is the model."""
+    import json
+    from dataclasses import asdict
+
+    from safetensors.torch import save
+
+    from atari_zoo.converters.cards import Preprocessing
+    from atari_zoo.converters.network.heads import ActorCriticHead, QHead
+    from atari_zoo.converters.network.networks import MnihNetwork, Trunk
+
+    seeds = []
+    for algorithm, head in (("a2c", ActorCriticHead(8, 3)), ("dqn", QHead(8, 3))):
+        config = {"algorithm": algorithm, "rom": "pong", "seed": 1}
+        config["preprocessing"] = asdict(Preprocessing())
+        files = {
+            "config.json": json.dumps(config).encode(),
+            "checkpoints/000000000400.safetensors": save(
+                MnihNetwork(Trunk(units=8), head).state_dict()
+            ),
+        }
+        seeds.append(Seed(files, ""))
+    return seeds
+
+
 def numpy_archives() -> list[Seed]:
     import numpy as np
     from torch_zoo_files import acktr_model
@@ -182,6 +207,7 @@ SEEDS: dict[str, Callable[[], list[Seed]]] = {
     "torch, before 1.6": old_torch_files,
     "atari-agents": atari_agents,
     "safetensors": safetensors_files,
+    "zoo-run": zoo_runs,
     "numpy": numpy_archives,
 }
 

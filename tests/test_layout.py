@@ -30,7 +30,7 @@ ROWS = """
     converters: convert
     converters: verification saving
     converters: reports
-    zoo: intervals progress threads
+    zoo: intervals progress threads interrupts
     zoo: games downloads preprocessing
     zoo: layers arrays emulator publishing_pages
     zoo: untrained
@@ -39,7 +39,7 @@ ROWS = """
     zoo: recordings publishing
     zoo: play
     zoo: verification living_units
-    training: presets runs captured criteria health
+    training: presets runs captured criteria health hyperparameters
     training: trainers
     training: registry on_policy off_policy evolution
     training: trained_agents
@@ -203,3 +203,89 @@ def test_the_readme_tells_the_agents_scores() -> None:
         scores = card.scores
         score = f"{scores['mean']:.1f} ± {scores['std']:.1f}"
         assert f"| `{card.name}` | {card.frames / 1e6:.1f} million frames | {score} |" in rows
+
+
+# what these decorate is found by its name in a registry; nobody imports it
+REGISTERING = set(
+    "verb reader log_reader operator tf_operator method target baseline word rule".split()
+)
+# names that mean the same in each of their modules
+SAME = {"main"}  # of programs
+# those that still mean different things
+TO_COME = set(
+    """
+    Checkpoint Curve Decision Entry Frames Graph Head Index Input Node Place Score Screen as_floats
+    colours dense_layer explained layout measured noise numbers of_layer opened parse places_of
+    reader render score sniffed told_by units unpacked
+    """.split()
+)
+TO_COME_BY_CASE = set(
+    """
+    Asked asked Group group Layout layout Listed listed Method method Moment moment Noise noise
+    Record record Score score Value value
+    """.split()
+)
+
+
+def definitions(path: Path) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+    """A module's public functions and classes, but for what is registered."""
+    for node in ast.parse(path.read_text()).body:
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
+            continue
+        calls = (d.func if isinstance(d, ast.Call) else d for d in node.decorator_list)
+        if not REGISTERING & {call.id for call in calls if isinstance(call, ast.Name)}:
+            yield node
+
+
+def makes(function: ast.AST, name: str) -> bool:
+    """Whether it is a function whose result, or whose result's part, is of the class `name`."""
+    returns = getattr(function, "returns", None)
+    return returns is not None and name in {
+        node.id for node in ast.walk(returns) if isinstance(node, ast.Name)
+    }
+
+
+def test_a_public_name_means_one_thing() -> None:
+    found: dict[str, set[str]] = {}
+    for path in FILES:
+        for node in definitions(path):
+            found.setdefault(node.name, set()).add(str(path.relative_to(ROOT)))
+    twice = {name: sorted(places) for name, places in found.items() if len(places) > 1}
+    assert {name: places for name, places in twice.items() if name not in SAME | TO_COME} == {}
+
+
+def test_names_that_differ_by_case_are_a_class_and_what_makes_it() -> None:
+    found: dict[str, list[ast.FunctionDef | ast.ClassDef]] = {}
+    for path in FILES:
+        for node in definitions(path):
+            found.setdefault(node.name.lower(), []).append(node)
+    wrong = set()
+    for nodes in found.values():
+        names = {node.name for node in nodes}
+        functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+        classes = [node.name for node in nodes if isinstance(node, ast.ClassDef)]
+        if len(names) > 1 and not all(makes(f, name) for f in functions for name in classes):
+            wrong |= names
+    assert wrong - TO_COME_BY_CASE == set()
+
+
+# a module's docstring says what is in it: it begins with a noun
+QUESTIONS = set("What Where Which Who Whose When Whether Why How".split())
+# rooms whose docstrings still ask
+ASKING = set(
+    """
+    analysis/peaks converters/formats converters/recognition converters/tf viz/attribution viz/jobs
+    viz/objectives viz/pages viz/parameterizations viz/patches viz/render zoo/arrays zoo/catalog
+    zoo/downloads zoo/emulator zoo/logs zoo/play zoo/recordings zoo/sweeps
+    """.split()
+)
+
+
+def test_a_modules_docstring_begins_with_a_noun() -> None:
+    asking = [
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if room_of(path) not in ASKING
+        and (ast.get_docstring(ast.parse(path.read_text())) or "").partition(" ")[0] in QUESTIONS
+    ]
+    assert asking == []

@@ -1,1 +1,1 @@
-"""How the zoo's own agents come to be."""
+"""The training of the zoo's own agents."""

@@ -26,12 +26,12 @@ Criterion = Callable[[Sequence[Checkpoint], pandas.DataFrame], Checkpoint | None
 
 def initial(checkpoints: Sequence[Checkpoint], log: pandas.DataFrame) -> Checkpoint | None:
     """The model before any training."""
-    return next((at for at in checkpoints if at.frames == 0), None)
+    return next((found for found in checkpoints if found.frames == 0), None)
 
 
 def final(checkpoints: Sequence[Checkpoint], log: pandas.DataFrame) -> Checkpoint | None:
     """The last."""
-    return max(checkpoints, key=lambda at: at.frames, default=None)
+    return max(checkpoints, key=lambda checkpoint: checkpoint.frames, default=None)
 
 
 def after_hours(hours: float) -> Criterion:
@@ -61,8 +61,8 @@ def human_level(game: str) -> Criterion:
     def first_at_human_level(
         checkpoints: Sequence[Checkpoint], log: pandas.DataFrame
     ) -> Checkpoint | None:
-        good = [at for at in checkpoints if human is not None and at.score >= human]
-        return min(good, key=lambda at: at.frames, default=None)
+        good = [found for found in checkpoints if human is not None and found.score >= human]
+        return min(good, key=lambda checkpoint: checkpoint.frames, default=None)
 
     return first_at_human_level
 
@@ -97,15 +97,15 @@ def shortened(frames: int) -> str:
 
 
 def _nearest(
-    of: str, mark: float, checkpoints: Sequence[Checkpoint], log: pandas.DataFrame
+    measure: str, mark: float, checkpoints: Sequence[Checkpoint], log: pandas.DataFrame
 ) -> Checkpoint | None:
-    known = [at for at in checkpoints if math.isfinite(getattr(at, of))]
-    reached = [*log[of].dropna(), *(getattr(at, of) for at in known)]
+    known = [found for found in checkpoints if math.isfinite(getattr(found, measure))]
+    reached = [*log[measure].dropna(), *(getattr(found, measure) for found in known)]
     if not known or max(reached) < mark * (1 - SHORT):
         return None
 
-    def away(at: Checkpoint) -> float:
-        return abs(getattr(at, of) - mark)
+    def away(checkpoint: Checkpoint) -> float:
+        return abs(getattr(checkpoint, measure) - mark)
 
     nearest = min(known, key=away)
     return nearest if away(nearest) <= mark * NEAR else None

@@ -53,14 +53,16 @@ def freeze(
     if not folder.is_dir():
         raise ValueError(f"{run}: no such folder; give a run's, such as runs/a2c-Pong-1")
     folder = folder.parent if folder.name == FOLDER else folder
-    checkpoints = sorted(folder_checkpoints(folder), key=lambda at: at.frames)
-    told = told_by(folder) | told_beside(folder)
+    checkpoints = sorted(folder_checkpoints(folder), key=lambda checkpoint: checkpoint.frames)
+    facts = told_by(folder) | told_beside(folder)
     log, place = _log(folder), Path(into or folder / "frozen")
     rows = []
-    for tag, criterion in criteria(told.get("game", ""), hours, frames).items():
-        at = criterion(checkpoints, log)
-        written = None if at is None else _write(folder, at, tag, told, place)
-        rows.append(Frozen(tag, at, written))
+    for tag, criterion in criteria(facts.get("game", ""), hours, frames).items():
+        checkpoint = criterion(checkpoints, log)
+        file = None
+        if checkpoint is not None:
+            file = _write(folder, checkpoint, tag, facts, place)
+        rows.append(Frozen(tag, checkpoint, file))
     return rows
 
 
@@ -71,11 +73,14 @@ def _log(folder: Path) -> pandas.DataFrame:
         return pandas.DataFrame({"frames": [], "seconds": []})
 
 
-def _write(folder: Path, at: Checkpoint, tag: str, told: dict[str, str], into: Path) -> Path:
+def _write(
+    folder: Path, checkpoint: Checkpoint, tag: str, facts: dict[str, str], into: Path
+) -> Path:
     """The model's file, with its card inside."""
-    model, card = _model(folder, at, told)
-    scores: dict[str, Any] = {"mean": at.score, "measured": "while training"}
-    card = card.replace(tag=tag, frames=at.frames, scores=scores if math.isfinite(at.score) else {})
+    model, card = _model(folder, checkpoint, facts)
+    scores: dict[str, Any] = {"mean": checkpoint.score, "measured": "while training"}
+    known = math.isfinite(checkpoint.score)
+    card = card.replace(tag=tag, frames=checkpoint.frames, scores=scores if known else {})
     write_card(model, card)
     into.mkdir(parents=True, exist_ok=True)
     file = into / f"{card.algorithm}-{card.game or 'unknown'}-{card.run}@{tag}.onnx"
@@ -83,11 +88,13 @@ def _write(folder: Path, at: Checkpoint, tag: str, told: dict[str, str], into: P
     return file
 
 
-def _model(folder: Path, at: Checkpoint, told: dict[str, str]) -> tuple[onnx.ModelProto, ModelCard]:
+def _model(
+    folder: Path, checkpoint: Checkpoint, facts: dict[str, str]
+) -> tuple[onnx.ModelProto, ModelCard]:
     """The checkpoint with half the bytes, and what its run and its file tell of it."""
-    path = Path(at.path)
+    path = Path(checkpoint.path)
     if path.suffix == ".safetensors":
         agent = trained_agent(folder, path)
         return network_to_onnx(agent, float16=True), agent.card
-    done = convert(path, game=told.get("game"), run=told.get("run"), float16=True)
+    done = convert(path, game=facts.get("game"), run=facts.get("run"), float16=True)
     return done.model, done.card

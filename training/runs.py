@@ -14,13 +14,8 @@ import dataclasses
 import io
 import json
 import pickle
-import signal
-import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -43,18 +38,18 @@ class RunFolder:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        self._agree_on({"algorithm": algorithm} | dataclasses.asdict(config))
+        self._config = {"algorithm": algorithm} | dataclasses.asdict(config)
+        self._agree()
         self._hold = Hold(self.path, "is training this run")
 
     def release(self) -> None:
         """Leaves the folder to others."""
         self._hold.release()
 
-    def _agree_on(self, config: dict[str, Any]) -> None:
-        file = self.path / "config.json"
+    def _agree(self) -> None:
+        file, config = self.path / "config.json", self._config
         if not file.exists():
-            _write(file, json.dumps(config, indent=1).encode())
-            return
+            return  # until the first checkpoint: a run that could not begin leaves nothing behind
         there = json.loads(file.read_text())
         # a run may be prolonged; anything else would make it another run
         differs = sorted(k for k in config if k != "frames" and there.get(k) != config[k])
@@ -77,7 +72,9 @@ class RunFolder:
 
     def save(self, frames: int, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Archives the weights, and replaces the state that a resumed run begins from."""
-        archive = self.checkpoint(frames)
+        config, archive = self.path / "config.json", self.checkpoint(frames)
+        if not config.exists():
+            _write(config, json.dumps(self._config, indent=1).encode())
         with written_whole(archive) as beside:
             save_file({name: tensor.cpu().contiguous() for name, tensor in weights.items()}, beside)
         content = io.BytesIO()
@@ -128,27 +125,6 @@ def _state(file: Path) -> dict[str, Any]:
             "or delete it to begin the run again (checkpoints/ keeps the weights)"
         ) from error
     return state
-
-
-@contextmanager
-def stop_requests() -> Iterator[threading.Event]:
-    """While it is open, Ctrl-C and SIGTERM set the event instead of breaking off; a second does."""
-    event = threading.Event()
-
-    def request(number: int, frame: FrameType | None) -> None:
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield event  # only the main thread may handle signals
-        return
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _write(file: Path, content: bytes) -> None:

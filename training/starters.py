@@ -39,7 +39,7 @@ def ship(
         raise FileNotFoundError(f"{run}: no checkpoint to ship")
     wanted = int(checkpoints[-1].stem) if frames is None else frames
     network = trained_agent(
-        run, min(checkpoints, key=lambda at: abs(int(at.stem) - wanted)), number
+        run, min(checkpoints, key=lambda file: abs(int(file.stem) - wanted)), number
     )
     into.mkdir(parents=True, exist_ok=True)
     stem = f"{network.card.algorithm}-{network.card.game}-{number}"
@@ -75,11 +75,11 @@ def _scores(network: MnihNetwork) -> dict[str, object]:
     }
 
 
-def _catalogue(into: Path, told: dict[str, Any], card: ModelCard) -> None:
+def _catalogue(into: Path, entry: dict[str, Any], card: ModelCard) -> None:
     place = into / "catalog.json"
     rows = json.loads(place.read_text()) if place.exists() else []
-    rows = [row for row in rows if row["file"] != told["file"]]
-    rows.append(told | {"card": json.loads(card.to_json())})
+    rows = [row for row in rows if row["file"] != entry["file"]]
+    rows.append(entry | {"card": json.loads(card.to_json())})
     rows.sort(key=lambda row: row["file"])
     with written_whole(place) as beside:
         beside.write_text(json.dumps(rows, indent=1) + "\n")

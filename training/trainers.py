@@ -1,4 +1,4 @@
-"""What the training of every algorithm shares: frames, time, scores, checkpoints, stopping."""
+"""The trainer that every algorithm shares: frames, time, scores, checkpoints, stopping."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from lightning.fabric import Fabric
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.emulator.environments import Environments
+from atari_zoo.interrupts import stop_requests
 from atari_zoo.threads import cores, torch_threads
 from atari_zoo.training.health import Health
-from atari_zoo.training.runs import RunFolder, stop_requests
+from atari_zoo.training.hyperparameters import Count, Natural, Seed, check_fields
+from atari_zoo.training.runs import RunFolder
 from atari_zoo.untrained.untrained import UNTRAINED
 
 
@@ -28,14 +30,21 @@ class TrainingConfig:
     """What every algorithm's hyper-parameters have in common."""
 
     rom: str = "pong"
-    frames: int = 40_000_000  # emulator frames to train for, in all
-    seed: int = 1
-    envs: int = 16  # copies of the game
-    threads: int = 0  # of this process, a core each; 0 for all cores
+    frames: Count = 40_000_000  # emulator frames to train for, in all
+    seed: Seed = 1
+    envs: Count = 16  # copies of the game
+    threads: Natural = 0  # of this process, a core each; 0 for all cores
     clip_rewards: bool = True  # to -1, 0, 1, while learning
-    save_every: int = 400_000  # emulator frames between checkpoints
-    log_every: int = 40_000
+    save_every: Count = 400_000  # emulator frames between checkpoints
+    log_every: Count = 40_000
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+
+    def check(self) -> None:
+        """Raises ValueError, naming the setting, where one is of another kind or out of range.
+
+        An algorithm adds what must hold between its settings.
+        """
+        check_fields(self)
 
 
 class Update(NamedTuple):
@@ -51,6 +60,8 @@ class Trainer(ABC):
     accelerator: "auto", "cpu" or "cuda", as Lightning Fabric understands it.
     progress: called now and then with the frames done and the mean score of late episodes.
     hours: training time after which to stop, earlier sessions counted; None for no limit.
+
+    Raises ValueError, before anything is written, where a setting cannot be.
 
     An algorithm defines `build`, `begin`, `update`, and what it keeps in `state` and `restore`.
     Whatever is random in it must follow from `state` and the seed given to `begin`, so that a
@@ -75,6 +86,9 @@ class Trainer(ABC):
         progress: Callable[[int, float], None] = lambda frames, score: None,
         hours: float | None = None,
     ) -> None:
+        config.check()
+        if hours is not None and not hours >= 0:
+            raise ValueError(f"hours is {hours}; expected a number of at least 0")
         self.config, self.progress, self.hours = config, progress, hours
         self.folder = RunFolder(path, self.algorithm, config)
         self.fabric = Fabric(accelerator=accelerator, devices=1)

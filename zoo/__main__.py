@@ -15,13 +15,14 @@ def main() -> None:
     # when torch is first imported
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from atari_zoo.cli.app import app
+    from atari_zoo.cli.tables import printable
 
     try:
         app()
     except (ValueError, OSError, FloatingPointError) as error:
         # where one write of many at once failed, asyncio would tell of each of the others
         logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
-        print(f"atari-zoo: {_line(error)}", file=sys.stderr)
+        print(f"atari-zoo: {printable(_line(error))}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as end:
         if end.code == STOPPED:

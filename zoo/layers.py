@@ -1,4 +1,4 @@
-"""What the named layers of a network compute."""
+"""Activations: what the named layers of a network compute."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def activations(
     device = next(network.parameters()).device
     parts: dict[str, list[Tensor]] = {name: [] for name in names}
     with torch.inference_mode(), recorded(network, names, before_relu) as values:
-        for some in observations.split(batch):
-            network(some.to(device))
+        for share in observations.split(batch):
+            network(share.to(device))
             for name in names:
                 parts[name].append(values[name].cpu())
     return {name: torch.cat(part) for name, part in parts.items()}

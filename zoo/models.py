@@ -1,7 +1,8 @@
-"""Load an agent: by name from the zoo, or from any file that a converter knows."""
+"""Agents loaded and converted: by name from the zoo, or from any file that a converter knows."""
 
 from __future__ import annotations
 
+import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,15 @@ from typing import Any
 import onnx
 import torch
 
-from atari_zoo.catalog.catalog import UnknownModel, find
+from atari_zoo.catalog.catalog import UnknownModel, find, measured
 from atari_zoo.catalog.conversions import converted
-from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN, Algorithm
-from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, ModelCard, Preprocessing
+from atari_zoo.converters.algorithms import algorithm_named
+from atari_zoo.converters.cards import (
+    ACTION_RULES,
+    PREPROCESSINGS,
+    ModelCard,
+    preprocessing_named,
+)
 from atari_zoo.converters.convert import read, to_torch, written
 from atari_zoo.converters.errors import naming
 from atari_zoo.converters.export.graph import network_to_onnx
@@ -24,7 +30,7 @@ from atari_zoo.converters.registry import Source, is_prefix
 from atari_zoo.converters.reports import Report, report
 from atari_zoo.converters.weights.named_heads import expected_actions
 from atari_zoo.downloads.bars import download_bars
-from atari_zoo.games import check_actions
+from atari_zoo.games import UnknownGame, check_actions
 from atari_zoo.games import game as find_game
 from atari_zoo.untrained.untrained import initial_network
 
@@ -34,7 +40,8 @@ def load(
 ) -> Network:
     """The agent called `name`, or in the file `name`, ready to run: in eval mode, on `device`.
 
-    name: as in `a2c/Pong/1`, or the path of any file or folder `to_onnx` reads.
+    name: as in `a2c/Pong/1`, or the path of any file or folder `to_onnx` reads, such as a run's
+        of `atari-zoo train`. Where the file names a game but not its actions, the card has them.
     input_range: the pixels that the file's network was made for, "0..1" or "0..255", where the
         file does not tell. The network that is returned takes bytes or 0..1 in any case.
 
@@ -53,11 +60,25 @@ def load(
     else:
         with naming(found):
             network = to_torch(_ranged(read(found), input_range))
+    network.card = _with_actions(network.card, network.actions)
     if network.card.assumptions:
         warnings.warn(
             f"{name}: assumed {'; '.join(network.card.assumptions)}", UserWarning, stacklevel=2
         )
     return network.to(place).eval()
+
+
+def facts_about(name: str | Path) -> dict[str, Any]:
+    """What is known of a model: its card's fields, what the catalogue measured, its layers.
+
+    Raises as `load` does.
+    """
+    network = load(name)
+    facts = json.loads(network.card.to_json()) | {"name": network.card.name}
+    facts["scores"] = facts["scores"] | measured(str(name))
+    facts["living_units"] = facts["scores"].pop("living_units", {})
+    facts["parameters"] = sum(parameter.numel() for parameter in network.parameters())
+    return facts | {"layers": list(network.layers)}
 
 
 def device_named(name: str | torch.device) -> torch.device:
@@ -105,11 +126,11 @@ def convert(
         found = read(source)
     model = written(found) if input_range is None else _ranged(found, input_range)
     card = read_card(model) or ModelCard()
-    of = algorithm_named(algorithm or card.algorithm)
-    changes: dict[str, Any] = {"algorithm": of.name, "run": run or card.run}
+    trained_by = algorithm_named(algorithm or card.algorithm)
+    changes: dict[str, Any] = {"algorithm": trained_by.name, "run": run or card.run}
     if algorithm:
-        changes |= {"action_rule": of.action_rule}
-        changes |= {"preprocessing": PREPROCESSINGS[of.preprocessing]}
+        changes |= {"action_rule": trained_by.action_rule}
+        changes |= {"preprocessing": PREPROCESSINGS[trained_by.preprocessing]}
     if preprocessing:
         changes["preprocessing"] = preprocessing_named(preprocessing)
     if action_rule:
@@ -117,21 +138,21 @@ def convert(
             raise ValueError(f"no action rule '{action_rule}'; there are {', '.join(ACTION_RULES)}")
         changes["action_rule"] = action_rule
     if game or card.game:
-        of_game = find_game(game or card.game)
-        changes |= {"game": of_game.name, "action_meanings": of_game.actions}
+        played = find_game(game or card.game)
+        changes |= {"game": played.name, "action_meanings": played.actions}
     card = card.replace(**changes)
     network = to_torch(model)
     check_actions(network.actions, card, str(source))
     with naming(source):
-        told = report(found, model, network)
-    card = card.replace(verified=told.verified)
+        checked = report(found, model, network)
+    card = card.replace(verified=checked.verified)
     if not float16:
         write_card(model, card)
-        return Conversion(model, card, told)
+        return Conversion(model, card, checked)
     if not isinstance(network, MnihNetwork):
         raise ValueError(f"{source}: float16 is for the network of Mnih et al. alone")
     network.card = card
-    return Conversion(network_to_onnx(network, float16=True), card, told)
+    return Conversion(network_to_onnx(network, float16=True), card, checked)
 
 
 def _ranged(source: Source, input_range: str) -> onnx.ModelProto:
@@ -161,17 +182,12 @@ def source_named(name: str | Path) -> Path | MnihNetwork:
         raise
 
 
-def algorithm_named(name: str) -> Algorithm:
-    """Raises ValueError, with the names there are, if there is no such algorithm."""
-    if name == UNKNOWN.name:
-        return UNKNOWN
-    if name.lower() not in ALGORITHMS:
-        raise ValueError(f"no algorithm '{name}'; there are {', '.join(ALGORITHMS)}")
-    return ALGORITHMS[name.lower()]
-
-
-def preprocessing_named(name: str) -> Preprocessing:
-    """Raises ValueError, with the names there are, if there is no such preprocessing."""
-    if name not in PREPROCESSINGS:
-        raise ValueError(f"no preprocessing '{name}'; there are {', '.join(PREPROCESSINGS)}")
-    return PREPROCESSINGS[name]
+def _with_actions(card: ModelCard, actions: int) -> ModelCard:
+    """The card, with the meanings of the actions where it names a game that has so many."""
+    if card.action_meanings or not card.game:
+        return card
+    try:
+        meanings = find_game(card.game).actions
+    except UnknownGame:  # who plays it is told
+        return card
+    return card.replace(action_meanings=meanings) if len(meanings) == actions else card

@@ -12,7 +12,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.heads import ActorCriticHead, Head, QHead, QuantileHead
 from atari_zoo.converters.network.networks import MnihNetwork, Trunk
-from atari_zoo.converters.weights.assembling import Affine
+from atari_zoo.converters.weights.assembling import AffineLayer
 from atari_zoo.converters.weights.metadata import metadata_of
 
 NATURE_CNN = (32, 64, 64)  # filters of SB3's NatureCNN
@@ -73,7 +73,7 @@ def _net(head: Head) -> tuple[str, dict[str, Tensor]]:
     if isinstance(head, QuantileHead):
         layer = _of(head.quantiles.get_submodule("0"))
         # SB3 has a quantile's actions side by side, the zoo an action's quantiles
-        moved = Affine(layer["weight"], layer["bias"]).transposed(head.actions)
+        moved = AffineLayer(layer["weight"], layer["bias"]).transposed(head.actions)
         return "quantile_net", {"weight": moved.weight, "bias": moved.bias}
     raise ConversionError(
         f"Stable-Baselines3 has no {head.kind} network; an actor-critic, Q-values or quantiles "

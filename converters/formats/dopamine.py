@@ -24,6 +24,7 @@ from atari_zoo.converters.formats.dopamine_runs import (
     latest,
     prefix_of,
 )
+from atari_zoo.converters.formats.zoo_runs import is_zoo_run
 from atari_zoo.converters.registry import Probe, Source, reader
 from atari_zoo.converters.tf.checkpoint import open_checkpoint
 
@@ -32,7 +33,7 @@ LONGEST_RECORD = 1 << 16  # bytes of `checkpoint`
 
 def _is_dopamine(probe: Probe) -> bool:
     if probe.path.is_dir():
-        return holds_checkpoint(probe.names)
+        return holds_checkpoint(probe.names) and not is_zoo_run(probe)
     if is_tarball(probe.start):
         return holds_checkpoint([PurePosixPath(name).name for name in listed(probe.path)])
     return prefix_of(probe.path) is not None

@@ -19,7 +19,7 @@ from atari_zoo.converters.formats.dopamine_networks import policy_of
 from atari_zoo.converters.formats.dopamine_runs import facts_in_path
 from atari_zoo.converters.formats.linen import layers
 from atari_zoo.converters.pickles.arrays import set_array_state
-from atari_zoo.converters.pickles.safe_pickle import NUMPY, load
+from atari_zoo.converters.pickles.safe_pickle import NUMPY, load_pickle
 from atari_zoo.converters.registry import Probe, Source, reader
 
 SCANNED = 4 << 20  # bytes in which the keys stand: before the weights there is one observation
@@ -112,7 +112,7 @@ def _content(path: Path) -> Mapping[Any, Any]:
     if path.stat().st_size > LARGEST:
         raise ConversionError(f"larger than {LARGEST >> 20} MB: not a checkpoint of an agent")
     with path.open("rb") as file:
-        content = load(file, ALLOWED)
+        content = load_pickle(file, ALLOWED)
     if not isinstance(content, dict):
         raise ConversionError(f"a checkpoint's dict was expected; it is {type(content).__name__}")
     return content

@@ -15,7 +15,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.formats.linen import Layers
 from atari_zoo.converters.network.networks import PLACES
 from atari_zoo.converters.tf.checkpoint import Checkpoint
-from atari_zoo.converters.weights.assembling import Affine
+from atari_zoo.converters.weights.assembling import AffineLayer
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -133,10 +133,10 @@ def _follow(dense: Sequence[_Named], flat: Sequence[int]) -> bool:
     return fc[0] in flat and read
 
 
-def _affine(checkpoint: Checkpoint, layer: _Named) -> Affine:
+def _affine(checkpoint: Checkpoint, layer: _Named) -> AffineLayer:
     if layer.biases not in checkpoint.shapes:
         raise ConversionError(f"'{layer.biases}' is missing")
-    return Affine.of_tensorflow(
+    return AffineLayer.of_tensorflow(
         checkpoint.tensor(layer.weights), checkpoint.tensor(layer.biases), layer.name
     )
 

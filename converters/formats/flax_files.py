@@ -21,7 +21,7 @@ from atari_zoo.converters.formats.linen import Layers, layers, only_dense
 from atari_zoo.converters.network.heads import Head
 from atari_zoo.converters.registry import Probe, Source, reader
 from atari_zoo.converters.weights.assembling import (
-    Affine,
+    AffineLayer,
     actor_critic_head,
     assembled,
     categorical_head,
@@ -100,7 +100,7 @@ def _number(args: Mapping[str, Any], name: str) -> float:
     return number
 
 
-def _actor_critic(found: Layers, actor: Affine, critic: Affine) -> Source:
+def _actor_critic(found: Layers, actor: AffineLayer, critic: AffineLayer) -> Source:
     if len(found.dense) != 1:
         raise ConversionError(
             f"one dense layer in the trunk was expected; it has {found.described}"
@@ -109,7 +109,7 @@ def _actor_critic(found: Layers, actor: Affine, critic: Affine) -> Source:
     return _source(found, fc, actor_critic_head(actor, critic), "ppo")
 
 
-def _source(found: Layers, fc: Affine, head: Head, algorithm: str) -> Source:
+def _source(found: Layers, fc: AffineLayer, head: Head, algorithm: str) -> Source:
     fc = fc.from_height_width_channels(len(found.convolutions[-1].weight))
     rule = ALGORITHMS[algorithm].action_rule
     return Source(
@@ -117,7 +117,7 @@ def _source(found: Layers, fc: Affine, head: Head, algorithm: str) -> Source:
     )
 
 
-def _pair(found: Layers) -> tuple[Affine, Affine]:
+def _pair(found: Layers) -> tuple[AffineLayer, AffineLayer]:
     if len(found.dense) != 2:
         raise ConversionError(f"two dense layers were expected; it has {found.described}")
     fc, output = found.dense

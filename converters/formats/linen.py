@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.weights.assembling import Affine
+from atari_zoo.converters.weights.assembling import AffineLayer
 
 LAYER = re.compile(r"(Conv|Dense|NoisyNetwork)_(0|[1-9]\d{0,3})")
 # noise is drawn while training only: an evaluated network has the means
@@ -45,8 +45,8 @@ class Layers:
     described: their names and shapes as in the file, for messages.
     """
 
-    convolutions: list[Affine]
-    dense: list[Affine]
+    convolutions: list[AffineLayer]
+    dense: list[AffineLayer]
     kind: str
     one_counter: bool
     described: str
@@ -86,7 +86,7 @@ def layers(params: Any) -> Layers:
     )
 
 
-def only_dense(params: Any) -> Affine:
+def only_dense(params: Any) -> AffineLayer:
     """The layer of a network of one dense layer, {"Dense_0": ...}, with torch's axes.
 
     Raises ConversionError if it is none.
@@ -122,9 +122,9 @@ def _check_name(name: Any, described: str) -> None:
     )
 
 
-def _affine(name: str, parts: Any) -> Affine:
+def _affine(name: str, parts: Any) -> AffineLayer:
     kernel, bias = (_array(name, parts, part) for part in PARTS[name.partition("_")[0]])
-    layer = Affine.of_tensorflow(kernel, bias, name)
+    layer = AffineLayer.of_tensorflow(kernel, bias, name)
     if layer.weight.ndim != (4 if name.startswith("Conv") else 2):
         raise ConversionError(f"'{name}' has weights {kernel.shape}")
     return layer

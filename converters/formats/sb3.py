@@ -22,7 +22,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.formats.torch_files import torch_file, weights_in
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.registry import Probe, Source, reader
-from atari_zoo.converters.weights.named_heads import Told
+from atari_zoo.converters.weights.named_heads import HeadFacts
 from atari_zoo.converters.weights.state_dicts import source_of
 
 WEIGHTS = 1 << 28  # bytes of policy.pth
@@ -60,7 +60,7 @@ def read_sb3(path: Path) -> Source:
         weights = weights_in(torch_file(io.BytesIO(archive.read("policy.pth", WEIGHTS))))
         version = archive.read(VERSION, 100) if VERSION in archive.names else b""
     _refuse_others(settings, weights)
-    source = source_of(weights, Told(quantiles=_count(settings.get("n_quantiles"))))
+    source = source_of(weights, HeadFacts(quantiles=_count(settings.get("n_quantiles"))))
     assert isinstance(source.model, MnihNetwork)
     source.notes += _scaled(source.model, settings)
     _describe(source, settings, path)

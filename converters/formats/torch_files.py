@@ -50,6 +50,18 @@ def _is_safetensors(probe: Probe) -> bool:
 )
 def read_safetensors(path: Path) -> Source:
     """A `.safetensors` file of a policy's weights; the zoo's own have a card."""
+    weights, metadata = safetensors_in(path)
+    facts, card = described(metadata)
+    source = source_of(weights, facts)
+    source.card |= card
+    return source
+
+
+def safetensors_in(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a `.safetensors` file, and its metadata.
+
+    Raises ConversionError if it is damaged, or has far more than a policy.
+    """
     from safetensors import safe_open
 
     with path.open("rb") as start:
@@ -63,10 +75,7 @@ def read_safetensors(path: Path) -> Source:
         raise ConversionError(f"{path}: not a whole safetensors file") from error
     if len(names) > TENSORS:
         raise ConversionError(f"{len(names)} tensors; at most {TENSORS} were expected")
-    layout, card = described(metadata)
-    source = source_of(weights, layout)
-    source.card |= card
-    return source
+    return weights, metadata
 
 
 def holds_torch(probe: Probe) -> bool:

@@ -16,14 +16,14 @@ def finite_tensor(array: np.ndarray | torch.Tensor, name: str = "") -> torch.Ten
     Raises ConversionError, with the layer's `name`, if it holds what is no trained weight.
     """
     array = array.detach().cpu().float().numpy() if isinstance(array, torch.Tensor) else array
-    of = f" in '{name}'" if name else ""
+    place = f" in '{name}'" if name else ""
     if array.dtype.kind != "f":
-        raise ConversionError(f"weights{of} of type {array.dtype}, not floats")
+        raise ConversionError(f"weights{place} of type {array.dtype}, not floats")
     if not np.isfinite(array).all():
-        raise ConversionError(f"weights{of} that are not finite numbers")
+        raise ConversionError(f"weights{place} that are not finite numbers")
     largest = float(np.abs(array).max(initial=0))
     if largest > LARGEST:
         raise ConversionError(
-            f"weights{of} as large as {largest:.0e}: damaged, or another byte order"
+            f"weights{place} as large as {largest:.0e}: damaged, or another byte order"
         )
     return torch.from_numpy(np.array(array, np.float32))  # a copy: protobuf's is read-only

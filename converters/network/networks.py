@@ -53,7 +53,7 @@ def mnih_convolutions(
     )
 
 
-class Scale(nn.Module):
+class UnitRange(nn.Module):
     """Bytes 0..255 become floats 0..1; floats pass as they are, so that gradients reach them."""
 
     def forward(self, observations: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class Trunk(nn.Module):
         super().__init__()
         self.convolutions = tuple(convolutions or mnih_convolutions())
         self.shape = shape
-        self.scale = Scale()
+        self.scale = UnitRange()
         channels, height, width = shape
         for index, conv in enumerate(self.convolutions, start=1):
             self.add_module(f"conv{index}", Convolution(channels, conv))

@@ -1,4 +1,4 @@
-"""Which pixels a unit can see: its receptive field, from kernels, strides and paddings.
+"""Receptive fields: the pixels that a unit can see, from kernels, strides and paddings.
 
 The arithmetic is that of Araujo et al. (2019, https://distill.pub/2019/computing-receptive-fields):
 a unit sees, of the layer below, `kernel` places from `stride` times its own place less the

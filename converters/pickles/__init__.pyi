@@ -1,1 +1,1 @@
-from .safe_pickle import load as load
+from .safe_pickle import load_pickle as load_pickle

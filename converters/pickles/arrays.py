@@ -70,8 +70,8 @@ def checked_shape(shape: Any, dtype: np.dtype[Any], raw: Any) -> tuple[int, ...]
     return shape
 
 
-def _reconstruct(of: Any, shape: Any, kind: Any) -> np.ndarray:
-    if of is not _ndarray:
+def _reconstruct(array_class: Any, shape: Any, kind: Any) -> np.ndarray:
+    if array_class is not _ndarray:
         raise ConversionError("an array of a class of its own")
     return np.empty(0, np.uint8)  # its state follows
 

@@ -1,4 +1,4 @@
-"""What stands in a pickle's content for objects and classes that are not allowed: names alone."""
+"""Names in the place of objects and classes that a pickle may not have."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class OpaqueClass:
         return Opaque(self.name, args)
 
 
-def reconstructor(of: Any, base: Any, state: Any) -> Opaque:
+def reconstructor(made: Any, base: Any, state: Any) -> Opaque:
     """`copyreg._reconstructor`, by which protocols 0 and 1 make objects.
 
-    Raises ConversionError if `of` is no class that is left opaque.
+    Raises ConversionError if `made` is no class that is left opaque.
     """
-    if not isinstance(of, OpaqueClass):
+    if not isinstance(made, OpaqueClass):
         raise ConversionError("the pickle makes an object of no class")
-    return Opaque(of.name, () if state is None else (state,))
+    return Opaque(made.name, () if state is None else (state,))

@@ -23,7 +23,7 @@ from atari_zoo.converters.pickles.unpickler import Unpickler
 NUMPY: dict[str, Callable[..., Any]] = ARRAYS | CONTAINERS
 
 
-def load(
+def load_pickle(
     file: BinaryIO | BufferedIOBase,
     allowed: Mapping[str, Callable[..., Any]] = NUMPY,
     persistent: Callable[[Any], Any] | None = None,

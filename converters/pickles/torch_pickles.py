@@ -1,4 +1,4 @@
-"""What `torch.save` pickles, read without running it: tensors are records until asked for.
+"""Pickles of `torch.save`, read without running them: tensors are records until asked for.
 
 A tensor is `torch._utils._rebuild_tensor_v2(storage, offset, shape, strides, ...)`, its storage a
 persistent id ("storage", type, key, device, count); so torch/_utils.py and torch/serialization.py
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.pickles.opaque import OpaqueClass
-from atari_zoo.converters.pickles.safe_pickle import NUMPY, load
+from atari_zoo.converters.pickles.safe_pickle import NUMPY, load_pickle
 
 TYPES = {
     "FloatStorage": torch.float32,
@@ -86,7 +86,7 @@ def read_pickle(file: BufferedIOBase, resolve: Callable[[Any], Any] | None = Non
             )
         return (resolve or persistent)(pid)
 
-    return load(file, _Allowed(), counted)
+    return load_pickle(file, _Allowed(), counted)
 
 
 def persistent(pid: Any) -> Any:
@@ -98,12 +98,12 @@ def persistent(pid: Any) -> Any:
         return pid[1]  # the class's source stands beside it
     if not isinstance(pid, tuple) or len(pid) not in (5, 6) or pid[0] != "storage":
         raise ConversionError("the pickle refers to something that torch does not store")
-    _, of, key, _, count, *view = pid
-    if not isinstance(of, OpaqueClass) or not isinstance(key, str) or view not in ([], [None]):
+    _, kind, key, _, count, *view = pid
+    if not isinstance(kind, OpaqueClass) or not isinstance(key, str) or view not in ([], [None]):
         raise ConversionError("a tensor's storage is damaged")
     if type(count) is not int or not 0 <= count < 1 << 40:
         raise ConversionError("a tensor's storage is damaged")
-    return Storage(key, TYPES.get(of.name.rpartition(".")[2]), count)
+    return Storage(key, TYPES.get(kind.name.rpartition(".")[2]), count)
 
 
 @dataclass(frozen=True)

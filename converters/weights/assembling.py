@@ -35,7 +35,7 @@ from atari_zoo.converters.network.networks import (
 )
 
 
-class Affine(NamedTuple):
+class AffineLayer(NamedTuple):
     """A layer's weights as torch has them: (out, in) or (out, in, height, width), and (out,).
 
     name: of the layer in its file, for messages.
@@ -46,7 +46,7 @@ class Affine(NamedTuple):
     name: str = ""
 
     @classmethod
-    def of(cls, weights: Mapping[str, Tensor], name: str) -> Affine:
+    def of(cls, weights: Mapping[str, Tensor], name: str) -> AffineLayer:
         """The layer called `name` in a torch state dict; raises ConversionError if it lacks it."""
         for part in ("weight", "bias"):
             if f"{name}.{part}" not in weights:
@@ -54,7 +54,7 @@ class Affine(NamedTuple):
         return cls(weights[f"{name}.weight"], weights[f"{name}.bias"], name)
 
     @classmethod
-    def of_tensorflow(cls, kernel: np.ndarray, bias: np.ndarray, name: str = "") -> Affine:
+    def of_tensorflow(cls, kernel: np.ndarray, bias: np.ndarray, name: str = "") -> AffineLayer:
         """From TensorFlow's and JAX's orders: (height, width, in, out), or (in, out)."""
         if kernel.ndim not in (2, 4) or bias.ndim != 1:
             raise ConversionError(f"'{name}': weights {kernel.shape} and biases {bias.shape}")
@@ -62,7 +62,7 @@ class Affine(NamedTuple):
         weight = finite_tensor(kernel.transpose(order), name)
         return cls(weight, finite_tensor(bias, name), name)
 
-    def from_height_width_channels(self, channels: int) -> Affine:
+    def from_height_width_channels(self, channels: int) -> AffineLayer:
         """A dense layer that read (height, width, channels), reading (channels, height, width)."""
         places = self.weight.shape[1] // max(channels, 1)
         if self.weight.ndim != 2 or places * channels != self.weight.shape[1]:
@@ -72,7 +72,7 @@ class Affine(NamedTuple):
         moved = self.weight.reshape(-1, places, channels).transpose(1, 2)
         return self._replace(weight=moved.reshape(len(self.weight), -1).contiguous())
 
-    def transposed(self, rows: int) -> Affine:
+    def transposed(self, rows: int) -> AffineLayer:
         """Units that stood as (rows, columns), standing as (columns, rows)."""
         if self.weight.ndim != 2 or rows < 1 or len(self.weight) % rows:
             raise ConversionError(
@@ -84,7 +84,9 @@ class Affine(NamedTuple):
         return self._replace(weight=self.weight[order], bias=self.bias[order])
 
 
-def assembled(convolutions: Sequence[Affine], fc: Affine | None, head: Head) -> MnihNetwork:
+def assembled(
+    convolutions: Sequence[AffineLayer], fc: AffineLayer | None, head: Head
+) -> MnihNetwork:
     """The network of these three convolutions, this dense layer and a head.
 
     fc: None where the head reads the flattened convolution (streams of their own, IQN).
@@ -105,21 +107,21 @@ def assembled(convolutions: Sequence[Affine], fc: Affine | None, head: Head) -> 
     return MnihNetwork(trunk, head)
 
 
-def policy_head(output: Affine) -> PolicyHead:
+def policy_head(output: AffineLayer) -> PolicyHead:
     """Scores or logits without a critic."""
     head = PolicyHead(*_sizes(output))
     fill(head.output, output)
     return head
 
 
-def q_head(output: Affine) -> QHead:
+def q_head(output: AffineLayer) -> QHead:
     """Q-values."""
     head = QHead(*_sizes(output))
     fill(head.output, output)
     return head
 
 
-def actor_critic_head(output: Affine, value: Affine) -> ActorCriticHead:
+def actor_critic_head(output: AffineLayer, value: AffineLayer) -> ActorCriticHead:
     """Policy logits, and the state's value."""
     head = ActorCriticHead(*_sizes(output))
     fill(head.output, output)
@@ -128,7 +130,9 @@ def actor_critic_head(output: Affine, value: Affine) -> ActorCriticHead:
 
 
 def dueling_head(
-    value: Affine, advantage: Affine, streams: tuple[Affine, Affine] | None = None
+    value: AffineLayer,
+    advantage: AffineLayer,
+    streams: tuple[AffineLayer, AffineLayer] | None = None,
 ) -> DuelingHead:
     """Value and advantage. streams: the dense layers before them, if each has its own."""
     features, units = _before(value, advantage, streams)
@@ -139,7 +143,7 @@ def dueling_head(
     return head
 
 
-def categorical_head(atoms: Affine, support: Tensor) -> CategoricalHead:
+def categorical_head(atoms: AffineLayer, support: Tensor) -> CategoricalHead:
     """C51's logits, the atoms of an action side by side."""
     features, outputs = _sizes(atoms)
     head = CategoricalHead(features, _per(outputs, len(support), "atoms", atoms), support)
@@ -148,10 +152,10 @@ def categorical_head(atoms: Affine, support: Tensor) -> CategoricalHead:
 
 
 def categorical_dueling_head(
-    value: Affine,
-    advantage: Affine,
+    value: AffineLayer,
+    advantage: AffineLayer,
     support: Tensor,
-    streams: tuple[Affine, Affine] | None = None,
+    streams: tuple[AffineLayer, AffineLayer] | None = None,
 ) -> CategoricalHead:
     """C51's logits as value plus advantage, the atoms of an action side by side."""
     features, units = _before(value, advantage, streams)
@@ -164,7 +168,7 @@ def categorical_dueling_head(
     return head
 
 
-def quantile_head(quantiles: Affine, count: int) -> QuantileHead:
+def quantile_head(quantiles: AffineLayer, count: int) -> QuantileHead:
     """QR-DQN's quantiles, `count` of an action side by side."""
     features, outputs = _sizes(quantiles)
     head = QuantileHead(features, _per(outputs, count, "quantiles", quantiles), count)
@@ -173,7 +177,7 @@ def quantile_head(quantiles: Affine, count: int) -> QuantileHead:
 
 
 def implicit_quantile_head(
-    embedding: Affine, fc: Affine, quantiles: Affine, samples: int = 32
+    embedding: AffineLayer, fc: AffineLayer, quantiles: AffineLayer, samples: int = 32
 ) -> ImplicitQuantileHead:
     """IQN, at `samples` fixed quantiles. embedding: (features, cosines)."""
     cosines, features = _sizes(embedding)
@@ -190,7 +194,7 @@ def implicit_quantile_head(
     return head
 
 
-def fill(module: nn.Module, layer: Affine) -> None:
+def fill(module: nn.Module, layer: AffineLayer) -> None:
     """Copies the weights into the one linear or convolutional layer of `module`.
 
     Raises ConversionError where the shapes differ or a weight is no finite number.
@@ -210,7 +214,7 @@ def fill(module: nn.Module, layer: Affine) -> None:
             there.copy_(finite_tensor(given, layer.name))
 
 
-def _trunk(convolutions: Sequence[Affine], features: int, fc: Affine | None) -> Trunk:
+def _trunk(convolutions: Sequence[AffineLayer], features: int, fc: AffineLayer | None) -> Trunk:
     if any(layer.weight.ndim != 4 for layer in convolutions):
         raise ConversionError("a convolution whose weights do not have four axes")
     kernels = [tuple(layer.weight.shape[2:]) for layer in convolutions]
@@ -235,7 +239,7 @@ def _trunk(convolutions: Sequence[Affine], features: int, fc: Affine | None) -> 
     )
 
 
-def _sizes(layer: Affine) -> tuple[int, int]:
+def _sizes(layer: AffineLayer) -> tuple[int, int]:
     """Inputs and outputs of a dense layer."""
     if layer.weight.ndim != 2:
         raise ConversionError(
@@ -244,7 +248,7 @@ def _sizes(layer: Affine) -> tuple[int, int]:
     return layer.weight.shape[1], layer.weight.shape[0]
 
 
-def _per(outputs: int, each: int, what: str, layer: Affine) -> int:
+def _per(outputs: int, each: int, what: str, layer: AffineLayer) -> int:
     if each < 1 or outputs % each or outputs == 0:
         raise ConversionError(
             f"'{layer.name}' has {outputs} outputs, not a multiple of {each} {what}"
@@ -253,7 +257,7 @@ def _per(outputs: int, each: int, what: str, layer: Affine) -> int:
 
 
 def _before(
-    value: Affine, advantage: Affine, streams: tuple[Affine, Affine] | None
+    value: AffineLayer, advantage: AffineLayer, streams: tuple[AffineLayer, AffineLayer] | None
 ) -> tuple[int, int | None]:
     """Features, and the units of the streams' own layers; sizes that differ are refused."""
     features, units = (_sizes(value)[0], None) if streams is None else _sizes(streams[0])
@@ -269,7 +273,7 @@ def _before(
 
 
 def _fill_streams(
-    fc: Dense | None, advantage_fc: Dense | None, streams: tuple[Affine, Affine] | None
+    fc: Dense | None, advantage_fc: Dense | None, streams: tuple[AffineLayer, AffineLayer] | None
 ) -> None:
     if streams is not None:
         assert fc is not None and advantage_fc is not None

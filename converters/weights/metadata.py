@@ -1,4 +1,4 @@
-"""What stands beside plain weights that the zoo writes: the card, and what names do not tell."""
+"""Metadata beside plain weights that the zoo writes: the card, and what names do not tell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.interchange import CARD_KEY
 from atari_zoo.converters.network.networks import MnihNetwork
-from atari_zoo.converters.weights.named_heads import Told
+from atari_zoo.converters.weights.named_heads import HeadFacts
 
 NESTED = 200  # brackets in a card
 CARD, HEAD, ACTIONS = CARD_KEY, "atari_zoo.head", "atari_zoo.actions"
@@ -26,15 +26,17 @@ def metadata_of(network: MnihNetwork) -> dict[str, str]:
     }
 
 
-def described(metadata: Mapping[str, str]) -> tuple[Told, dict[str, Any]]:
+def described(metadata: Mapping[str, str]) -> tuple[HeadFacts, dict[str, Any]]:
     """What `metadata_of` wrote: of the network, and the card's fields that differ from a blank.
 
     Raises ConversionError if what is there is no card.
     """
     actions = metadata.get(ACTIONS, "")
-    told = Told(metadata.get(HEAD, ""), int(actions) if re.fullmatch("[0-9]{1,4}", actions) else 0)
+    facts = HeadFacts(
+        metadata.get(HEAD, ""), int(actions) if re.fullmatch("[0-9]{1,4}", actions) else 0
+    )
     if CARD not in metadata:
-        return told, {}
+        return facts, {}
     if sum(metadata[CARD].count(bracket) for bracket in "[{") > NESTED:
         raise ConversionError("its card cannot be read: it is nested too deep")
     try:
@@ -43,14 +45,14 @@ def described(metadata: Mapping[str, str]) -> tuple[Told, dict[str, Any]]:
         raise ConversionError(f"its card cannot be read: {str(error)[:100]!a}") from error
     if not all(isinstance(meaning, str) for meaning in card.action_meanings):
         raise ConversionError("its card cannot be read: 'action_meanings' that are no names")
-    return told, _told(card, ModelCard()) | {
+    return facts, _said(card, ModelCard()) | {
         "preprocessing": dataclasses.replace(
-            Preprocessing(), **_told(card.preprocessing, Preprocessing())
+            Preprocessing(), **_said(card.preprocessing, Preprocessing())
         )
     }
 
 
-def _told(row: Any, blank: Any) -> dict[str, Any]:
+def _said(row: Any, blank: Any) -> dict[str, Any]:
     """The fields of a dataclass that differ from a blank one's.
 
     Raises ConversionError where one is of another type.

@@ -14,7 +14,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.finite import finite_tensor
 from atari_zoo.converters.network.heads import MOST_ACTIONS, Head
 from atari_zoo.converters.weights.assembling import (
-    Affine,
+    AffineLayer,
     actor_critic_head,
     categorical_dueling_head,
     categorical_head,
@@ -24,7 +24,7 @@ from atari_zoo.converters.weights.assembling import (
     q_head,
     quantile_head,
 )
-from atari_zoo.converters.weights.namings import Naming
+from atari_zoo.converters.weights.namings import LayerNames
 
 QUANTILES = 200  # what QR-DQN has where nobody says otherwise
 LARGEST_TABLE = 10_000  # atoms, quantiles
@@ -46,7 +46,7 @@ def expected_actions(count: int) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Told:
+class HeadFacts:
     """What a file tells of its network beside the weights.
 
     head: "q" where the outputs are Q-values. actions, quantiles: how many, or 0.
@@ -58,27 +58,27 @@ class Told:
 
 
 @dataclass
-class Layers:
+class HeadLayers:
     """Layers by their part in a head. notes: what is left out is added to them; and what the
     file does not tell to the assumptions.
     """
 
     weights: Mapping[str, Tensor]
-    naming: Naming
-    told: Told
+    naming: LayerNames
+    facts: HeadFacts
     notes: list[str]
     assumptions: list[str]
 
-    def __getitem__(self, part: str) -> Affine:
+    def __getitem__(self, part: str) -> AffineLayer:
         name = self.naming.layers[part]
         if not self.naming.noisy:
-            return Affine.of(self.weights, name)
+            return AffineLayer.of(self.weights, name)
         if f"{name}.bias_mu" not in self.weights:
             raise ConversionError(f"'{name}.bias_mu' is missing")
-        return Affine(self.weights[f"{name}.weight_mu"], self.weights[f"{name}.bias_mu"], name)
+        return AffineLayer(self.weights[f"{name}.weight_mu"], self.weights[f"{name}.bias_mu"], name)
 
     @property
-    def streams(self) -> tuple[Affine, Affine] | None:
+    def streams(self) -> tuple[AffineLayer, AffineLayer] | None:
         """The dense layers of a dueling head's streams, if they have their own."""
         return (self["value fc"], self["advantage fc"]) if self.naming.fc is None else None
 
@@ -102,13 +102,13 @@ class Layers:
         return torch.linspace(-10, 10, atoms)
 
 
-def named_head(layers: Layers) -> Head:
+def named_head(layers: HeadLayers) -> Head:
     """The head with these layers; raises ConversionError if they do not fit together."""
     kind = layers.naming.head
     if kind == "actor-critic" and _critic_is_apart(layers):
         layers.notes.append("the critic has convolutions of its own, which are left out")
         kind = "policy"
-    if kind == "policy" and layers.told.head == "q":
+    if kind == "policy" and layers.facts.head == "q":
         kind = "q"
     match kind:
         case "policy":
@@ -131,7 +131,7 @@ def named_head(layers: Layers) -> Head:
             return _quantile_head(layers, layers["quantiles"], kind == "quantile first")
 
 
-def _critic_is_apart(layers: Layers) -> bool:
+def _critic_is_apart(layers: HeadLayers) -> bool:
     """Whether the critic's trunk is not the policy's."""
     if layers.naming.critic_trunk is None:
         return False
@@ -141,11 +141,11 @@ def _critic_is_apart(layers: Layers) -> bool:
         for name, tensor in layers.weights.items()
         if name.startswith(ours)
     ]
-    return any(other is not None and not torch.equal(one, other) for one, other in pairs)
+    return any(critic is not None and not torch.equal(actor, critic) for actor, critic in pairs)
 
 
-def _quantile_head(layers: Layers, quantiles: Affine, quantile_first: bool) -> Head:
-    count, actions = layers.told.quantiles, layers.told.actions or _EXPECTED.get()
+def _quantile_head(layers: HeadLayers, quantiles: AffineLayer, quantile_first: bool) -> Head:
+    count, actions = layers.facts.quantiles, layers.facts.actions or _EXPECTED.get()
     if actions and not count:
         count = _each(len(quantiles.weight), actions)
     if not count:
@@ -170,7 +170,7 @@ def _each(outputs: int, actions: int) -> int:
     return outputs // actions
 
 
-def _implicit_quantile_head(layers: Layers) -> Head:
+def _implicit_quantile_head(layers: HeadLayers) -> Head:
     taus = layers.table
     head = implicit_quantile_head(
         layers["embedding"], layers["embedding fc"], layers["quantiles"], len(taus)

@@ -1,4 +1,4 @@
-"""What libraries call the layers of their networks: one row for each network that they save.
+"""Names that libraries give their networks' layers: one row for each network that they save.
 
 Names are from the libraries' sources: stable_baselines3/common/{policies,torch_layers}.py,
 sb3_contrib/qrdqn/policies.py, cleanrl/*_atari.py, a2c_ppo_acktr/model.py, atari-agents' play.py,
@@ -21,7 +21,7 @@ CLEANRL = dataclasses.replace(DEEPMIND, name="cleanrl", stack_start="copies")
 
 
 @dataclass(frozen=True)
-class Naming:
+class LayerNames:
     """What a library calls a network's layers: prefixes before `.weight` and `.bias`.
 
     head: its kind, as the zoo's heads have it. layers: of the head, by their part in it.
@@ -56,10 +56,12 @@ def _each(prefix: str) -> Convolutions:
     return (f"{prefix}0", f"{prefix}2", f"{prefix}4")
 
 
-def _sb3(title: str, head: str, prefix: str, layers: dict[str, str], algorithm: str = "") -> Naming:
+def _sb3(
+    title: str, head: str, prefix: str, layers: dict[str, str], algorithm: str = ""
+) -> LayerNames:
     net = prefix.split(".")[0]
     target = net.endswith("_net")
-    return Naming(
+    return LayerNames(
         f"Stable-Baselines3 ({title})",
         head,
         _each(f"{prefix}features_extractor.cnn."),
@@ -79,17 +81,17 @@ def _cleanrl(
     algorithm: str,
     fc: str | None = "network.7",
     support: str = "",
-) -> Naming:
+) -> LayerNames:
     noisy = head == "categorical dueling"
     title = f"CleanRL ({title})"
     convolutions = _each("network.")
-    return Naming(title, head, convolutions, layers, fc, algorithm, CLEANRL, support, noisy)
+    return LayerNames(title, head, convolutions, layers, fc, algorithm, CLEANRL, support, noisy)
 
 
-def _own(head: str, layers: dict[str, str], dense: bool = True, support: str = "") -> Naming:
+def _own(head: str, layers: dict[str, str], dense: bool = True, support: str = "") -> LayerNames:
     convolutions = ("trunk.conv1.conv", "trunk.conv2.conv", "trunk.conv3.conv")
     fc = "trunk.fc.linear" if dense else None
-    return Naming("Atari Zoo", head, convolutions, layers, fc, support=support, valid=False)
+    return LayerNames("Atari Zoo", head, convolutions, layers, fc, support=support, valid=False)
 
 
 ACTOR_CRITIC = {"output": "action_net", "value": "value_net"}
@@ -99,7 +101,7 @@ OWN_ATOMS = {"value": "head.value.0", "advantage": "head.advantage.0"}
 OWN_SUPPORT = "head.output.support"
 
 NAMINGS = (
-    Naming(
+    LayerNames(
         "pytorch-a2c-ppo-acktr-gail",
         "actor-critic",
         _each("base.main."),
@@ -138,7 +140,7 @@ NAMINGS = (
         fc=None,
         support="support",
     ),
-    Naming(
+    LayerNames(
         "CleanRL (SAC)",
         "policy",
         _each("conv."),
@@ -148,7 +150,7 @@ NAMINGS = (
         action_rule="sample",
         notes=("Soft Actor-Critic's policy; its Q-networks are not in the file",),
     ),
-    Naming(
+    LayerNames(
         "Kaixhin's Rainbow",
         "categorical dueling",
         _each("convs."),
@@ -156,7 +158,7 @@ NAMINGS = (
         algorithm="rainbow",
         noisy=True,
     ),
-    Naming(
+    LayerNames(
         "atari-agents (DQN, M-DQN)",
         "q",
         _each("_AtariNet__features."),
@@ -164,7 +166,7 @@ NAMINGS = (
         "_AtariNet__head.0",
         "dqn",
     ),
-    Naming(
+    LayerNames(
         "atari-agents (C51)",
         "categorical",
         _each("_AtariNet__features."),

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.networks import PLACES
-from atari_zoo.converters.weights.namings import Naming
+from atari_zoo.converters.weights.namings import LayerNames
 
 NAMED = 3  # tensors that a message shows
 
 
-def naming_by_shape(weights: Mapping[str, Tensor]) -> Naming:
+def naming_by_shape(weights: Mapping[str, Tensor]) -> LayerNames:
     """Three convolutions, a dense layer, and an output with or without a value.
 
     Raises ConversionError if it is not that, or could be that in two ways.
@@ -33,7 +33,7 @@ def naming_by_shape(weights: Mapping[str, Tensor]) -> Naming:
     if len(first) != 1:
         raise ConversionError(f"one dense layer on the convolutions was expected; it has {found}")
     head, parts = _head([x for x in dense if x != first[0]], sizes, first[0])
-    return Naming("", head, (convs[0], convs[1], convs[2]), parts, first[0], valid=False)
+    return LayerNames("", head, (convs[0], convs[1], convs[2]), parts, first[0], valid=False)
 
 
 def shown(weights: Mapping[str, Tensor]) -> str:

@@ -18,9 +18,9 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.heads import check_outputs
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.registry import Source
-from atari_zoo.converters.weights.assembling import Affine, assembled
-from atari_zoo.converters.weights.named_heads import Layers, Told, named_head
-from atari_zoo.converters.weights.namings import NAMINGS, Naming
+from atari_zoo.converters.weights.assembling import AffineLayer, assembled
+from atari_zoo.converters.weights.named_heads import HeadFacts, HeadLayers, named_head
+from atari_zoo.converters.weights.namings import NAMINGS, LayerNames
 from atari_zoo.converters.weights.shapes import naming_by_shape, shown
 
 Weights = Mapping[str, Tensor]
@@ -38,11 +38,11 @@ OTHERS = {
 
 
 @dataclass
-class Found:
+class FoundNetwork:
     """A network, the names that its layers had, and what was assumed or left out."""
 
     network: MnihNetwork
-    naming: Naming
+    naming: LayerNames
     notes: list[str]
     assumptions: list[str]
 
@@ -55,12 +55,12 @@ def network_from_state_dict(weights: Weights) -> MnihNetwork:
     return found_in(weights).network
 
 
-def source_of(weights: Weights, told: Told | None = None) -> Source:
+def source_of(weights: Weights, facts: HeadFacts | None = None) -> Source:
     """The network with these weights, and what its names tell of it.
 
     Raises ConversionError as `network_from_state_dict` does.
     """
-    found = found_in(weights, told)
+    found = found_in(weights, facts)
     naming = found.naming
     card: dict[str, Any] = {}
     if naming.algorithm:
@@ -75,7 +75,7 @@ def source_of(weights: Weights, told: Told | None = None) -> Source:
     return source
 
 
-def found_in(weights: Weights, told: Told | None = None) -> Found:
+def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
     """The network with these weights, and how it was found.
 
     Raises ConversionError as `network_from_state_dict` does.
@@ -87,10 +87,11 @@ def found_in(weights: Weights, told: Told | None = None) -> Found:
     naming = _known_naming(weights) or naming_by_shape(weights)
     _check(naming, weights)
     assumptions = [] if naming.library else [RANGE_ASSUMED, RELU_ASSUMED]
-    layers = Layers(weights, naming, told or Told(), list(naming.notes), assumptions)
+    facts = facts or HeadFacts()
+    layers = HeadLayers(weights, naming, facts, list(naming.notes), assumptions)
     head = named_head(layers)
-    convolutions = [Affine.of(weights, layer) for layer in naming.convolutions]
-    fc = Affine.of(weights, naming.fc) if naming.fc else None
+    convolutions = [AffineLayer.of(weights, layer) for layer in naming.convolutions]
+    fc = AffineLayer.of(weights, naming.fc) if naming.fc else None
     network = assembled(convolutions, fc, head)
     padding = [side for conv in network.trunk.convolutions for side in conv.padding]
     if naming.valid and any(padding):
@@ -99,10 +100,10 @@ def found_in(weights: Weights, told: Told | None = None) -> Found:
             "ones leave on 84x84 pixels: was it trained on larger observations?"
         )
     check_outputs(network.actions)
-    return Found(network, naming, layers.notes, assumptions)
+    return FoundNetwork(network, naming, layers.notes, assumptions)
 
 
-def _known_naming(weights: Weights) -> Naming | None:
+def _known_naming(weights: Weights) -> LayerNames | None:
     """The row that accounts for every tensor; raises ConversionError if one does but for some."""
     rows = [(_unexplained(row, weights), row) for row in NAMINGS if _names(row) <= weights.keys()]
     rest, naming = min(rows, key=lambda found: len(found[0]), default=(weights, None))
@@ -115,7 +116,7 @@ def _known_naming(weights: Weights) -> Naming | None:
     raise ConversionError(": ".join(part for part in (reason, beside) if part))
 
 
-def _names(naming: Naming) -> set[str]:
+def _names(naming: LayerNames) -> set[str]:
     """The tensors by which a row is told: every layer's weights, but not its biases."""
     plain = {*naming.convolutions, *([naming.fc] if naming.fc else [])}
     weight = "weight_mu" if naming.noisy else "weight"
@@ -124,7 +125,7 @@ def _names(naming: Naming) -> set[str]:
     return names | ({naming.support} if naming.support else set())
 
 
-def _unexplained(naming: Naming, weights: Weights) -> Weights:
+def _unexplained(naming: LayerNames, weights: Weights) -> Weights:
     noisy = [f"{p}_{s}" for p in ("weight", "bias") for s in ("mu", "sigma", "epsilon")]
     layers = {*naming.convolutions, naming.fc, *naming.layers.values()}
     parts = ["weight", "bias", *(noisy if naming.noisy else [])]
@@ -136,7 +137,7 @@ def _unexplained(naming: Naming, weights: Weights) -> Weights:
     }
 
 
-def _check(naming: Naming, weights: Weights) -> None:
+def _check(naming: LayerNames, weights: Weights) -> None:
     """Refuses what is no table of weights before anything is computed with it."""
     for name in _names(naming):
         tensor = weights[name]

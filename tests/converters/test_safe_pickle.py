@@ -22,13 +22,13 @@ import torch
 
 from atari_zoo.converters import ConversionError
 from atari_zoo.converters.pickles import unpickler
-from atari_zoo.converters.pickles.safe_pickle import NUMPY, Opaque, OpaqueClass, load
+from atari_zoo.converters.pickles.safe_pickle import NUMPY, Opaque, OpaqueClass, load_pickle
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 
 def read(content: bytes, **more: Any) -> Any:
-    return load(io.BytesIO(content), **more)
+    return load_pickle(io.BytesIO(content), **more)
 
 
 VALUES: dict[str, Any] = {
@@ -88,7 +88,7 @@ def test_the_file_stands_behind_the_pickle() -> None:
         written = b"".join(pickle.dumps(part, protocol) for part in parts)
         file = io.BytesIO(b"skip" + written + b"raw bytes")
         file.seek(4)
-        assert [load(file) for _ in parts] == parts
+        assert [load_pickle(file) for _ in parts] == parts
         assert file.read() == b"raw bytes"
 
 

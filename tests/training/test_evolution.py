@@ -20,13 +20,13 @@ from atari_zoo.training.evolution.es import (
     ES,
     ESConfig,
     Perturbation,
-    ascend,
     centred_ranks,
+    move_centre,
     score_gradient,
 )
 from atari_zoo.training.evolution.ga import GA, GAConfig
 from atari_zoo.training.evolution.noise_table import NoiseTable
-from atari_zoo.untrained.untrained import deviations, policy
+from atari_zoo.untrained.untrained import deviations, policy_network
 from atari_zoo.untrained.virtual_batch import EPSILON, fold_norms, reference_batch
 
 # episodes of 10 steps; a generation is 4 or 8 of them and a few trials
@@ -103,7 +103,7 @@ def test_generations_climb_a_hill():
     for _ in range(20):
         seeds = random.integers(2**31, size=50).tolist()
         scores = np.array([[score(centre + s * 0.1 * noise(k)) for s in (1, -1)] for k in seeds])
-        ascend(centre, optimizer, noise, seeds, scores)
+        move_centre(centre, optimizer, noise, seeds, scores)
         reached.append(score(centre))
     assert reached[1] > reached[0]
     assert reached[-1] > 0.05 * reached[0]  # both are negative
@@ -112,7 +112,7 @@ def test_generations_climb_a_hill():
 def test_norms_are_folded_into_the_weights():
     """Against normalised layers in numpy, double precision."""
     torch.manual_seed(0)
-    network = policy(4)
+    network = policy_network(4)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.01)  # biases too

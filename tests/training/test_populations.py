@@ -15,7 +15,7 @@ from atari_zoo.training.evolution.batched_networks import BatchedNetworks
 from atari_zoo.training.evolution.noise_table import NoiseTable
 from atari_zoo.training.evolution.populations import Arena
 from atari_zoo.untrained.flat_weights import write_parameters
-from atari_zoo.untrained.untrained import deviations, policy
+from atari_zoo.untrained.untrained import deviations, policy_network
 
 CPU = torch.device("cpu")
 
@@ -70,7 +70,7 @@ def test_writing_one_copy_leaves_the_others():
 
 def test_a_policy_is_normal_with_a_deviation_by_layer():
     torch.manual_seed(0)
-    network = policy(6)
+    network = policy_network(6)
     inputs = {"conv1": 256, "conv2": 512, "conv3": 576, "fc": 3136, "output": 512}
     for name, layer in network.layers.items():
         weight, bias = layer.parameters()
@@ -82,7 +82,7 @@ def test_a_policy_is_normal_with_a_deviation_by_layer():
 
 
 def test_written_parameters_are_read_back():
-    network = policy(6)
+    network = policy_network(6)
     flat = torch.randn_like(flat_weights(network))
     write_parameters(network, flat)
     assert torch.equal(flat_weights(network), flat)
@@ -141,7 +141,7 @@ def write_copy(individual: torch.Tensor, weights: torch.Tensor) -> None:
 
 
 def arena(envs: int, workers: int, max_steps: int = 1000) -> Arena:
-    return Arena(policy(4), "breakout", envs, workers, HASTY, max_steps, CPU)
+    return Arena(policy_network(4), "breakout", envs, workers, HASTY, max_steps, CPU)
 
 
 @pytest.fixture(scope="module")

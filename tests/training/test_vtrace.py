@@ -88,7 +88,7 @@ def random_case(seed: int, ends: float) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("bars", [(1.0, 1.0), (2.0, 0.7), (0.7, 2.0)])
 def test_the_papers_two_forms(ends, bars):
     case = random_case(0, ends)
-    found = vtrace(*map(torch.from_numpy, case.values()), GAMMA, *bars)
+    found = vtrace(*map(torch.from_numpy, case.values()), GAMMA, bars)
     # float32 sums of some seven numbers near 1
     for form in (targets_by_the_sum, targets_by_the_recursion):
         np.testing.assert_allclose(found.targets.numpy(), form(case, *bars), atol=1e-5)

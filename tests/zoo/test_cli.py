@@ -12,8 +12,14 @@ import torch
 from architectures import network
 from safetensors.torch import save_file
 
+from atari_zoo.cli.tables import print_table
+from atari_zoo.cli.verbs import verb as make_verb
+from atari_zoo.cli.verbs import verbs
 from atari_zoo.converters import ModelCard, save_onnx, to_onnx, to_torch
 from atari_zoo.games import game
+
+VERBS = [command.name for command in verbs()]
+ODD = r"a [/b] :fire: [red]b"  # rich would refuse it, or change it
 
 
 def zoo(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -30,13 +36,16 @@ def agent(tmp_path: Path) -> Path:
     return tmp_path / "agent.onnx"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["list", "--json"], ["play", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["list"], ["list", "--json"], *([verb, "--help"] for verb in VERBS)]
+)
 def test_help_and_list_do_not_wait_for_torch(words: list[str]) -> None:
     program = (
         "import sys; from atari_zoo.cli.app import app\n"
         f"try: app({words!r})\n"
         "except SystemExit as stop: assert not stop.code\n"
-        "heavy = {'torch', 'onnx', 'ale_py', 'gymnasium', 'scipy'} & set(sys.modules)\n"
+        "heavy = 'torch onnx ale_py gymnasium numpy scipy pandas matplotlib requests zarr'\n"
+        "heavy = set(heavy.split()) & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     done = subprocess.run(
@@ -45,13 +54,56 @@ def test_help_and_list_do_not_wait_for_torch(words: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    "verb",
-    "list info convert verify play record tour train freeze fetch cache mirror logs push".split(),
-)
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself_with_examples(verb: str) -> None:
     done = zoo(verb, "--help")
     assert done.returncode == 0 and f"$ atari-zoo {verb}" in done.stdout
+
+
+def test_the_verbs_are_those_of_the_rooms_files() -> None:
+    expected = "list info fetch convert verify play record sweep train freeze logs patches maximize"
+    assert {*expected.split(), "attribute", "tour", "atlas", "saliency-movie"} <= set(VERBS)
+    shown = zoo("--help").stdout
+    assert all(f"\n  {name} " in shown for name in VERBS)
+
+
+def test_a_verb_has_examples_and_a_name_of_its_own() -> None:
+    def tour() -> None:
+        """Another."""
+
+    for examples in ((), ("atari-zoo play x",)):
+        with pytest.raises(ValueError, match="'tour' wants examples"):
+            make_verb(*examples)(tour)
+    with pytest.raises(ValueError, match=r"two verbs 'tour': atari_zoo\.cli\.tour"):
+        make_verb("atari-zoo tour")(tour)
+
+
+def test_a_cards_text_is_shown_as_it_is(tmp_path: Path) -> None:
+    """No markup, no emoji, and nothing that would steer the terminal."""
+    card = ModelCard("a2c", "Pong", tag=ODD, licence=f"{ODD} \x1b[31mred\x07", source="[/]")
+    path = tmp_path / "odd [/b].onnx"
+    save_onnx(to_onnx(network("actor-critic"), card), path)
+    done = zoo("info", path)
+    assert done.returncode == 0, done.stderr
+    words = " ".join(done.stdout.replace("│", " ").split())
+    assert f"licence {ODD} \ufffd[31mred\ufffd" in words and "source [/]" in words
+    assert f"a2c/Pong/1@{ODD}" in words
+    done = zoo("convert", path, "-o", tmp_path / ":fire:.onnx")
+    assert done.returncode == 0 and f"{tmp_path}/:fire:.onnx" in done.stdout
+    assert zoo("info", ODD).stderr.startswith(f"atari-zoo: no file or model '{ODD}'")
+
+
+def test_help_is_text_as_it_is() -> None:
+    assert "atom:FIRE:50" in zoo("attribute", "--help").stdout
+    done = zoo("play", "a2c/Pong/1", "--episodes", "[/b]:fire:")
+    assert done.returncode == 2 and "[/b]:fire:" in done.stderr
+
+
+def test_a_table_leaves_nothing_out(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "x" * 300
+    print_table([(long, ODD)], "model [/b]", "facts")
+    shown = capsys.readouterr().out
+    assert shown.count("x") == 300 and ODD in shown and "model [/b]" in shown.replace("\n", "")
 
 
 def test_list_and_info_tell_the_same(agent: Path) -> None:
@@ -147,6 +199,10 @@ def bad(tmp_path: Path, agent: Path) -> dict[str, tuple[list[str | Path], str]]:
     torch.save({"weight": torch.zeros(3, 3)}, tmp_path / "other.pt")
     out = tmp_path / "out.onnx"
     convert = ["convert", weights, "-o", out]
+
+    def train(setting: str) -> list[str | Path]:
+        return ["train", "a2c", "Pong", "-o", tmp_path / "run", "--set", setting]
+
     return {
         "no such model": (["play", "a2c/Pnog/1"], "did you mean 'a2c/Pong/1'"),
         "no such file": (["info", "missing.onnx"], "no file or model 'missing.onnx'"),
@@ -167,13 +223,24 @@ def bad(tmp_path: Path, agent: Path) -> dict[str, tuple[list[str | Path], str]]:
         "trainer": (["train", "dqn2", "Pong"], "no trainer for 'dqn2'"),
         "device": (["play", agent, "--device", "cuda:99"], "no device 'cuda:99' here"),
         "no device": (["train", "a2c", "Pong", "--device", "tpux"], "no device 'tpux'"),
+        "setting": (train("envs=abc"), "envs is 'abc'; expected a whole number of at least 1"),
+        "no envs": (train("envs=0"), "envs is 0; expected a whole number of at least 1"),
+        "rate": (train("learning_rate=-1"), "learning_rate is -1; expected a number above 0"),
+        "not a number": (train("discount=nan"), "discount is 'nan'; expected a number from 0 to 1"),
+        "unknown setting": (train("speed=2"), "a2c has no 'speed'; there are rom, frames"),
+        "no value": (train("envs"), "--set takes NAME=VALUE"),
+        "variant": (train("preprocessing=deepmnid"), "no preprocessing 'deepmnid'"),
+        "rom": (train("rom=pong"), "--set rom= is given another way too"),
+        "twice": ([*train("envs=4"), "--envs", "8"], "--set envs= is given another way too"),
+        "hours": (["train", "a2c", "Pong", "--hours", "nan"], "hours is nan; expected"),
         "option": (["play", agent, "--episodes", "many"], "Invalid value for '--episodes'"),
     }
 
 
 CASES = ["no such model", "no such file", "cut", "text", "other", "game", "actions", "algorithm"]
 CASES += ["preprocessing", "rule", "folder", "read-only", "episodes", "another game", "gameless"]
-CASES += ["page", "trainer", "device", "no device", "option"]
+CASES += ["page", "trainer", "device", "no device", "option", "setting", "no envs", "rate"]
+CASES += ["not a number", "unknown setting", "no value", "variant", "rom", "twice", "hours"]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -186,3 +253,19 @@ def test_a_mistake_gets_one_clear_line_and_status_2(tmp_path: Path, agent: Path,
     if case != "option":  # typer draws a box around its own
         assert len(done.stderr.strip().splitlines()) == 1
     assert sorted(tmp_path.rglob("*")) == before  # no partial file
+
+
+def test_train_tells_what_comes_next_and_its_folder_is_a_model(tmp_path: Path) -> None:
+    run = tmp_path / "my runs [/b]" / "a2c"
+    words = "--envs 2 --frames 400 --set threads=1 --set save_every=200 --seed 7".split()
+    done = zoo("train", "a2c", "ms_pacman", *words, "-o", run)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first == str(run) and second == f"look inside it: atari-zoo tour '{run}'"
+    facts = json.loads(zoo("info", run, "--json").stdout)
+    assert (facts["name"], facts["frames"]) == ("a2c/MsPacman/7", 400)
+    assert facts["action_meanings"] == list(game("MsPacman").actions)
+    assert facts["action_rule"] == "sample" and facts["preprocessing"]["name"] == "vector"
+    page = tmp_path / "page.html"
+    done = zoo("tour", run, "-o", page)
+    assert done.returncode == 0 and page.stat().st_size > 10_000, done.stderr

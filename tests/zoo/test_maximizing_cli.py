@@ -12,9 +12,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from atari_zoo.cli.app import app
-from atari_zoo.cli.maximize import interrupts
 from atari_zoo.converters import to_onnx
 from atari_zoo.converters.interchange import save_onnx
+from atari_zoo.interrupts import stop_requests
 
 RUNNER = CliRunner()
 
@@ -97,10 +97,10 @@ def test_refuses(agent, arguments, message):
 
 def test_the_first_interrupt_is_only_told():
     before = signal.getsignal(signal.SIGINT)
-    with interrupts() as stopped:
-        assert not stopped()
+    with stop_requests() as stopping:
+        assert not stopping.is_set()
         os.kill(os.getpid(), signal.SIGINT)
-        assert stopped()
+        assert stopping.is_set()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from atari_zoo.converters.network.networks import ConvShape, MnihNetwork
-from atari_zoo.untrained.flat_weights import layers
+from atari_zoo.untrained.flat_weights import flat_layers
 
 ALIGNED = 16  # numbers: each copy's weights begin at such a multiple, so that all sum alike
 
@@ -24,7 +24,7 @@ class BatchedNetworks:
         size = sum(parameter.numel() for parameter in network.parameters())
         rows = torch.zeros(count, -(-size // ALIGNED) * ALIGNED, device=device)
         self.weights = rows[:, :size]
-        self.layers = layers(network, self.weights)
+        self.layers = flat_layers(network, self.weights)
         self.scale = network.trunk.scale
 
     @torch.inference_mode()

@@ -18,7 +18,8 @@ from torch.nn.utils import parameters_to_vector
 
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.training.evolution.noise_table import NoiseTable
-from atari_zoo.training.evolution.training import Evolution, EvolutionConfig, repeated
+from atari_zoo.training.evolution.training import Evolution, EvolutionConfig, repeat_each
+from atari_zoo.training.hyperparameters import Natural, Positive, Weight
 from atari_zoo.training.trainers import Update
 from atari_zoo.untrained.flat_weights import write_parameters
 from atari_zoo.untrained.virtual_batch import fold_norms, reference_batch
@@ -28,9 +29,14 @@ from atari_zoo.untrained.virtual_batch import fold_norms, reference_batch
 class ESConfig(EvolutionConfig):
     """Hyper-parameters of evolution strategies; the defaults are the paper's but for its size."""
 
-    learning_rate: float = 0.01  # of Adam
-    weight_decay: float = 0.005
-    virtual_batch: int = 128  # observations that norms are taken from; 0 for no norms
+    learning_rate: Positive = 0.01  # of Adam
+    weight_decay: Weight = 0.005
+    virtual_batch: Natural = 128  # observations that norms are taken from; 0 for no norms
+
+    def check(self) -> None:
+        super().check()
+        if self.population % 2:
+            raise ValueError(f"a population of {self.population} cannot be pairs; make it even")
 
 
 class Perturbation(NamedTuple):
@@ -66,7 +72,7 @@ def score_gradient(
     return gradient
 
 
-def ascend(
+def move_centre(
     centre: Float[Tensor, "parameters"],
     optimizer: torch.optim.Optimizer,
     noise: NoiseTable,
@@ -87,8 +93,6 @@ class ES(Evolution[Perturbation]):
 
     def build(self) -> MnihNetwork:
         config = self.config
-        if config.population < 2 or config.population % 2:
-            raise ValueError(f"a population of {config.population} cannot be pairs; make it even")
         self.network = network = super().build()
         self.reference: Tensor | None = None
         if config.virtual_batch:
@@ -111,10 +115,10 @@ class ES(Evolution[Perturbation]):
         config = self.config
         seeds = [int(seed) for seed in self.draw(config.population // 2)]
         cloud = [Perturbation(seed, sign) for seed in seeds for sign in (1, -1)]
-        scores, frames = self.play([CENTRE] * config.trials + repeated(cloud, config.episodes))
+        scores, frames = self.play([CENTRE] * config.trials + repeat_each(cloud, config.episodes))
         trials, scores = np.split(scores, [config.trials])
         means = scores.reshape(-1, config.episodes).mean(1)
-        ascend(self.centre, self.optimizer, self.noise, seeds, means.reshape(-1, 2))
+        move_centre(self.centre, self.optimizer, self.noise, seeds, means.reshape(-1, 2))
         self._show_centre()
         return self.report(frames, means, trials)
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from atari_zoo.converters.network.networks import MnihNetwork
-from atari_zoo.training.evolution.training import Evolution, EvolutionConfig, repeated
+from atari_zoo.training.evolution.training import Evolution, EvolutionConfig, repeat_each
+from atari_zoo.training.hyperparameters import Count, Positive
 from atari_zoo.training.trainers import Update
 from atari_zoo.untrained.flat_weights import write_parameters
 from atari_zoo.untrained.untrained import deviations
@@ -28,10 +29,18 @@ class GAConfig(EvolutionConfig):
     The paper has a population of 1000, 10 candidates and 30 trials.
     """
 
-    sigma: float = 0.002
-    population: int = 200
-    parents: int = 20  # individuals that have offspring, the elite among them
-    candidates: int = 5  # individuals that may become the elite; each plays `trials` episodes
+    sigma: Positive = 0.002
+    population: Count = 200
+    parents: Count = 20  # individuals that have offspring, the elite among them
+    candidates: Count = 5  # individuals that may become the elite; each plays `trials` episodes
+
+    def check(self) -> None:
+        super().check()
+        if max(self.parents, self.candidates) > self.population:
+            raise ValueError(
+                f"{self.parents} parents and {self.candidates} candidates cannot be chosen "
+                f"from a population of {self.population}; make it larger"
+            )
 
 
 class GA(Evolution[Genome]):
@@ -46,12 +55,6 @@ class GA(Evolution[Genome]):
     config: GAConfig
 
     def build(self) -> MnihNetwork:
-        config = self.config
-        if max(config.parents, config.candidates) > config.population:
-            raise ValueError(
-                f"{config.parents} parents and {config.candidates} candidates cannot be chosen "
-                f"from a population of {config.population}; make it larger"
-            )
         network = super().build()
         self.deviations = deviations(network).to(self.fabric.device)
         self.parents: list[Genome] = []  # the elite first
@@ -62,11 +65,11 @@ class GA(Evolution[Genome]):
     def update(self) -> Update:
         config = self.config
         offspring = self._offspring()
-        scores, frames = self.play(repeated(offspring, config.episodes))
+        scores, frames = self.play(repeat_each(offspring, config.episodes))
         means = scores.reshape(-1, config.episodes).mean(1)
         ranked = [offspring[index] for index in (-means).argsort(kind="stable")]
         candidates = (self.parents[:1] + ranked)[: config.candidates]
-        scores, more_frames = self.play(repeated(candidates, config.trials))
+        scores, more_frames = self.play(repeat_each(candidates, config.trials))
         trials = scores.reshape(-1, config.trials)
         best = int(trials.mean(1).argmax())
         others = [genome for genome in ranked if genome != candidates[best]]

@@ -31,14 +31,14 @@ Individual = TypeVar("Individual")
 Write = Callable[[Individual, Tensor], None]
 
 
-class Episodes(NamedTuple):
+class EpisodeResults(NamedTuple):
     """How the episodes went, in the order in which they were asked for."""
 
     scores: Float[np.ndarray, "episodes"]
     steps: Int[np.ndarray, "episodes"]  # of the agent
 
 
-class Players:
+class Seats:
     """Some games, and as many networks that play them."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Players:
         self.networks = BatchedNetworks(network, count, device)
 
     @torch.no_grad()
-    def play(self, individuals: Sequence[Individual], write: Write[Individual]) -> Episodes:
+    def play(self, individuals: Sequence[Individual], write: Write[Individual]) -> EpisodeResults:
         """An episode of each of the individuals."""
         scores, steps = np.zeros(len(individuals)), np.zeros(len(individuals), np.int64)
         waiting = iter(range(len(individuals)))
@@ -76,11 +76,11 @@ class Players:
             scores[playing[busy]] += step.rewards[busy]
             steps[playing[busy]] += 1
             seat(np.flatnonzero(busy & (step.terminated | step.truncated)))
-        return Episodes(scores, steps)
+        return EpisodeResults(scores, steps)
 
 
 class Arena:
-    """`workers` threads of `Players` that share `envs` games.
+    """`workers` threads of `Seats` that share `envs` games.
 
     network: what the individuals look like, but for their weights.
     max_steps: of an episode, after which it is cut off.
@@ -105,7 +105,7 @@ class Arena:
         preprocessing = dataclasses.replace(preprocessing, max_frames=cut)
         threads = max(1, (os.cpu_count() or 1) // workers)
         self.players = [
-            Players(network, rom, share, preprocessing, device, threads) for _ in range(workers)
+            Seats(network, rom, share, preprocessing, device, threads) for _ in range(workers)
         ]
         self.pool = ThreadPoolExecutor(workers, initializer=_one_core)
 
@@ -118,17 +118,17 @@ class Arena:
 
         list(self.pool.map(reset, range(len(self.players))))
 
-    def play(self, individuals: Sequence[Individual], write: Write[Individual]) -> Episodes:
+    def play(self, individuals: Sequence[Individual], write: Write[Individual]) -> EpisodeResults:
         """An episode of each individual; its score is not clipped."""
         workers = len(self.players)
 
-        def share(worker: int) -> Episodes:
+        def share(worker: int) -> EpisodeResults:
             return self.players[worker].play(individuals[worker::workers], write)
 
         scores, steps = np.zeros(len(individuals)), np.zeros(len(individuals), np.int64)
         for worker, played in enumerate(self.pool.map(share, range(workers))):
             scores[worker::workers], steps[worker::workers] = played
-        return Episodes(scores, steps)
+        return EpisodeResults(scores, steps)
 
     def close(self) -> None:
         """Ends the threads and the emulators."""

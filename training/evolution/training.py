@@ -1,4 +1,4 @@
-"""What evolution strategies and the genetic algorithm share: a population that plays."""
+"""The training that evolution strategies and the genetic algorithm share: a population plays."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.emulator.environments import Environments, screen
 from atari_zoo.training.evolution.noise_table import NoiseTable
 from atari_zoo.training.evolution.populations import Arena
+from atari_zoo.training.hyperparameters import Count, Natural, Positive
 from atari_zoo.training.trainers import Trainer, TrainingConfig, Update
 
 Individual = TypeVar("Individual")
 
 
-def repeated(individuals: Sequence[Individual], times: int) -> list[Individual]:
+def repeat_each(individuals: Sequence[Individual], times: int) -> list[Individual]:
     """Each individual `times` times, one after the other."""
     return [individual for individual in individuals for _ in range(times)]
 
@@ -31,14 +32,19 @@ class EvolutionConfig(TrainingConfig):
     """What both algorithms' hyper-parameters have in common."""
 
     clip_rewards: bool = False  # whole scores are compared: True is refused
-    envs: int = 32  # individuals that play at the same time; each takes 7 MB for its weights
-    threads: int = 4  # that share them; with another number, another run
-    population: int = 100
-    sigma: float = 0.02  # standard deviation of a perturbation
-    episodes: int = 1  # of an individual
-    trials: int = 10  # episodes that tell how good the agent is
-    max_steps: int = 1500  # of an episode, by the agent
-    noise: int = 2**26  # numbers in the table that perturbations are cut from
+    envs: Count = 32  # individuals that play at the same time; each takes 7 MB for its weights
+    threads: Natural = 4  # that share them; with another number, another run
+    population: Count = 100
+    sigma: Positive = 0.02  # standard deviation of a perturbation
+    episodes: Count = 1  # of an individual
+    trials: Count = 10  # episodes that tell how good the agent is
+    max_steps: Count = 1500  # of an episode, by the agent
+    noise: Count = 2**26  # numbers in the table that perturbations are cut from
+
+    def check(self) -> None:
+        super().check()
+        if self.clip_rewards:
+            raise ValueError("evolution compares whole scores: clip_rewards must be False")
 
 
 class Evolution(Trainer, Generic[Individual]):
@@ -56,8 +62,6 @@ class Evolution(Trainer, Generic[Individual]):
 
     def build(self) -> MnihNetwork:
         config, device = self.config, self.fabric.device
-        if config.clip_rewards:
-            raise ValueError("evolution compares whole scores: clip_rewards must be False")
         network = self.new_network(len(screen(config.rom).actions))
         self.fabric.to_device(network)
         size = len(parameters_to_vector(network.parameters()))

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.training.hyperparameters import Count, Positive, Share, Weight
 from atari_zoo.training.off_policy.replay import Transitions
 from atari_zoo.training.off_policy.value_config import ValueConfig
 from atari_zoo.training.off_policy.value_training import Judgement, ValueTrainer
@@ -27,18 +28,18 @@ LEAST_PRIORITY = 1e-6  # so that a transition without error is not lost for ever
 class ApeXConfig(ValueConfig):
     """Hyper-parameters of Ape-X; the defaults are the Atari Zoo paper's (supplement S3)."""
 
-    envs: int = 32  # actors
-    buffer: int = 2**21
-    min_history: int = 50_000
-    batch: int = 512
-    update_every: int = 64  # each transition is learnt from about 8 times, as in DQN
-    target_every: int = 2_500
-    steps: int = 3
-    max_gradient: float | None = 40.0
-    priority_exponent: float = 0.6
-    importance_exponent: float = 0.4
-    epsilon: float = 0.4  # of the first actor; of the last, this to the power of 1 + `ladder`
-    ladder: float = 7.0
+    envs: Count = 32  # actors
+    buffer: Count = 2**21
+    min_history: Count = 50_000
+    batch: Count = 512
+    update_every: Count = 64  # each transition is learnt from about 8 times, as in DQN
+    target_every: Count = 2_500
+    steps: Count = 3
+    max_gradient: Positive | None = 40.0
+    priority_exponent: Weight = 0.6
+    importance_exponent: Weight = 0.4
+    epsilon: Share = 0.4  # of the first actor; of the last, this to the power of 1 + `ladder`
+    ladder: Weight = 7.0
 
 
 class ApeX(ValueTrainer):

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.training.off_policy.replay import Transitions
 from atari_zoo.training.off_policy.value_config import ValueConfig
 from atari_zoo.training.off_policy.value_training import Judgement, ValueTrainer
@@ -29,6 +28,11 @@ class DQNConfig(ValueConfig):
 
     loss: str = "mse"  # or "huber", whose derivative ends at -1 and 1, as in the paper
 
+    def check(self) -> None:
+        super().check()
+        if self.loss not in LOSSES:
+            raise ValueError(f"no loss '{self.loss}'; there are {', '.join(LOSSES)}")
+
 
 class DQN(ValueTrainer):
     """Learns Q-values by one-step temporal differences, from uniform samples."""
@@ -36,11 +40,6 @@ class DQN(ValueTrainer):
     algorithm = "dqn"
     Config = DQNConfig
     config: DQNConfig
-
-    def build(self) -> MnihNetwork:
-        if self.config.loss not in LOSSES:
-            raise ValueError(f"no loss '{self.config.loss}'; there are {', '.join(LOSSES)}")
-        return super().build()
 
     def judge(self, batch: Transitions) -> Judgement:
         with torch.no_grad():

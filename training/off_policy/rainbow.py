@@ -15,6 +15,7 @@ from torch import Tensor
 
 from atari_zoo.converters.network.heads import CategoricalHead
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.training.hyperparameters import Count, Weight
 from atari_zoo.training.off_policy.replay import Transitions
 from atari_zoo.training.off_policy.value_config import ValueConfig
 from atari_zoo.training.off_policy.value_training import Judgement, ValueTrainer
@@ -24,10 +25,10 @@ from atari_zoo.training.off_policy.value_training import Judgement, ValueTrainer
 class RainbowConfig(ValueConfig):
     """Hyper-parameters of Rainbow; the defaults are Dopamine's."""
 
-    steps: int = 3
+    steps: Count = 3
     # Dopamine draws by the square root of the loss, and weights by its probability ** -0.5
-    priority_exponent: float = 0.5
-    importance_exponent: float = 0.5
+    priority_exponent: Weight = 0.5
+    importance_exponent: Weight = 0.5
 
 
 def projection(

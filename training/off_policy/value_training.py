@@ -1,4 +1,4 @@
-"""What DQN, Rainbow and Ape-X share: acting by Q-values, a replay, a target network.
+"""The training that DQN, Rainbow and Ape-X share: acting by Q-values, a replay, a target network.
 
 They differ in their networks, their losses, and how they explore.
 """
@@ -47,7 +47,6 @@ class ValueTrainer(Trainer):
 
     def build(self) -> MnihNetwork:
         config, device = self.config, self.fabric.device
-        config.check()
         self.environments = Environments(
             config.rom, config.envs, config.preprocessing, device, threads=self.threads
         )

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from atari_zoo.converters.network.heads import ActorCriticHead
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.emulator.environments import Environments
+from atari_zoo.training.hyperparameters import Count, Share, Weight
 from atari_zoo.training.on_policy.actors import Actors, Unroll, bootstrapped
 from atari_zoo.training.on_policy.optimizers import OptimizerConfig, optimizer, set_rate
 from atari_zoo.training.trainers import Trainer, Update
@@ -28,10 +29,10 @@ from atari_zoo.training.trainers import Trainer, Update
 class A2CConfig(OptimizerConfig):
     """Hyper-parameters of A2C; the defaults are baselines'."""
 
-    unroll: int = 5  # steps between updates
-    discount: float = 0.99
-    value_weight: float = 0.5
-    entropy_weight: float = 0.01
+    unroll: Count = 5  # steps between updates
+    discount: Share = 0.99
+    value_weight: Weight = 0.5
+    entropy_weight: Weight = 0.01
     life_loss: bool = True  # a lost life ends an episode, while learning
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from atari_zoo.converters.network.heads import ActorCriticHead
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.emulator.environments import Environments
+from atari_zoo.training.hyperparameters import Count, Positive, Share, Weight
 from atari_zoo.training.on_policy.actors import Actors, Unroll, bootstrapped
 from atari_zoo.training.on_policy.optimizers import OptimizerConfig, optimizer, set_rate
 from atari_zoo.training.on_policy.vtrace import vtrace
@@ -30,16 +31,24 @@ from atari_zoo.training.trainers import Trainer, Update
 class IMPALAConfig(OptimizerConfig):
     """Hyper-parameters of IMPALA; the defaults are the paper's for Atari."""
 
-    envs: int = 32
-    batch: int | None = None  # environments to a step of the optimizer; None for all
-    unroll: int = 20  # steps
-    learning_rate: float = 6e-4
-    epsilon: float = 0.01
-    discount: float = 0.99
-    value_weight: float = 0.5
-    entropy_weight: float = 0.01
-    max_gradient: float = 40.0
+    envs: Count = 32
+    batch: Count | None = None  # environments to a step of the optimizer; None for all
+    unroll: Count = 20  # steps
+    learning_rate: Positive = 6e-4
+    epsilon: Weight = 0.01
+    discount: Share = 0.99
+    value_weight: Weight = 0.5
+    entropy_weight: Weight = 0.01
+    max_gradient: Positive = 40.0
     life_loss: bool = True  # a lost life ends an episode, while learning
+
+    def check(self) -> None:
+        super().check()
+        if self.envs % (self.batch or self.envs):
+            raise ValueError(
+                f"{self.envs} environments make no whole batches of {self.batch}; "
+                "choose a batch that divides them"
+            )
 
 
 def impala_losses(
@@ -97,11 +106,6 @@ class IMPALA(Trainer):
     def build(self) -> MnihNetwork:
         config = self.config
         self.batch = config.batch or config.envs
-        if config.envs % self.batch:
-            raise ValueError(
-                f"{config.envs} environments make no whole batches of {self.batch}; "
-                "choose a batch that divides them"
-            )
         threads = max(1, self.threads // 2)
         self.actors = Actors(config, config.envs, self.fabric.device, threads, config.life_loss)
         # one thread acts and one learns; each has its cores to itself

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from atari_zoo.training.hyperparameters import Natural, Positive, Share, Weight
 from atari_zoo.training.trainers import TrainingConfig
 
 
@@ -23,12 +24,16 @@ class OptimizerConfig(TrainingConfig):
     """The hyper-parameters of an actor-critic's optimizer."""
 
     optimizer: str = "rmsprop-tf"  # or "rmsprop", torch's own, or "adam"
-    learning_rate: float = 7e-4
+    learning_rate: Positive = 7e-4
     anneal: bool = True  # the learning rate falls to 0 over `frames`
-    warmup: int = 0  # frames over which the learning rate rises from 0, before it falls
-    decay: float = 0.99  # of the running mean square
-    epsilon: float = 1e-5
-    max_gradient: float = 0.5  # norm that gradients are clipped to
+    warmup: Natural = 0  # frames over which the learning rate rises from 0, before it falls
+    decay: Share = 0.99  # of the running mean square
+    epsilon: Weight = 1e-5
+    max_gradient: Positive = 0.5  # norm that gradients are clipped to
+
+    def check(self) -> None:
+        super().check()
+        check_optimizer(self.optimizer)
 
     def rate(self, frames: int) -> float:
         """The learning rate of the update that begins after so many frames.
@@ -99,12 +104,15 @@ def adam(weights: list[nn.Parameter], config: OptimizerConfig) -> torch.optim.Op
 OPTIMIZERS = {"rmsprop-tf": rmsprop_tf, "rmsprop": rmsprop, "adam": adam}
 
 
+def check_optimizer(name: str) -> None:
+    """Raises ValueError, with the names there are, if there is none of that name."""
+    if name not in OPTIMIZERS:
+        raise ValueError(f"no optimizer '{name}'; there are {', '.join(sorted(OPTIMIZERS))}")
+
+
 def optimizer(weights: list[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
     """The optimizer that `config` names; ValueError if there is none of that name."""
-    if config.optimizer not in OPTIMIZERS:
-        raise ValueError(
-            f"no optimizer '{config.optimizer}'; there are {', '.join(sorted(OPTIMIZERS))}"
-        )
+    check_optimizer(config.optimizer)
     return OPTIMIZERS[config.optimizer](weights, config)
 
 

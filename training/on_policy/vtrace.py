@@ -27,8 +27,7 @@ def vtrace(
     values: Float[Tensor, "time envs"],
     bootstrap: Float[Tensor, "envs"],
     discount: float,
-    rho_bar: float = 1.0,
-    c_bar: float = 1.0,
+    bars: tuple[float, float] = (1.0, 1.0),
 ) -> VTrace:
     """Targets and advantages of an unroll, by the paper's recursion from its end.
 
@@ -36,10 +35,11 @@ def vtrace(
         that acted.
     over: where an episode ended with the action; what follows belongs to another.
     values, bootstrap: V of the states acted in, and of the state after the last action.
-    rho_bar, c_bar: where the ratios are cut off: rho decides what is converged to, c how fast.
+    bars: where the ratios are cut off, as rho and as c: rho decides what is converged to, c how
+        fast.
     """
     ratios = log_ratios.exp()
-    rhos, cs = ratios.clamp(max=rho_bar), ratios.clamp(max=c_bar)
+    rhos, cs = (ratios.clamp(max=bar) for bar in bars)
     discounts = discount * (~over).to(values.dtype)
     following = torch.cat([values[1:], bootstrap[None]])  # V(x_s+1)
     deltas = rhos * (rewards + discounts * following - values)

@@ -58,7 +58,7 @@ def verb_of(registered: RegisteredAnalysis) -> typer.Typer:
     Raises TypeError for an argument of another kind.
     """
     app = typer.Typer(
-        rich_markup_mode="rich",
+        rich_markup_mode=None,
         pretty_exceptions_enable=False,
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -82,7 +82,7 @@ def verb_of(registered: RegisteredAnalysis) -> typer.Typer:
             typed = Annotated[_as_option(kind), typer.Option(help=explained.get(name, ""))]
         given.append(parameter.replace(annotation=typed))
     line = f"atari-zoo {registered.verb} {' '.join(examples)} -o {registered.name}"
-    epilog = f"[bold]Examples[/bold]\n\n  $ {line}"
+    epilog = "\n".join(["\b", "Examples:", f"  $ {line}"])
     verb = _verb(registered, given, read)
     app.command(registered.verb, help=registered.summary, epilog=epilog)(verb)
     return app

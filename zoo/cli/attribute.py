@@ -8,28 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atari_zoo.cli.play import Device, Json, Model, seen_play
-from atari_zoo.cli.settings import settings
+from atari_zoo.cli.options import (
+    Device,
+    Json,
+    Model,
+    Output,
+    Played,
+    Seed,
+    assignments,
+    seen_play,
+)
+from atari_zoo.cli.verbs import verb
 from atari_zoo.progress import progress_bar
 
 if TYPE_CHECKING:
-    from atari_zoo.converters.network.foreign import Network
-    from atari_zoo.recordings.recordings import Recording
     from atari_zoo.viz.saliency.decisions import Decision
 
-EXAMPLES = {
-    "attribute": (
-        "atari-zoo attribute a2c/Pong/1 --step 200 -o why.png",
-        "atari-zoo attribute a2c/Pong/1 --target margin --baseline mean --json",
-        "atari-zoo attribute rainbow/Seaquest/1 --target atom:chosen:50 --method deeplift",
-        "atari-zoo attribute a2c/Pong/1 --all-methods -o methods.png",
-        "atari-zoo attribute a2c/Pong/1 --table -o fidelity.csv",
-    ),
-    "saliency_movie": (
-        "atari-zoo saliency-movie a2c/Pong/1 --steps 300 -o pong.mp4",
-        "atari-zoo saliency-movie dqn/Seaquest/1 --method sarfa --recording play.zarr",
-    ),
-}
 Method = Annotated[str, typer.Option(help="integrated_gradients, greydanus, lrp ...")]
 Target = Annotated[
     str,
@@ -41,17 +35,20 @@ Target = Annotated[
 Baseline = Annotated[
     str, typer.Option(help="black, mean, previous, still, blurred or observations.")
 ]
-Played = Annotated[
-    Path | None, typer.Option("--recording", help="Play that was recorded; else it plays.")
-]
 Env = Annotated[int, typer.Option(help="Which of a recording's environments.")]
-Seed = Annotated[int, typer.Option(help="Of the play, and of methods with randomness.")]
 Options = Annotated[
     list[str] | None, typer.Option("--option", help="Of the method, such as steps=200.")
 ]
 ENDINGS = {"picture": (".png",), "table": (".csv", ".md")}
 
 
+@verb(
+    "atari-zoo attribute a2c/Pong/1 --step 200 -o why.png",
+    "atari-zoo attribute a2c/Pong/1 --target margin --baseline mean --json",
+    "atari-zoo attribute rainbow/Seaquest/1 --target atom:chosen:50 --method deeplift",
+    "atari-zoo attribute a2c/Pong/1 --all-methods -o methods.png",
+    "atari-zoo attribute a2c/Pong/1 --table -o fidelity.csv",
+)
 def attribute(
     model: Model,
     step: Annotated[int, typer.Option(help="Of the agent, from 0: whose decision.")] = 200,
@@ -78,7 +75,7 @@ def attribute(
     if output is not None and output.suffix.lower() not in ENDINGS[kind]:
         raise ValueError(f"{output}: a {kind}'s name ends in {' or '.join(ENDINGS[kind])}")
     network = zoo.load(model, device)
-    played = _played(network, recording, step + 1, seed)
+    played = seen_play(network, recording, step + 1, seed)
     decision = Decision(network, played, step, target, baseline, env, seed)
     if table:
         _table(decision, output, as_json)
@@ -92,6 +89,10 @@ def attribute(
     _tell(rows, picture, output or Path("attribution.png"), as_json)
 
 
+@verb(
+    "atari-zoo saliency-movie a2c/Pong/1 --steps 300 -o pong.mp4",
+    "atari-zoo saliency-movie dqn/Seaquest/1 --method sarfa --recording play.zarr",
+)
 def saliency_movie(
     model: Model,
     steps: Annotated[int, typer.Option(help="Of the agent.")] = 300,
@@ -99,9 +100,7 @@ def saliency_movie(
     target: Target = "chosen",
     baseline: Baseline = "black",
     option: Options = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .mp4 to write.")] = Path(
-        "saliency.mp4"
-    ),
+    output: Output = Path("saliency.mp4"),
     fps: Annotated[int, typer.Option(help="Steps in a second of the movie.")] = 15,
     recording: Played = None,
     env: Env = 0,
@@ -114,17 +113,11 @@ def saliency_movie(
     from atari_zoo.viz.saliency.movies import saliency_movie as make_movie
 
     network = zoo.load(model, device)
-    played = _played(network, recording, steps, seed)
+    played = seen_play(network, recording, steps, seed)
     question = Question(method, target, baseline, seed, _options(option or []))
     with progress_bar("looking", "steps") as update:
         make_movie(network, played, output, question, env, fps, update)
     print(output)
-
-
-def _played(network: Network, recording: Path | None, steps: int, seed: int) -> Recording:
-    if recording is None and steps < 1:
-        raise ValueError(f"{steps} steps; expected at least 1")
-    return seen_play(network, recording, steps, seed)
 
 
 def _table(decision: Decision, output: Path | None, as_json: bool) -> None:
@@ -149,7 +142,7 @@ def _table(decision: Decision, output: Path | None, as_json: bool) -> None:
 
 
 def _options(given: list[str]) -> dict[str, Any]:
-    return settings(given, "steps=200", "--option")
+    return assignments(given, "steps=200", "--option")
 
 
 def _tell(rows: list[dict[str, Any]], picture: Any, output: Path, as_json: bool) -> None:

@@ -8,34 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from atari_zoo.catalog.entries import Entry
+from atari_zoo.cli.options import Algorithm, Collection, Game, Run, Tag
+from atari_zoo.cli.tables import print_table
+from atari_zoo.cli.verbs import verb
 
-EXAMPLES = {
-    "fetch": (
-        "atari-zoo fetch a2c/Seaquest/3@400M dopamine-jax:iqn/Pong/1",
-        "atari-zoo fetch --collection sb3 --game Breakout",
-        "atari-zoo fetch --game Pong --algorithm a2c --tag final --with log --with play",
-        "atari-zoo fetch --collection cleanrl --dry-run",
-    ),
-    "cache": (
-        "atari-zoo cache",
-        "atari-zoo cache --verify",
-        "atari-zoo cache 'uber:*Pong*' --prune",
-    ),
-    "mirror": (
-        "atari-zoo mirror zoo-mirror --game Pong",
-        "atari-zoo mirror /mnt/shared/zoo --collection dopamine-jax --dry-run",
-    ),
-}
-
-Game = Annotated[str | None, typer.Option(help="A game, in any spelling.")]
-Algorithm = Annotated[str | None, typer.Option(help="An algorithm, such as a2c.")]
-Collection = Annotated[str | None, typer.Option(help="A collection, such as uber or sb3.")]
-Run = Annotated[str | None, typer.Option(help="A run, such as 1.")]
-Tag = Annotated[str | None, typer.Option(help="A checkpoint, such as 400M or final.")]
 Kinds = Annotated[
     list[str] | None,
     typer.Option("--with", help="What was published beside it too: log, play, video ..."),
@@ -43,6 +21,12 @@ Kinds = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be fetched.")]
 
 
+@verb(
+    "atari-zoo fetch a2c/Seaquest/3@400M dopamine-jax:iqn/Pong/1",
+    "atari-zoo fetch --collection sb3 --game Breakout",
+    "atari-zoo fetch --game Pong --algorithm a2c --tag final --with log --with play",
+    "atari-zoo fetch --collection cleanrl --dry-run",
+)
 def fetch(
     names: Annotated[list[str] | None, typer.Argument(help="Models' names.")] = None,
     game: Game = None,
@@ -58,6 +42,10 @@ def fetch(
     _fetch(chosen, kinds or [], None, dry_run)
 
 
+@verb(
+    "atari-zoo mirror zoo-mirror --game Pong",
+    "atari-zoo mirror /mnt/shared/zoo --collection dopamine-jax --dry-run",
+)
 def mirror(
     folder: Annotated[
         Path, typer.Argument(help="The folder to fill; gone on with if it is there.")
@@ -76,6 +64,7 @@ def mirror(
     _fetch(chosen, kinds or [], folder, dry_run)
 
 
+@verb("atari-zoo cache", "atari-zoo cache --verify", "atari-zoo cache 'uber:*Pong*' --prune")
 def cache(
     matching: Annotated[
         str, typer.Argument(help="A part of the names, or a pattern such as 'uber:*Pong*'.")
@@ -111,11 +100,11 @@ def cache(
             )
             raise typer.Exit(1)
     else:
-        table = Table("model", "files", "MB", "fetched")
-        for model in models:
-            size = f"{model.size / 1e6:.1f}"
-            table.add_row(model.name, str(len(model.files)), size, model.fetched)
-        Console().print(table)
+        rows = [
+            (model.name, str(len(model.files)), f"{model.size / 1e6:.1f}", model.fetched)
+            for model in models
+        ]
+        print_table(rows, "model", "files", "MB", "fetched")
         print(f"{text} in {kept.root()}")
 
 
@@ -155,7 +144,9 @@ def _fetch(chosen: list[Entry], kinds: list[str], folder: Path | None, dry_run: 
         return
     failed = size = 0
     with download_bars() as update:
-        for wanted, error in fetch_all(missing, lambda w, *at: update(w.file.place, *at), folder):
+        for wanted, error in fetch_all(
+            missing, lambda w, *sizes: update(w.file.place, *sizes), folder
+        ):
             if error is not None:
                 failed += 1
                 print(f"atari-zoo: {error}", file=sys.stderr)

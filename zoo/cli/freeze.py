@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from atari_zoo.cli.options import Json
+from atari_zoo.cli.tables import print_table
+from atari_zoo.cli.verbs import verb
 
 if TYPE_CHECKING:
     from atari_zoo.training.freeze import Frozen
 
-EXAMPLES = {
-    "freeze": (
-        "atari-zoo freeze runs/a2c-Pong-1",
-        "atari-zoo freeze runs/a2c-Pong-1 -o models --hours 1,2 --frames 1M,5M,2.5M",
-        "atari-zoo freeze dqn/Pong/1 --frames 50M --json",
-    ),
-}
 UNITS = {"k": 10**3, "M": 10**6, "B": 10**9}
 
 
+@verb(
+    "atari-zoo freeze runs/a2c-Pong-1",
+    "atari-zoo freeze runs/a2c-Pong-1 -o models --hours 1,2 --frames 1M,5M,2.5M",
+    "atari-zoo freeze dqn/Pong/1 --frames 50M --json",
+)
 def freeze(
     run: Annotated[Path, typer.Argument(help="A run's folder: the zoo's, Dopamine's or SB3's.")],
     output: Annotated[
@@ -33,9 +33,7 @@ def freeze(
     frames: Annotated[
         str, typer.Option(help="Of the emulator, with commas between, such as 5M.")
     ] = "400M,1B",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, for scripts.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Picks models from a run's checkpoints: the untrained, some on the way, the first at a
     person's level, the last."""
@@ -47,31 +45,27 @@ def freeze(
     if as_json:
         print(json.dumps({"run": str(run), "frozen": rows}))
         return
-    table = Table("tag", "frames", "hours", "score")
-    table.add_column("file", overflow="fold")
-    for row in rows:
-        played = "not reached" if row["file"] is None else f"{row['frames']:,}"
-        table.add_row(
-            row["tag"],
-            played,
-            "" if row["hours"] is None else f"{row['hours']:.2f}",
-            "" if row["score"] is None else f"{row['score']:.1f}",
-            row["file"],
-        )
-    Console().print(table)
+    print_table(map(_cells, rows), "tag", "frames", "hours", "score", "file")
     if any(row["file"] is None for row in rows):
         print("not reached: the run ended before, or kept no checkpoint near it")
 
 
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    frames = "not reached" if row["file"] is None else f"{row['frames']:,}"
+    hours = "" if row["hours"] is None else f"{row['hours']:.2f}"
+    score = "" if row["score"] is None else f"{row['score']:.1f}"
+    return row["tag"], frames, hours, score, row["file"] or ""
+
+
 def _facts(row: Frozen) -> dict[str, Any]:
-    at = row.checkpoint
-    if at is None:
+    checkpoint = row.checkpoint
+    if checkpoint is None:
         return {"tag": row.tag, "frames": None, "hours": None, "score": None, "file": None}
     return {
         "tag": row.tag,
-        "frames": at.frames,
-        "hours": _known(at.seconds / 3600),
-        "score": _known(at.score),
+        "frames": checkpoint.frames,
+        "hours": _known(checkpoint.seconds / 3600),
+        "score": _known(checkpoint.score),
         "file": str(row.file),
     }
 

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-EXAMPLES = (
+from atari_zoo.cli.options import Json
+from atari_zoo.cli.tables import print_table, printable
+from atari_zoo.cli.verbs import verb
+
+AXES = {"frames": "frames", "hours": "seconds"}
+
+
+@verb(
     "atari-zoo logs a2c/Pong/1 -o curves.png",
     "atari-zoo logs --game Seaquest --algorithms a2c impala -o curves.png",
     "atari-zoo logs run/ logs/0.monitor.csv --x hours -o curves.svg",
     "atari-zoo logs a2c/Pong/1 --csv > log.csv",
 )
-AXES = {"frames": "frames", "hours": "seconds"}
-
-
 def logs(
     sources: Annotated[
         list[str] | None,
@@ -42,9 +44,7 @@ def logs(
     ] = None,
     x: Annotated[str, typer.Option("--x", help="Of the picture: frames or hours.")] = "frames",
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, for scripts.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """How agents learned: training logs of any program as one table, and learning curves."""
     if x not in AXES:
@@ -91,8 +91,8 @@ def _chosen(
     wanted: list[str | None] = [*algorithms] or [None]
     runs = [run for name in wanted for run in logged(game, name, collection)]
     if not runs:
-        of = f" of {', '.join(algorithms)}" if algorithms else ""
-        raise ValueError(f"no training logs{of} in {find_game(game).name} were published")
+        narrowed = f" of {', '.join(algorithms)}" if algorithms else ""
+        raise ValueError(f"no training logs{narrowed} in {find_game(game).name} were published")
     return [word for word in sources if word not in named] + runs
 
 
@@ -110,7 +110,7 @@ def _tables(sources: Sequence[str]) -> list[Any]:
         except (ValueError, OSError) as error:
             if source == sources[-1] and not tables:
                 raise
-            print(f"atari-zoo: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"atari-zoo: {printable(' '.join(str(error).split()))}", file=sys.stderr)
     return tables
 
 
@@ -122,23 +122,19 @@ def _together(tables: Sequence[Any]) -> Any:
 
 def _summary(tables: Sequence[Any]) -> None:
     """A line for each run."""
-    shown = Table()
-    shown.add_column("source", overflow="fold")
-    for column in ("algorithm", "game", "run", "million frames", "hours", "best", "last"):
-        shown.add_column(column)
-    for table in tables:
-        for of, rows in table.groupby(["algorithm", "game", "run"], sort=False):
-            score = rows["score"].dropna()
-            shown.add_row(
-                table.attrs["source"],
-                *map(str, of),
-                _number(rows["frames"].max() / 1e6),
-                _number(rows["seconds"].max() / 3600),
-                _number(score.max()),
-                _number(score.iloc[-1] if len(score) else float("nan")),
-            )
-    Console().print(shown)
+    print_table(
+        (
+            (table.attrs["source"], *map(str, run), *_numbers(rows))
+            for table in tables
+            for run, rows in table.groupby(["algorithm", "game", "run"], sort=False)
+        ),
+        *("source", "algorithm", "game", "run", "million frames", "hours", "best", "last"),
+    )
 
 
-def _number(value: Any) -> str:
-    return "" if value != value else f"{value:,.1f}"
+def _numbers(rows: Any) -> list[str]:
+    """Million frames, hours, the best score and the last of one run's log."""
+    score = rows["score"].dropna()
+    last = score.iloc[-1] if len(score) else float("nan")
+    values = rows["frames"].max() / 1e6, rows["seconds"].max() / 3600, score.max(), last
+    return ["" if value != value else f"{value:,.1f}" for value in values]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atari_zoo.cli.play import Device, Json, Model
+from atari_zoo.cli.options import Device, Json, Model, Output, Seed
+from atari_zoo.cli.tables import print_table
+from atari_zoo.cli.verbs import verb
+from atari_zoo.interrupts import stop_requests
 from atari_zoo.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -22,26 +22,22 @@ if TYPE_CHECKING:
     from atari_zoo.viz.objectives.objectives import Objective
     from atari_zoo.viz.render.results import Rendered
 
-EXAMPLES = {
-    "maximize": (
-        'atari-zoo maximize rainbow/Seaquest/1 "atoms:0,0"    # figure 4 of the paper',
-        'atari-zoo maximize a2c/Pong/1 "conv3:38 - 1e-6*tv" "output:RIGHT" -o wanted.png',
-        'atari-zoo maximize dqn/Seaquest/1 "fc:0..15" --parameterization fourier --movie fc.mp4',
-        'atari-zoo maximize agent.onnx "fc:*" --steps 256 --real-play 0 --json',
-    )
-}
 MOVIE_PICTURES = 90  # at most, of the optimization
 
 
+@verb(
+    'atari-zoo maximize rainbow/Seaquest/1 "atoms:0,0"    # figure 4 of the paper',
+    'atari-zoo maximize a2c/Pong/1 "conv3:38 - 1e-6*tv" "output:RIGHT" -o wanted.png',
+    'atari-zoo maximize dqn/Seaquest/1 "fc:0..15" --parameterization fourier --movie fc.mp4',
+    'atari-zoo maximize agent.onnx "fc:*" --steps 256 --real-play 0 --json',
+)
 def maximize(
     model: Model,
     objectives: Annotated[
         list[str],
         typer.Argument(help='Such as "conv3:38 - 1e-6*tv", "output:RIGHT", "value", "fc:0..15".'),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The picture to write.")] = Path(
-        "maximized.png"
-    ),
+    output: Output = Path("maximized.png"),
     steps: Annotated[int, typer.Option(help="Of gradient ascent.")] = 512,
     parameterization: Annotated[
         str, typer.Option(help="pixels, fourier, cppn, pyramid, shared, present or maco.")
@@ -51,7 +47,7 @@ def maximize(
         float | None, typer.Option("--lr", help="Learning rate; what suits if not given.")
     ] = None,
     copies: Annotated[int, typer.Option(help="Images of each, from other random starts.")] = 1,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same images.")] = 0,
+    seed: Seed = 0,
     movie: Annotated[Path | None, typer.Option(help="An mp4 of the optimization.")] = None,
     real_play: Annotated[
         int, typer.Option(help="Steps of real play to compare with; 0 for none.")
@@ -84,7 +80,7 @@ def maximize(
         seed=seed,
         snapshots=() if movie is None else range(0, steps + 1, every),
     )
-    with interrupts() as stopped, progress_bar("maximizing", "steps") as update:
+    with stop_requests() as stopping, progress_bar("maximizing", "steps") as update:
         rendered = render(
             network,
             wanted,
@@ -92,30 +88,12 @@ def maximize(
             copies=copies,
             observations=seen,
             progress=update,
-            stopped=stopped,
+            stopped=stopping.is_set,
         )
     save_rendered(rendered, output)
     if movie is not None:
         save_optimization(rendered, movie)
     _tell(model, rendered, [output] if movie is None else [output, movie], as_json)
-
-
-@contextmanager
-def interrupts() -> Iterator[Callable[[], bool]]:
-    """While it is open, the first Ctrl-C only makes the yielded function true; the second ends."""
-    pressed: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-
-    def press(number: int, frame: Any) -> None:
-        if pressed:
-            raise KeyboardInterrupt
-        pressed.append(number)
-
-    signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _parsed(texts: list[str], network: Network) -> list[Objective]:
@@ -147,21 +125,20 @@ def _tell(model: str, rendered: Rendered, files: list[Path], as_json: bool) -> N
     if as_json:
         print(json.dumps({"model": model, "images": rows, "files": names}))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("objective", "activation", "after ReLU", "% of real play", "held", "steps")
-    for row in rows:
-        numbers = [row["activation"], row["rectified"], row["percentile"]]
-        words = ["" if number is None else f"{number:.4g}" for number in numbers]
-        table.add_row(row["name"], *words, "yes" if row["held"] else "no", str(row["steps"]))
-    Console().print(table)
+    heads = "objective", "activation", "after ReLU", "% of real play", "held", "steps"
+    print_table(map(_cells, rows), *heads)
     print("\n".join(names))
 
 
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    numbers = [row["activation"], row["rectified"], row["percentile"]]
+    words = ["" if number is None else f"{number:.4g}" for number in numbers]
+    return row["name"], *words, "yes" if row["held"] else "no", str(row["steps"])
+
+
 def _row(rendered: Rendered, index: int) -> dict[str, Any]:
-    def number(of: Tensor) -> float | None:
-        return None if of[index].isnan() else float(of[index])
+    def number(values: Tensor) -> float | None:
+        return None if values[index].isnan() else float(values[index])
 
     return {
         "name": rendered.names[index],

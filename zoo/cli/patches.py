@@ -9,40 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atari_zoo.cli.play import seen_play
+from atari_zoo.cli.options import Device, Json, Model, Output, Played, Seed, seen_play
+from atari_zoo.cli.verbs import verb
 from atari_zoo.progress import progress_bar
 
 if TYPE_CHECKING:
     from atari_zoo.viz.patches.finding import Patch, UnitPatches
 
-EXAMPLES = {
-    "patches": (
-        "atari-zoo patches apex/Seaquest/1 conv3:60",
-        "atari-zoo patches a2c/Pong/1 conv2:7 conv3:5 fc:10 --n 12 --which bottom -o patches.png",
-        "atari-zoo patches agent.onnx conv3:60 --recording play.zarr --json",
-    ),
-    "atlas": (
-        "atari-zoo atlas apex/Seaquest/1 -o atlas.html",
-        "atari-zoo atlas a2c/Pong/1 --layers conv3,fc --steps 512 --device cuda",
-        "atari-zoo atlas agent.onnx --recording play.zarr --no-synthesis",
-    ),
-}
-Model = Annotated[
-    str, typer.Argument(help="A name, such as a2c/Pong/1, or the path of a model's file.")
-]
-Seed = Annotated[int, typer.Option(help="The same seed plays the same games.")]
-Played = Annotated[
-    Path | None,
-    typer.Option("--recording", help="A recording with screens; else the agent plays one."),
-]
 
-
+@verb(
+    "atari-zoo patches apex/Seaquest/1 conv3:60",
+    "atari-zoo patches a2c/Pong/1 conv2:7 conv3:5 fc:10 --n 12 --which bottom -o patches.png",
+    "atari-zoo patches agent.onnx conv3:60 --recording play.zarr --json",
+)
 def patches(
     model: Model,
     units: Annotated[list[str], typer.Argument(help="Units, as in conv3:60 or fc:10.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The PNG file to write.")] = Path(
-        "patches.png"
-    ),
+    output: Output = Path("patches.png"),
     steps: Annotated[int, typer.Option(help="Steps to play.")] = 1000,
     seed: Seed = 0,
     n: Annotated[int, typer.Option(help="Patches of each unit.")] = 8,
@@ -51,9 +34,7 @@ def patches(
         int, typer.Option(help="Steps between two patches of an episode, at least.")
     ] = 15,
     recording: Played = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object too, for scripts.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """What units answered to most, or least: image patches from play, as a picture."""
     import atari_zoo as zoo
@@ -79,17 +60,20 @@ def patches(
     if as_json:
         print(json.dumps({"model": model, "output": str(output), "units": list(map(_row, found))}))
         return
-    for of in found:
-        if of.dead:
-            print(f"{of.layer}:{of.unit} is dead here: never above 0, or never changing")
+    for answers in found:
+        if answers.dead:
+            print(f"{answers.layer}:{answers.unit} is dead here: never above 0, or never changing")
     print(output)
 
 
+@verb(
+    "atari-zoo atlas apex/Seaquest/1 -o atlas.html",
+    "atari-zoo atlas a2c/Pong/1 --layers conv3,fc --steps 512 --device cuda",
+    "atari-zoo atlas agent.onnx --recording play.zarr --no-synthesis",
+)
 def atlas(
     model: Model,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The page to write.")] = Path(
-        "atlas.html"
-    ),
+    output: Output = Path("atlas.html"),
     steps: Annotated[int, typer.Option(help="Of the optimization of each image.")] = 128,
     play: Annotated[int, typer.Option(help="Steps to play.")] = 1000,
     layers: Annotated[
@@ -100,7 +84,7 @@ def atlas(
     ] = True,
     seed: Seed = 0,
     recording: Played = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Every unit of an agent on one page: what drives it, and what it answered to in play."""
     import atari_zoo as zoo

@@ -9,26 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atari_zoo.catalog.names import file_name
+from atari_zoo.cli.verbs import verb
 from atari_zoo.progress import progress_bar
 
 if TYPE_CHECKING:
-    from atari_zoo.converters.network.foreign import Network
     from atari_zoo.recordings.recordings import Recording
 
-EXAMPLES = {
-    "play": (
-        "atari-zoo play a2c/Pong/1",
-        "atari-zoo play agent.onnx --episodes 10 --seed 0 --envs 8 --json",
-        "atari-zoo play agent.onnx --action argmax --sticky 0.25",
-        "atari-zoo play agent.onnx --observation-noise 0.05 --noise-place frame",
-    ),
-    "record": (
-        "atari-zoo record a2c/Pong/1 --steps 2500",
-        "atari-zoo record agent.onnx --steps 10000 --envs 8 --keep ram --keep screens -o play.zarr",
-        "atari-zoo record agent.onnx --steps 2500 -o play.npz    # as the original zoo has it",
-        "atari-zoo record apex/Pong/1 --recompute fc    # smaller: the model computes fc when read",
-    ),
-}
 Model = Annotated[
     str, typer.Argument(help="A name, such as a2c/Pong/1, or the path of a model's file.")
 ]
@@ -57,6 +43,12 @@ Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
 
 
+@verb(
+    "atari-zoo play a2c/Pong/1",
+    "atari-zoo play agent.onnx --episodes 10 --seed 0 --envs 8 --json",
+    "atari-zoo play agent.onnx --action argmax --sticky 0.25",
+    "atari-zoo play agent.onnx --observation-noise 0.05 --noise-place frame",
+)
 def play(
     model: Model,
     episodes: Annotated[int, typer.Option(help="Whole episodes to play.")] = 10,
@@ -100,6 +92,12 @@ def play(
     _tell(model, played, as_json)
 
 
+@verb(
+    "atari-zoo record a2c/Pong/1 --steps 2500",
+    "atari-zoo record agent.onnx --steps 10000 --envs 8 --keep ram --keep screens -o play.zarr",
+    "atari-zoo record agent.onnx --steps 2500 -o play.npz    # as the original zoo has it",
+    "atari-zoo record apex/Pong/1 --recompute fc    # smaller: the model computes fc when read",
+)
 def record(
     model: Model,
     steps: Annotated[int, typer.Option(help="Steps in each copy of the game.")] = 2500,
@@ -159,23 +157,11 @@ def record(
     _tell(model, played, as_json, str(output))
 
 
-def seen_play(network: Network, recording: Path | None, steps: int, seed: int) -> Recording:
-    """A recording with screens and colour frames: the one at that path, or play of the network."""
-    import atari_zoo as zoo
-
-    if recording is not None:
-        return zoo.open_recording(recording)
-    with progress_bar("playing", "steps") as update:
-        return zoo.rollout(
-            network, steps=steps, envs=1, seed=seed, keep=["screens", "frames"], progress=update
-        )
-
-
 def _rolled(
     model: str, device: str, preprocessing: str | None, unit: str, **options: Any
 ) -> Recording:
     import atari_zoo as zoo
-    from atari_zoo.models import preprocessing_named
+    from atari_zoo.converters.cards import preprocessing_named
 
     network = zoo.load(model, device)
     variant = preprocessing_named(preprocessing) if preprocessing else None

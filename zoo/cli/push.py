@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
-EXAMPLES = (
+from atari_zoo.cli.options import Model
+from atari_zoo.cli.verbs import verb
+
+
+@verb(
     "atari-zoo push a2c/Pong/1 me/a2c-Pong-1",
     "atari-zoo push agent.onnx me/agent --private",
     "atari-zoo push agent.onnx me/agent --dry-run pages/agent",
 )
-
-
 def push(
-    model: Annotated[str, typer.Argument(help="A name, or the path of a model's file.")],
+    model: Model,
     repo: Annotated[str, typer.Argument(help="A repository of the Hub, as user/name.")],
     private: Annotated[bool, typer.Option("--private", help="For nobody else to see.")] = False,
     dry_run: Annotated[

@@ -8,19 +8,18 @@ from typing import Annotated
 
 import typer
 
+from atari_zoo.cli.options import Json, Settings, assignments
+from atari_zoo.cli.verbs import verb
 from atari_zoo.progress import progress_bar
 
-EXAMPLES = {
-    "sweep": (
-        "atari-zoo sweep score --models '*/Seaquest/*' --seeds 3 -o scores",
-        "atari-zoo sweep record --models 'uber:a2c/*@final' --workers 8 -o play",
-        "atari-zoo sweep noise --models a2c/Pong/1 --set kind=observation --set levels=[0,0.1]",
-        "atari-zoo sweep score --models agent.onnx --scheduler tcp://head:8786 -o s3://lab/scores",
-        "atari-zoo sweep my_jobs:histogram --models '*/Pong/1' --workers 2",
-    )
-}
 
-
+@verb(
+    "atari-zoo sweep score --models '*/Seaquest/*' --seeds 3 -o scores",
+    "atari-zoo sweep record --models 'uber:a2c/*@final' --workers 8 -o play",
+    "atari-zoo sweep noise --models a2c/Pong/1 --set kind=observation --set levels=[0,0.1]",
+    "atari-zoo sweep score --models agent.onnx --scheduler tcp://head:8786 -o s3://lab/scores",
+    "atari-zoo sweep my_jobs:histogram --models '*/Pong/1' --workers 2",
+)
 def sweep(
     job: Annotated[str, typer.Argument(help="record, score, noise, maximize, or MODULE:FUNCTION.")],
     models: Annotated[
@@ -30,10 +29,7 @@ def sweep(
         str, typer.Option("-o", "--output", help="A folder or s3://..., gone on with.")
     ] = "",
     seeds: Annotated[int, typer.Option(help="How many seeds, from 0.", min=1)] = 1,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the job, e.g. steps=500."),
-    ] = None,
+    settings: Settings = None,
     workers: Annotated[
         int, typer.Option(help="Processes on this machine; 0 for this one.", min=0)
     ] = 0,
@@ -41,15 +37,14 @@ def sweep(
         str, typer.Option(help="A Dask cluster's, such as tcp://host:8786, instead.")
     ] = "",
     retries: Annotated[int, typer.Option(help="Of what fails for a reason that may pass.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a task.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Does one job for many models and seeds; one that fails does not stop the others."""
     from dataclasses import asdict
 
-    from atari_zoo.cli.settings import settings as read
     from atari_zoo.sweeps.sweeps import sweep as run
 
-    given = read(settings or (), "steps=500")
+    given = assignments(settings or (), "steps=500")
     sys.path.insert(0, "")  # jobs of the user's own, in the folder that the command is given in
     with progress_bar("sweeping", "tasks") as update:
         done = run(

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from math import isnan
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from atari_zoo.cli.settings import settings
+from atari_zoo.cli.options import Settings, assignments
+from atari_zoo.cli.verbs import verb
 from atari_zoo.progress import progress_bar
 
-EXAMPLES = {
-    "train": (
-        "atari-zoo train a2c Pong --frames 14000000 --output runs/a2c-Pong-1",
-        "atari-zoo train rainbow Seaquest --hours 10 --device cuda",
-        "atari-zoo train impala Breakout --preset paper",
-        "atari-zoo train a2c Seaquest --envs 32 --set threads=4 --set learning_rate=1e-3",
-    )
-}
 
-
+@verb(
+    "atari-zoo train a2c Pong --frames 14000000 --output runs/a2c-Pong-1",
+    "atari-zoo train rainbow Seaquest --hours 10 --device cuda",
+    "atari-zoo train impala Breakout --preset paper",
+    "atari-zoo train a2c Seaquest --envs 32 --set threads=4 --set learning_rate=1e-3",
+)
 def train(
     algorithm: Annotated[str, typer.Argument(help="a2c, impala, dqn, rainbow, apex, es or ga.")],
     game: Annotated[str, typer.Argument(help="A game, in any spelling.")],
@@ -34,15 +33,12 @@ def train(
         Path | None,
         typer.Option("-o", "--output", help="The run's folder; resumed if it is there."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, games and actions.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Of weights, games and actions; else 1.")] = None,
     preset: Annotated[
         str, typer.Option(help="Hyper-parameters: workstation, or the paper's.")
     ] = "workstation",
     envs: Annotated[int | None, typer.Option(help="Copies of the game.", min=1)] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any other hyper-parameter."),
-    ] = None,
+    settings: Settings = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Trains an agent; a run that was stopped goes on where it was saved. Ctrl-C saves."""
@@ -53,12 +49,13 @@ def train(
     make = registry.trainer(algorithm)
     if device != "auto":
         device_named(device)
-    of = find_game(game)
-    given = settings(changes or ())
-    config = registry.config(
-        algorithm, preset, **given, rom=of.rom, frames=frames, seed=seed, envs=envs
-    )
-    folder = output or Path("runs") / f"{algorithm}-{of.name}-{seed}"
+    found = find_game(game)
+    options = {"rom": found.rom, "frames": frames, "seed": seed, "envs": envs}
+    given = assignments(settings or ())
+    if twice := [name for name in given if options.get(name) is not None]:
+        raise ValueError(f"--set {twice[0]}= is given another way too: leave one of them out")
+    config = registry.config(algorithm, preset, **options | given)
+    folder = output or Path("runs") / f"{algorithm}-{found.name}-{config.seed}"
     with progress_bar("training", "frames") as update:
         make(
             folder,
@@ -70,3 +67,4 @@ def train(
             hours=hours,
         ).train()
     print(f"{folder}")
+    print(f"look inside it: atari-zoo tour {shlex.quote(str(folder))}")

@@ -42,7 +42,7 @@ def read_dopamine(files: Sequence[Path]) -> pandas.DataFrame:
     """
     with max(files, key=_number).open("rb") as file:
         try:
-            content = safe_pickle.load(file)
+            content = safe_pickle.load_pickle(file)
         except ConversionError as error:
             raise LogError(str(error)) from error
     iterations = _iterations(content)

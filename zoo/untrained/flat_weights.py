@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from atari_zoo.converters.network.networks import ConvShape, MnihNetwork
 
 
-class Layer(NamedTuple):
+class FlatLayer(NamedTuple):
     """One layer's weights in every copy; `shape` is None for a dense one."""
 
     shape: ConvShape | None
@@ -28,7 +28,7 @@ def write_parameters(network: MnihNetwork, flat: Float[Tensor, "parameters"]) ->
             start += parameter.numel()
 
 
-def layers(network: MnihNetwork, rows: Float[Tensor, "copies parameters"]) -> list[Layer]:
+def flat_layers(network: MnihNetwork, rows: Float[Tensor, "copies parameters"]) -> list[FlatLayer]:
     """Views of the weights in `rows`, each a network's parameters in their order."""
     shapes: list[ConvShape | None] = [*network.trunk.convolutions, None, None]
     found, start = [], 0
@@ -36,6 +36,6 @@ def layers(network: MnihNetwork, rows: Float[Tensor, "copies parameters"]) -> li
     for shape, module in zip(shapes, modules, strict=True):
         outputs, size = len(module.weight), module.weight.numel()
         weight = rows[:, start : start + size].unflatten(1, (outputs, size // outputs))
-        found.append(Layer(shape, weight, rows[:, start + size : start + size + outputs]))
+        found.append(FlatLayer(shape, weight, rows[:, start + size : start + size + outputs]))
         start += size + outputs
     return found

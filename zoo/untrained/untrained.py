@@ -38,15 +38,16 @@ def initial_network(card: ModelCard, seed: int, virtual_batch: int = 0) -> MnihN
         torch.manual_seed(seed)
         network = UNTRAINED[card.algorithm](len(card.action_meanings))
     if virtual_batch:
-        of = find_game(card.game).rom, virtual_batch, card.preprocessing
+        rom = find_game(card.game).rom
+        seen = reference_batch(rom, virtual_batch, card.preprocessing, seed, "cpu")
         weights = nn.utils.parameters_to_vector(network.parameters()).detach()
-        fold_norms(network, weights, reference_batch(*of, seed, "cpu"))
+        fold_norms(network, weights, seen)
         write_parameters(network, weights)
     network.card = card
     return network.eval()
 
 
-def actor_critic(actions: int) -> MnihNetwork:
+def actor_critic_network(actions: int) -> MnihNetwork:
     """Policy and value, initialised orthogonally as baselines does."""
     network = MnihNetwork(Trunk(), ActorCriticHead(UNITS, actions))
     head = network.head
@@ -64,18 +65,18 @@ def q_network(actions: int) -> MnihNetwork:
     return MnihNetwork(Trunk(), QHead(UNITS, actions))
 
 
-def categorical(actions: int) -> MnihNetwork:
+def categorical_network(actions: int) -> MnihNetwork:
     """A distribution of returns over 51 atoms for each action."""
     return MnihNetwork(Trunk(), CategoricalHead(UNITS, actions))
 
 
-def dueling(actions: int) -> MnihNetwork:
+def dueling_network(actions: int) -> MnihNetwork:
     """The state's value and the actions' advantages, each with a dense layer of its own."""
     trunk = Trunk(units=None)
     return MnihNetwork(trunk, DuelingHead(trunk.features, actions, units=UNITS))
 
 
-def policy(actions: int) -> MnihNetwork:
+def policy_network(actions: int) -> MnihNetwork:
     """A policy alone: weights normal with the deviations of `deviations`, biases 0."""
     network = MnihNetwork(Trunk(), PolicyHead(UNITS, actions))
     flat = deviations(network)
@@ -84,7 +85,7 @@ def policy(actions: int) -> MnihNetwork:
 
 
 def deviations(network: MnihNetwork) -> Float[Tensor, "parameters"]:
-    """The standard deviation of each weight of a `policy`, 1 / sqrt(inputs); 0 for biases.
+    """The standard deviation of each weight of a `policy_network`, 1 / sqrt(inputs); 0 for biases.
 
     A tenth of that for the output. From `LargeModel` of Such et al. (2017),
     https://github.com/uber-research/deep-neuroevolution, `models/dqn.py`.
@@ -100,11 +101,11 @@ def deviations(network: MnihNetwork) -> Float[Tensor, "parameters"]:
 
 
 UNTRAINED: dict[str, Callable[[int], MnihNetwork]] = {
-    "a2c": actor_critic,
-    "impala": actor_critic,
+    "a2c": actor_critic_network,
+    "impala": actor_critic_network,
     "dqn": q_network,
-    "rainbow": categorical,
-    "apex": dueling,
-    "es": policy,
-    "ga": policy,
+    "rainbow": categorical_network,
+    "apex": dueling_network,
+    "es": policy_network,
+    "ga": policy_network,
 }

@@ -17,7 +17,7 @@ from torch.nn import functional
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.emulator.environments import Environments
-from atari_zoo.untrained.flat_weights import layers
+from atari_zoo.untrained.flat_weights import flat_layers
 
 EPSILON = 1e-3  # added to the variance, as `batchnorm.py` of deep-neuroevolution has it
 GAMES, APART = 8, 25  # observations are taken from so many games, so many steps apart
@@ -51,7 +51,7 @@ def fold_norms(
     `variance` are those of w x over `reference` and, in a convolution, over its places.
     """
     x = network.trunk.scale(reference)
-    for shape, weight, bias in layers(network, weights[None])[:-1]:
+    for shape, weight, bias in flat_layers(network, weights[None])[:-1]:
         if shape is None:
             x = functional.linear(x.flatten(1), weight[0])
         else:

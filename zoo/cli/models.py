@@ -1,0 +1,173 @@
+"""`atari-zoo list`, `info`, `convert` and `verify`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from atari_zoo.cli.options import Algorithm, Collection, Game, Json, Model, Run, Seed, Tag
+from atari_zoo.cli.tables import print_table
+from atari_zoo.cli.verbs import verb
+
+REPORTS = ("text", "json", "none")
+
+
+@verb(
+    "atari-zoo list",
+    "atari-zoo list --game Pong --algorithm a2c",
+    "atari-zoo list --collection dopamine --json",
+    "atari-zoo list --offline",
+)
+def list_(
+    game: Game = None,
+    algorithm: Algorithm = None,
+    collection: Collection = None,
+    run: Run = None,
+    tag: Tag = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Only those that are here.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The models there are; without a filter, the package's own and how many others."""
+    from atari_zoo.catalog.catalog import collections, list_models
+
+    given = (game, algorithm, run, tag, collection)
+    alone = not any(given) and not offline and not as_json
+    cards = list_models(*(given if not alone else (*given[:4], "starter")), offline=offline)
+    if as_json:
+        print(json.dumps([json.loads(card.to_json()) | {"name": card.name} for card in cards]))
+        return
+    rows = [
+        (card.name, _number(card.frames or None, ","), _number(card.scores.get("mean"), ".1f"))
+        + (card.preprocessing.name,)
+        for card in cards
+    ]
+    print_table(rows, "model", "frames trained", "score", "preprocessing")
+    if alone:
+        others = {name: count for name, count in collections().items() if name != "starter"}
+        print(f"and {sum(others.values()):,} published by others, fetched when they are loaded:")
+        print(", ".join(f"{name} {count:,}" for name, count in others.items()))
+        print("`atari-zoo list --collection uber --game Pong` shows some of them")
+
+
+@verb(
+    "atari-zoo info a2c/Pong/1",
+    "atari-zoo info agent.onnx --json",
+    "atari-zoo info runs/a2c-Pong-1",
+)
+def info(model: Model, as_json: Json = False) -> None:
+    """What is known of a model: its card and its layers."""
+    from atari_zoo.models import facts_about
+
+    facts = facts_about(model)
+    if as_json:
+        print(json.dumps(facts))
+        return
+    living = facts["living_units"].items()
+    facts["living_units"] = {name: f"{some} of {units}" for name, (some, units) in living}
+    known = sorted(name for name in facts if facts[name] not in ("", [], {}, 0))
+    print_table((name, _readable(facts[name])) for name in known)
+
+
+@verb(
+    "atari-zoo convert graph.pb --game Seaquest",
+    "atari-zoo convert dqn/Pong/1/checkpoints --game Pong -o dqn.onnx",
+    "atari-zoo convert policy.safetensors --algorithm ppo --game Breakout -o ppo.onnx",
+    "atari-zoo convert agent.zip --game Pong --report json > report.json",
+    "atari-zoo convert unscaled.pth --game Pong --input-range 0..255",
+    "atari-zoo convert agent.onnx -o policy.pth --report none",
+)
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(help="A model's file or folder, of any format in docs/formats.md."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help=".onnx, .safetensors, .npz, or .pth (for Stable-Baselines3); beside the source "
+            "if not given.",
+        ),
+    ] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="What trained it, such as a2c, if the file does not tell.")
+    ] = None,
+    game: Game = None,
+    run: Annotated[str | None, typer.Option(help="Which run of it; 1 if not given.")] = None,
+    preprocessing: Annotated[
+        str | None, typer.Option(help="vector, deepmind, dopamine or modern.")
+    ] = None,
+    action: Annotated[str | None, typer.Option(help="argmax, sample or epsilon-greedy.")] = None,
+    input_range: Annotated[
+        str | None,
+        typer.Option(help="Pixels that it takes, where the file does not tell: 0..1 or 0..255."),
+    ] = None,
+    float16: Annotated[bool, typer.Option(help="Store the weights in half the bytes.")] = False,
+    report: Annotated[
+        str, typer.Option(help="How to tell what was found: text, json or none.")
+    ] = "text",
+) -> None:
+    """A model's file to ONNX, its card inside, or to other libraries' files.
+
+    Says what it found, and checks it layer by layer.
+    """
+    from atari_zoo.converters.saving import check_suffix, save_as
+    from atari_zoo.models import convert as convert_model
+
+    if report not in REPORTS:
+        raise ValueError(f"no report '{report}'; there are text, json and none")
+    output = output or (source if source.name else source.resolve()).with_suffix(".onnx")
+    if output.exists() and source.exists() and output.samefile(source):
+        raise ValueError(f"{output} is the source itself; give another file with -o")
+    check_suffix(output)
+    given = {"algorithm": algorithm, "game": game, "preprocessing": preprocessing}
+    given |= {"input_range": input_range}
+    done = convert_model(source, float16=float16, action_rule=action, run=run, **given)
+    save_as(done.model, output)
+    if report == "json":
+        print(json.dumps(done.report.to_dict() | {"output": str(output), "name": done.card.name}))
+        return
+    if report == "text":
+        print_table(done.report.rows())
+    print(f"{output}: {done.card.name}, {output.stat().st_size / 1e6:.1f} MB")
+
+
+@verb("atari-zoo verify agent.onnx", "atari-zoo verify a2c/Pong/1 --json")
+def verify(
+    model: Model,
+    tolerance: Annotated[float, typer.Option(help="The largest difference allowed.")] = 1e-4,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """onnxruntime against torch, at every named layer, on random and on real observations."""
+    from atari_zoo.verification import verify_model
+
+    rows = verify_model(model, seed)
+    worst = max(row["difference"] for row in rows)
+    if as_json:
+        print(json.dumps({"model": model, "difference": worst, "layers": rows}))
+    else:
+        cells = [
+            (row["layer"], "x".join(map(str, row["shape"])))
+            + (f"{row['magnitude']:.3g}", f"{row['difference']:.1e}")
+            for row in rows
+        ]
+        print_table(cells, "layer", "shape", "largest value", "largest difference")
+        verdict = "within" if worst <= tolerance else "OVER"
+        print(f"largest difference {worst:.1e}, {verdict} {tolerance:.0e}")
+    if not worst <= tolerance:
+        raise typer.Exit(1)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,79 @@
+"""Options that several verbs have, each once; and what is read from them."""
+
+from __future__ import annotations
+
+from ast import literal_eval
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from atari_zoo.progress import progress_bar
+
+if TYPE_CHECKING:
+    from atari_zoo.converters.network.foreign import Network
+    from atari_zoo.recordings.recordings import Recording
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="A name, such as a2c/Pong/1, the path of a model's file, or a run's folder."
+    ),
+]
+Game = Annotated[str | None, typer.Option(help="A game, in any spelling.")]
+Algorithm = Annotated[str | None, typer.Option(help="An algorithm, such as a2c.")]
+Collection = Annotated[str | None, typer.Option(help="A collection, such as uber, sb3 or starter.")]
+Run = Annotated[str | None, typer.Option(help="A run, such as 1.")]
+Tag = Annotated[str | None, typer.Option(help="A checkpoint, such as 400M or final.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write.")]
+Played = Annotated[
+    Path | None,
+    typer.Option("--recording", help="A recording with screens; else the agent plays one."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; as often as wanted."),
+]
+
+
+def assignments(
+    texts: Iterable[str], example: str = "learning_rate=1e-3", option: str = "--set"
+) -> dict[str, Any]:
+    """The values by name: numbers, lists and the like as Python writes them, else text.
+
+    Raises ValueError, with the example and the option's name, if one of them has no "=".
+
+    >>> assignments(["envs=8", "levels=[0, 0.1]", "kind=frame"])
+    {'envs': 8, 'levels': [0, 0.1], 'kind': 'frame'}
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"{option} takes NAME=VALUE, such as {example}; it was '{text}'")
+        try:
+            found[name] = literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[name] = value
+    return found
+
+
+def seen_play(network: Network, recording: Path | None, steps: int, seed: int) -> Recording:
+    """A recording with screens and colour frames: the one at that path, or play of the network.
+
+    Raises ValueError if it is to play no step.
+    """
+    import atari_zoo as zoo
+
+    if recording is not None:
+        return zoo.open_recording(recording)
+    if steps < 1:
+        raise ValueError(f"{steps} steps; expected at least 1")
+    with progress_bar("playing", "steps") as update:
+        return zoo.rollout(
+            network, steps=steps, envs=1, seed=seed, keep=["screens", "frames"], progress=update
+        )
