@@ -14,7 +14,7 @@ from itertools import permutations
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.formats.linen import Layers
 from atari_zoo.converters.network.networks import PLACES
-from atari_zoo.converters.tf.checkpoint import Checkpoint
+from atari_zoo.converters.tf.checkpoint import TfCheckpoint
 from atari_zoo.converters.weights.assembling import AffineLayer
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -56,7 +56,7 @@ class _Named:
         return int(found[1]) if found else 0
 
 
-def layers_in(checkpoint: Checkpoint) -> Found:
+def layers_in(checkpoint: TfCheckpoint) -> Found:
     """The layers of the policy in a checkpoint, in their order.
 
     Raises ConversionError if its variables are another network's.
@@ -133,7 +133,7 @@ def _follow(dense: Sequence[_Named], flat: Sequence[int]) -> bool:
     return fc[0] in flat and read
 
 
-def _affine(checkpoint: Checkpoint, layer: _Named) -> AffineLayer:
+def _affine(checkpoint: TfCheckpoint, layer: _Named) -> AffineLayer:
     if layer.biases not in checkpoint.shapes:
         raise ConversionError(f"'{layer.biases}' is missing")
     return AffineLayer.of_tensorflow(

@@ -16,7 +16,7 @@ import torch
 from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.formats.cleanrl_settings import settings_card
-from atari_zoo.converters.formats.flax_messages import unpacked
+from atari_zoo.converters.formats.flax_messages import flax_message
 from atari_zoo.converters.formats.linen import Layers, layers, only_dense
 from atari_zoo.converters.network.heads import Head
 from atari_zoo.converters.registry import Probe, Source, reader
@@ -127,7 +127,7 @@ def _pair(found: Layers) -> tuple[AffineLayer, AffineLayer]:
 def _content(path: Path) -> dict[str, Any]:
     if path.stat().st_size > LARGEST:
         raise ConversionError(f"larger than {LARGEST >> 20} MB: not an agent's parameters")
-    content = unpacked(path.read_bytes())
+    content = flax_message(path.read_bytes())
     if not isinstance(content, dict):
         raise ConversionError(f"a dict of parameters was expected, not {type(content).__name__}")
     return content

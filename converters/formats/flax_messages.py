@@ -20,7 +20,7 @@ ITEMS = 4096  # in one list or dict: CleanRL has some 40 settings
 OBJECTS = 20_000  # lists, dicts and arrays: an agent with its optimizer has about 100
 
 
-def unpacked(content: bytes) -> Any:
+def flax_message(content: bytes) -> Any:
     """What a message holds, with dicts, lists, plain values and NumPy's arrays.
 
     Raises ConversionError if it is damaged, too large, or holds another library's types.

@@ -42,7 +42,7 @@ OTHER_TYPES = {7: "string", 8: "complex64", 18: "complex128", 20: "resource", 21
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class TfCheckpoint:
     """A checkpoint's tensors by name.
 
     prefix: what the names of its files begin with, such as `.../tf_ckpt-199`.
@@ -97,13 +97,13 @@ class Checkpoint:
         return self.prefix.with_name(name)
 
 
-def open_checkpoint(prefix: Path) -> Checkpoint:
+def open_checkpoint(prefix: Path) -> TfCheckpoint:
     """The checkpoint whose files' names begin with `prefix`; only its index is read.
 
     Raises ConversionError, naming the file, if the index is missing, damaged or of another kind.
     """
     index = read_index(prefix.with_name(f"{prefix.name}.index"))
-    return Checkpoint(prefix, index.shards, index.entries)
+    return TfCheckpoint(prefix, index.shards, index.entries)
 
 
 def _check_kind(name: str, entry: IndexEntry) -> None:

@@ -34,7 +34,7 @@ MOVING = frozenset("Transpose Reshape ExpandDims Squeeze".split())
 
 
 @dataclass(frozen=True)
-class Screen:
+class TfScreen:
     """The node whose value is the screen.
 
     shape: four sizes, BATCH for the batch; kind: the type as ONNX numbers it.
@@ -59,7 +59,7 @@ class Screen:
         return f"'{self.node}' {dtype} [{sizes or 'of any shape'}]"
 
 
-def find_screen(graph: TfGraph, output: str, known: str = "", given: str | None = None) -> Screen:
+def find_screen(graph: TfGraph, output: str, known: str = "", given: str | None = None) -> TfScreen:
     """Where the screen enters on the way to `output`.
 
     known: where it does in a graph of this kind, if it has no placeholder.
@@ -85,7 +85,7 @@ def find_screen(graph: TfGraph, output: str, known: str = "", given: str | None 
         raise ConversionError(f"placeholder '{place}' has {len(declared)} axes; 4 were expected")
     note = f"the graph is taken from '{place}' on, as a screen of {SIDE}x{SIDE}"
     shape = _filled([None] * 3, frames, last)
-    return Screen(place, shape, _kind(graph.nodes[place]), 1, notes=(note,))
+    return TfScreen(place, shape, _kind(graph.nodes[place]), 1, notes=(note,))
 
 
 def _path(graph: TfGraph, way: Sequence[str], first: str) -> list[str]:
@@ -109,7 +109,7 @@ def _path(graph: TfGraph, way: Sequence[str], first: str) -> list[str]:
     return path
 
 
-def _placeholder(node: Any, sizes: Sequence[int | None], frames: int, last: bool) -> Screen:
+def _placeholder(node: Any, sizes: Sequence[int | None], frames: int, last: bool) -> TfScreen:
     batch = [size for size in sizes[:-3] if size is not None]
     static = prod(batch) if len(batch) == len(sizes) - 3 else None
     notes = []
@@ -119,7 +119,7 @@ def _placeholder(node: Any, sizes: Sequence[int | None], frames: int, last: bool
         notes.append(f"the graph was made for a batch of {static}; it takes any now")
     shape = _filled(sizes[-3:], frames, last)
     timed = len(sizes) == 5
-    return Screen(node.name, shape, _kind(node), static, timed, tuple(sizes), tuple(notes))
+    return TfScreen(node.name, shape, _kind(node), static, timed, tuple(sizes), tuple(notes))
 
 
 def _filled(sizes: Sequence[int | None], frames: int, last: bool) -> tuple[int, ...]:

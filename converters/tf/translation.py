@@ -11,13 +11,13 @@ from atari_zoo.converters.tf.endpoints import UNFROZEN, VARIABLES
 from atari_zoo.converters.tf.graphdef import TfGraph
 from atari_zoo.converters.tf.onnx_graph import OnnxGraph
 from atari_zoo.converters.tf.operators import TF_OPERATORS, TfNode, tensor_of
-from atari_zoo.converters.tf.screen import Screen
+from atari_zoo.converters.tf.screen import TfScreen
 
 LONGEST = 1000  # nodes; the original zoo's have up to 200
 
 
 def translate(
-    graph: TfGraph, screen: Screen, main: str, value: str = ""
+    graph: TfGraph, screen: TfScreen, main: str, value: str = ""
 ) -> tuple[onnx.ModelProto, list[str]]:
     """The ONNX model from the screen to "output" and, where there is one, "value"; and notes.
 
@@ -39,7 +39,7 @@ def translate(
     return target.model(outputs), notes
 
 
-def _begin(target: OnnxGraph, screen: Screen) -> None:
+def _begin(target: OnnxGraph, screen: TfScreen) -> None:
     name = tensor_of(screen.node)
     if not screen.timed:
         target.input(name, screen.shape, screen.kind)
@@ -49,7 +49,9 @@ def _begin(target: OnnxGraph, screen: Screen) -> None:
     target.add("Unsqueeze", [source, axes], name, screen.node)
 
 
-def _write(graph: TfGraph, end: str, screen: Screen, target: OnnxGraph, written: set[str]) -> None:
+def _write(
+    graph: TfGraph, end: str, screen: TfScreen, target: OnnxGraph, written: set[str]
+) -> None:
     """Writes the nodes that lead to `end` and are not written yet."""
     way = graph.way([end], stop=written)
     if len(way) > LONGEST:

@@ -310,7 +310,7 @@ def test_what_flax_writes_is_what_is_read() -> None:
     }
     written = to_bytes(tree)
     expected = flax.serialization.msgpack_restore(written)
-    found = messages.unpacked(written)
+    found = messages.flax_message(written)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_equal(found[name], value)

@@ -14,7 +14,7 @@ from real_policies import POLICIES, needs_policies
 from table_files import block, entry, field, header, index, table
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.tf.checkpoint import Checkpoint, open_checkpoint
+from atari_zoo.converters.tf.checkpoint import TfCheckpoint, open_checkpoint
 
 SMALL = {"widths": (4, 4, 4), "units": 8}
 FOREIGN = POLICIES / "bundle-SpaceInvaders" / "final.ckpt"
@@ -63,7 +63,7 @@ CHECKPOINTS: dict[str, Callable[[Path], Path]] = {
 }
 
 
-def same_as_tensorflow(prefix: Path) -> Checkpoint:
+def same_as_tensorflow(prefix: Path) -> TfCheckpoint:
     found = open_checkpoint(prefix)
     reader = tf.train.load_checkpoint(str(prefix))
     types = reader.get_variable_to_dtype_map()

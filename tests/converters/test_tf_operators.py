@@ -14,7 +14,7 @@ import tensorflow as tf
 from atari_zoo.converters.recognition.symbols import BATCH
 from atari_zoo.converters.tf.graphdef import parse_graph
 from atari_zoo.converters.tf.operators import TF_OPERATORS
-from atari_zoo.converters.tf.screen import Screen
+from atari_zoo.converters.tf.screen import TfScreen
 from atari_zoo.converters.tf.translation import translate
 
 tf.get_logger().setLevel(logging.ERROR)
@@ -186,7 +186,7 @@ def in_tensorflow(definition: Any, x: np.ndarray) -> np.ndarray:
 def in_onnxruntime(definition: Any, x: np.ndarray, static: int | None = None) -> np.ndarray:
     import onnxruntime
 
-    screen = Screen("x", (BATCH, 6, 7, 4), onnx.TensorProto.FLOAT, static)
+    screen = TfScreen("x", (BATCH, 6, 7, 4), onnx.TensorProto.FLOAT, static)
     model, _ = translate(parse_graph(definition.SerializeToString()), screen, "y")
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(

@@ -39,7 +39,7 @@ def insertion(
 ) -> Curve:
     """From the substrate to the observation; a large area is good.
 
-    case: as `attribution.asked` makes it. values: the pixels with the largest sums come first.
+    case: as `cases.case_for` makes it. values: the pixels with the largest sums come first.
     substrate: "black", "blurred" or "random" (noise of the case's seed). step: pixels at a time.
     Raises ValueError for another substrate.
     """

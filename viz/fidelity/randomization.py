@@ -26,7 +26,7 @@ def cascade(
 ) -> dict[str, Float[Tensor, "batch"]]:
     """Rank correlations of an attribution with its like after each further layer is randomized.
 
-    method, case: as `attribution.asked` takes and makes them; the target stays the one of the
+    method, case: as `cases.case_for` takes and makes them; the target stays the one of the
         trained network. values: the attribution, where it is known.
     Returns by layer, from the output down, Spearman's correlation of absolute values: a method
     that depends on what was learned falls to about 0.

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from atari_zoo.viz.parameterizations.parameterizations import Raw, Shape, Sigmoid, noise
+from atari_zoo.viz.parameterizations.parameterizations import Raw, Shape, Sigmoid, normal_noise
 from atari_zoo.viz.parameterizations.registry import parameterized_as
 
 # so that a normal number's arc tangent, and its square, have a deviation of about 1
@@ -41,7 +41,7 @@ class Cppn(Sigmoid):
 
     def start(self, shape: Shape, generators: Sequence[torch.Generator]) -> list[Tensor]:
         inputs = [2] + [2 * self.width] * (self.depth - 2)
-        layers = [noise((n, self.width), generators, n**-0.5) for n in inputs]
+        layers = [normal_noise((n, self.width), generators, n**-0.5) for n in inputs]
         last = torch.zeros(len(generators), 2 * self.width, shape[0])
         biases = [torch.zeros(len(generators), 1, layer.shape[2]) for layer in [*layers, last]]
         return [tensor for both in zip([*layers, last], biases, strict=True) for tensor in both]

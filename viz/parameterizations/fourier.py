@@ -15,7 +15,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from atari_zoo.viz.parameterizations.parameterizations import DEVIATION, Raw, Shape, Sigmoid, noise
+from atari_zoo.viz.parameterizations.parameterizations import (
+    DEVIATION,
+    Raw,
+    Shape,
+    Sigmoid,
+    normal_noise,
+)
 from atari_zoo.viz.parameterizations.registry import parameterized_as
 
 
@@ -33,7 +39,7 @@ class Fourier(Sigmoid):
 
     def start(self, shape: Shape, generators: Sequence[torch.Generator]) -> list[Tensor]:
         frames, height, width = shape
-        return [noise((frames, height, width // 2 + 1, 2), generators, self.deviation)]
+        return [normal_noise((frames, height, width // 2 + 1, 2), generators, self.deviation)]
 
     def raw(self, tensors: Sequence[Tensor], shape: Shape) -> Raw:
         spectrum = torch.view_as_complex(tensors[0].contiguous())

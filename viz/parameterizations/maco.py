@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from atari_zoo.viz.parameterizations.parameterizations import Raw, Shape, Sigmoid, noise
+from atari_zoo.viz.parameterizations.parameterizations import Raw, Shape, Sigmoid, normal_noise
 from atari_zoo.viz.parameterizations.registry import parameterized_as
 
 LEAST = 1e-6  # a deviation is taken for no less
@@ -60,7 +60,7 @@ class MaCo(Sigmoid):
                 f"the magnitude is {tuple(self.strength.shape)}; for images of {shape} it is "
                 f"{(frames, height, width // 2 + 1)}: make it from observations of this agent"
             )
-        return [noise(self.strength.shape, generators, 1.0)]
+        return [normal_noise(self.strength.shape, generators, 1.0)]
 
     def raw(self, tensors: Sequence[Tensor], shape: Shape) -> Raw:
         return _standardized(self.waves(tensors, shape))

@@ -76,7 +76,7 @@ class Pixels(Sigmoid):
     rate: float = 0.05
 
     def start(self, shape: Shape, generators: Sequence[torch.Generator]) -> list[Tensor]:
-        return [noise(shape, generators, self.deviation)]
+        return [normal_noise(shape, generators, self.deviation)]
 
     def raw(self, tensors: Sequence[Tensor], shape: Shape) -> Raw:
         return tensors[0]
@@ -98,7 +98,7 @@ class Pyramid(Sigmoid):
     def start(self, shape: Shape, generators: Sequence[torch.Generator]) -> list[Tensor]:
         frames, height, width = shape
         sizes = [(frames, -(-height // 2**k), -(-width // 2**k)) for k in range(self.levels)]
-        return [noise(size, generators, self.deviation) for size in sizes]
+        return [normal_noise(size, generators, self.deviation) for size in sizes]
 
     def raw(self, tensors: Sequence[Tensor], shape: Shape) -> Raw:
         return torch.stack([enlarged(tensor, shape) for tensor in tensors]).sum(dim=0)
@@ -127,14 +127,17 @@ class Shared(Sigmoid):
         _, height, width = shape
         size = (1, -(-height // self.coarse), -(-width // self.coarse))
         drawn_from = generators[:1] if self.samples else generators
-        return [noise(shape, generators, self.deviation), noise(size, drawn_from, self.deviation)]
+        return [
+            normal_noise(shape, generators, self.deviation),
+            normal_noise(size, drawn_from, self.deviation),
+        ]
 
     def raw(self, tensors: Sequence[Tensor], shape: Shape) -> Raw:
         own, shared = tensors
         return own + enlarged(shared, shape)
 
 
-def noise(
+def normal_noise(
     shape: Sequence[int], generators: Sequence[torch.Generator], deviation: float
 ) -> Float[Tensor, "batch ..."]:
     """Normal random numbers, a row from each generator."""

@@ -28,7 +28,7 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
 
 
-class Input(NamedTuple):
+class InputWords(NamedTuple):
     """How a kind of argument is given in words. read: from those words."""
 
     kind: Any
@@ -88,7 +88,7 @@ def verb_of(registered: RegisteredAnalysis) -> typer.Typer:
     return app
 
 
-def inputs() -> dict[Any, Input]:
+def inputs() -> dict[Any, InputWords]:
     """What is analysed, by its annotation."""
     import pandas
 
@@ -102,11 +102,13 @@ def inputs() -> dict[Any, Input]:
         return lambda words: [read(word) for word in words]
 
     return {
-        Network: Input(str, model, "a2c/Pong/1", zoo.load),
-        zoo.Recording: Input(str, play, "play.zarr", zoo.open_recording),
-        Sequence[Network]: Input(list[str], model, "a2c/Pong/1 dqn/Pong/1", each(zoo.load)),
-        Sequence[zoo.Recording]: Input(list[str], play, "play.zarr", each(zoo.open_recording)),
-        Sequence[pandas.DataFrame]: Input(list[str], log, "a2c/Pong/1", each(zoo.training_log)),
+        Network: InputWords(str, model, "a2c/Pong/1", zoo.load),
+        zoo.Recording: InputWords(str, play, "play.zarr", zoo.open_recording),
+        Sequence[Network]: InputWords(list[str], model, "a2c/Pong/1 dqn/Pong/1", each(zoo.load)),
+        Sequence[zoo.Recording]: InputWords(list[str], play, "play.zarr", each(zoo.open_recording)),
+        Sequence[pandas.DataFrame]: InputWords(
+            list[str], log, "a2c/Pong/1", each(zoo.training_log)
+        ),
     }
 
 
