@@ -15,6 +15,7 @@ from zarr.core.sync import sync
 
 from atari_zoo.arrays.changes import Changes, inflated
 from atari_zoo.arrays.lazy import Index, LazyArray
+from atari_zoo.arrays.stored import sliced
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.recordings.header import Head
 from atari_zoo.recordings.layout import LONG, fits, layout
@@ -116,12 +117,8 @@ class ZarrRows(LazyArray):
         if isinstance(steps, int) and isinstance(envs, int | np.integer):
             return self._row(steps, range(self.shape[1])[envs])
         if isinstance(steps, slice):
-            wanted = range(*steps.indices(self.shape[0]))
-            backwards = wanted.step < 0
-            ordered = wanted[::-1] if backwards else wanted
-            picked = slice(ordered.start, max(ordered.stop, ordered.start), ordered.step)
-            rows = np.asarray(self._array.oindex[picked, envs])
-            return rows[::-1] if backwards else rows
+            read = self._array.oindex
+            return sliced(steps, self.shape[0], lambda some: np.asarray(read[some, envs]))
         if not isinstance(steps, int):
             picked = np.arange(self.shape[0])[steps]  # as NumPy counts, from the end too
         return np.asarray(self._array.oindex[picked, envs])
