@@ -39,10 +39,11 @@ class NpzArray:
         self._archive, self._name = archive, f"{name}.npy"
         with archive.opened(self._name) as file:
             self.shape, self.dtype, self._start = self._header(io.BytesIO(file.read(HEADER + 12)))
-        told = self._start + math.prod(self.shape) * self.dtype.itemsize
-        if told != (size := archive.size(self._name)):
+        expected = self._start + math.prod(self.shape) * self.dtype.itemsize
+        if expected != (size := archive.size(self._name)):
             raise ConversionError(
-                f"'{self._name}' says {self.shape} of {self.dtype}, {told} bytes, but has {size}"
+                f"'{self._name}' says {self.shape} of {self.dtype}, {expected} bytes, but has "
+                f"{size}"
             )
 
     def pieces(self, rows: int) -> Iterator[np.ndarray]:

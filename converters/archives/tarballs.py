@@ -42,7 +42,7 @@ def is_tarball(start: bytes) -> bool:
     return start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar"
 
 
-def listed(path: Path, most: int = 64) -> list[str]:
+def file_names(path: Path, most: int = 64) -> list[str]:
     """The names of the first plain files in an archive; of a damaged one, those before the damage.
 
     Empty if it is no archive.

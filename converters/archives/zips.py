@@ -13,7 +13,7 @@ from typing import IO
 
 from atari_zoo.converters.errors import ConversionError
 
-MEMBERS = 10_000  # torch writes one for each tensor
+MANY = 10_000  # torch writes one for each tensor
 RATIO = 100  # a member beyond SMALL that shrank so far holds no weights
 SMALL = 1 << 20
 DEFLATE = 1032  # as many times as deflate can shrink: 258 bytes for two bits
@@ -141,8 +141,8 @@ def _check_count(file: Path | BufferedIOBase) -> None:
     place = end.rfind(b"PK\x05\x06")
     # the largest number stands for more, told elsewhere
     count = int.from_bytes(end[place + 10 : place + 12], "little") if place >= 0 else 0
-    if count > MEMBERS:
-        raise ConversionError(f"a zip archive of {count} or more members; {MEMBERS} are enough")
+    if count > MANY:
+        raise ConversionError(f"a zip archive of {count} or more members; {MANY} are enough")
 
 
 def is_zip(start: bytes) -> bool:

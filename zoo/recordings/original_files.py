@@ -1,4 +1,4 @@
-"""What a file of cached play holds, and what its name tells.
+"""Files of cached play: what they hold, and what their names tell.
 
 The original zoo wrote `{algorithm}/{environment id}/model{run}_{tag}_rollout.npz` (config.py,
 model_maker.py and rollout.py of uber-research/atari-model-zoo).
@@ -21,7 +21,7 @@ STEPS = 1_000_000  # the most that are read
 LONGEST = 4096  # an axis that may have any length
 # `preprocess_style` in model_maker.py; the others are "tf"
 STYLES = {"impala": "np", "dqn": "dopamine-zoo", "rainbow": "dopamine-zoo"}
-NAME = re.compile(r"model(\d+)(?:_(.+))?_rollout\.npz")
+FILE_NAME = re.compile(r"model(\d+)(?:_(.+))?_rollout\.npz")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def cached_arrays(archive: Archive) -> dict[str, NpzArray]:
 
 def card_of(path: Path) -> ModelCard:
     """The card of the model that played, as far as the file's name and folders tell."""
-    named = NAME.fullmatch(path.name)
+    named = FILE_NAME.fullmatch(path.name)
     if named is None:
         return ModelCard()
     folders = path.absolute().parts

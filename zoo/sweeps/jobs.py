@@ -1,5 +1,7 @@
-"""What a sweep does with each model. A job is a function of a model's name or path, a folder to
-write into, a seed and settings of its own; it returns what it found, as JSON has it.
+"""Jobs: what a sweep does with each model.
+
+A job is a function of a model's name or path, a folder to write into, a seed and settings of its
+own; it returns what it found, as JSON has it.
 
 To add one: a package's entry point in the group "atari_zoo.jobs", or `module:function` where the
 name of a job is asked for.
@@ -15,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 Job = Callable[..., dict[str, Any]]
-GROUP = "atari_zoo.jobs"
+POINTS = "atari_zoo.jobs"
 
 
 def jobs() -> list[str]:
     """The names of the jobs that installed packages bring, the zoo's own among them."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return sorted({point.name for point in entry_points(group=POINTS)})
 
 
 def job_named(name: str) -> Job:
@@ -29,7 +31,7 @@ def job_named(name: str) -> Job:
     try:
         if colon:
             return getattr(import_module(module), function)
-        return next(point for point in entry_points(group=GROUP) if point.name == name).load()
+        return next(point for point in entry_points(group=POINTS) if point.name == name).load()
     except (StopIteration, ImportError, AttributeError) as error:
         raise ValueError(
             f"no job '{name}'; there are {', '.join(jobs())}, or MODULE:FUNCTION of your own"

@@ -1,4 +1,4 @@
-"""Who does a sweep's tasks: this process, processes on this machine, or a Dask cluster."""
+"""Runners of a sweep's tasks: this process, processes on this machine, or a Dask cluster."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ FEW = 6  # numbers of a result that the report shows
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepResults:
     """What came of a sweep: the outcomes in the order of its tasks, and where the results lie."""
 
     job: str
@@ -57,7 +57,7 @@ def sweep(
     scheduler: str = "",
     retries: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Sweep:
+) -> SweepResults:
     """Does a job for every model and seed; one that fails does not stop the others.
 
     job: a name from `jobs()`, or "module:function". settings: the job's own.
@@ -89,7 +89,7 @@ def sweep(
     for outcome in _runner(tasks, workers, scheduler):
         outcomes[outcome.task.name] = outcome
         progress(len(outcomes), len(tasks))
-    done = Sweep(job, place, tuple(outcomes[task.name] for task in tasks))
+    done = SweepResults(job, place, tuple(outcomes[task.name] for task in tasks))
     results.tidy(task.name for task in tasks)
     results.write("report.md", done.report())
     results.write("report.json", json.dumps([asdict(o) for o in done.outcomes], indent=1))

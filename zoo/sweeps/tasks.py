@@ -1,4 +1,4 @@
-"""One task of a sweep: a job for one model and seed."""
+"""Tasks of a sweep: each a job for one model and seed."""
 
 from __future__ import annotations
 
