@@ -202,7 +202,6 @@ def _walk(archive: tarfile.TarFile) -> Iterator[tuple[Member, tarfile.TarInfo]]:
         path = _path(header.name)
         if header.isreg():
             yield Member(path, header.size), header
-        archive.members.clear()  # kept by `tarfile` for no use here
 
 
 def _path(name: str) -> PurePosixPath:
