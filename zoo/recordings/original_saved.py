@@ -21,7 +21,7 @@ from atari_zoo.layers import activations
 from atari_zoo.recordings.original_files import ARRAYS
 from atari_zoo.recordings.recordings import Recording
 
-AT_ONCE = 64  # steps that are written at once
+ROWS = 64  # steps that are written at once
 
 
 def save_cached_play(
@@ -87,8 +87,8 @@ def _write(file: zipfile.ZipFile, name: str, rows: int, pieces: Iterator[np.ndar
 
 def _stacks(recording: Recording) -> Iterator[Tensor]:
     """The observations, (steps, 4, 84, 84), a few at a time."""
-    for start in range(0, len(recording.starts), AT_ONCE):
-        yield recording.observations(steps=slice(start, start + AT_ONCE))
+    for start in range(0, len(recording.starts), ROWS):
+        yield recording.observations(steps=slice(start, start + ROWS))
 
 
 def _as_stored(stacks: Tensor) -> Float[np.ndarray, "steps 84 84 4"]:
@@ -98,4 +98,4 @@ def _as_stored(stacks: Tensor) -> Float[np.ndarray, "steps 84 84 4"]:
 
 
 def _rows(array: Rows) -> Iterator[np.ndarray]:
-    return (array[start : start + AT_ONCE, 0] for start in range(0, len(array), AT_ONCE))
+    return (array[start : start + ROWS, 0] for start in range(0, len(array), ROWS))

@@ -87,18 +87,24 @@ def _gone(scheduler: str) -> OSError:
 @contextmanager
 def _local(workers: int) -> Iterator[str]:
     """The address of a scheduler in this process, which has so many workers on this machine."""
+    from dask import config
     from distributed import LocalCluster
 
+    # none waits at a worker for its turn: when that dies, it would be blamed too
+    one_each = {"distributed.scheduler.worker-saturation": 1.0}
     quiet = {"DASK_LOGGING__DISTRIBUTED": "critical"}
     threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // workers))}
-    with LocalCluster(
-        n_workers=0,
-        processes=False,
-        protocol="tcp://",
-        host="127.0.0.1",
-        dashboard_address=None,
-        silence_logs=logging.CRITICAL,
-    ) as local:
+    with (
+        config.set(one_each),
+        LocalCluster(
+            n_workers=0,
+            processes=False,
+            protocol="tcp://",
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as local,
+    ):
         address = local.scheduler_address
         # not its own workers: for those, a user's script would have to guard its main module
         process = subprocess.Popen(
