@@ -106,7 +106,7 @@ def _new(group: zarr.Group, name: str, rows: np.ndarray, codecs: Codecs) -> zarr
     small = name != "frames"
     chunk, how = (LONG, zstd(9)) if small else (codecs.chunk, codecs.screens)
     if name == "ram":
-        chunk, how = codecs.chunk, codecs.ram
+        chunk, how = codecs.chunk * 8, codecs.ram
     steps = -(-len(rows) // chunk) * chunk
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -160,7 +160,7 @@ def test_only_the_chunks_that_are_needed_are_read(file, tmp_path, play):
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty"])
-@pytest.mark.parametrize("name", ["frames/c.1.0.0.0.0", "ram/c.1.0.0", "rewards/c.0.0"])
+@pytest.mark.parametrize("name", ["frames/c.1.0.0.0.0", "ram/c.0.0.0", "rewards/c.0.0"])
 def test_a_damaged_chunk_is_named_and_the_rest_is_read(file, play, tmp_path, damage, name):
     copy = shutil.copytree(file, tmp_path / "copy")
     content = (copy / name).read_bytes()
@@ -177,7 +177,8 @@ def test_a_damaged_chunk_is_named_and_the_rest_is_read(file, play, tmp_path, dam
         with pytest.raises(ConversionError, match=f"'{name}' is damaged or cut short") as caught:
             reads()
     assert "\n" not in str(caught.value) and str(copy) in str(caught.value)
-    np.testing.assert_array_equal(recording.ram[2 * CHUNK :], play.arrays["ram"][2 * CHUNK :])
+    if array != "ram":  # one chunk holds all of it
+        np.testing.assert_array_equal(recording.ram, play.arrays["ram"])
     np.testing.assert_array_equal(recording.frames[:CHUNK], play.colours[:CHUNK])
     np.testing.assert_array_equal(recording.lives, play.arrays["lives"])
 

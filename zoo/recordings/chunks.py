@@ -32,6 +32,7 @@ from atari_zoo.recordings.header import Head
 from atari_zoo.recordings.layout import LONG, fits, layout
 
 LEVEL = 10  # of Zstandard: 11 would save 3 % of the bytes, for a seventh more time
+MEMORY = 8  # chunks of steps that arrays of all environments, such as RAM, keep in one file
 CONFIG: Any = {"write_empty_chunks": True}  # so that a chunk that is missing was lost
 
 
@@ -41,7 +42,7 @@ def new_array(group: zarr.Group, name: str, rows: np.ndarray, of: Head) -> zarr.
     settings = how.changes or {}
     time = settings.get("time_axes", 1)
     last = TransposeCodec(order=(*range(time, rows.ndim), *range(time)))
-    steps = of.chunk if how.changes else of.chunk * LONG
+    steps = of.chunk * (1 if how.apart else MEMORY if how.changes else LONG)
     return group.create_array(
         name,
         shape=(0, *rows.shape[1:]),
