@@ -78,7 +78,8 @@ class ZarrRows(LazyArray):
 
     def __init__(self, group: zarr.Group, name: str, of: Head) -> None:
         self._group, self._name, self._head = group, name, of
-        self._kept: tuple[tuple[int, ...], np.ndarray] | None = None
+        # the first step and environment of a chunk, and its rows if they were wanted
+        self._kept: tuple[tuple[int, int], np.ndarray | None] | None = None
 
     @cached_property
     def _array(self) -> zarr.Array[Any]:
@@ -100,6 +101,16 @@ class ZarrRows(LazyArray):
         return self._array.dtype
 
     def rows(self, steps: Index, envs: Index) -> np.ndarray:
+        try:
+            return self._rows(steps, envs)
+        except (ConversionError, IndexError):
+            raise
+        except (RuntimeError, ValueError) as error:  # of codecs, on chunks whose sums are right
+            raise ConversionError(
+                f"{self._group.store}: '{self._name}' is damaged ({error})"
+            ) from error
+
+    def _rows(self, steps: Index, envs: Index) -> np.ndarray:
         picked = steps
         if isinstance(steps, int) and isinstance(envs, int | np.integer):
             return self._row(steps, range(self.shape[1])[envs])
@@ -111,10 +122,16 @@ class ZarrRows(LazyArray):
         return np.asarray(self._array.oindex[picked, envs])
 
     def _row(self, step: int, env: int) -> np.ndarray:
-        """One of a chunk that is kept until another is asked for: who wants one may want many."""
+        """One; the chunk that it is of is kept if it is the second of that: more may come."""
         steps, envs = self._array.chunks[:2]
         first = step // steps * steps, env // envs * envs
-        if self._kept is None or self._kept[0] != first:
+        kept = self._kept  # threads may read at the same time
+        if kept is None or kept[0] != first:
+            self._kept = first, None
+            return np.asarray(self._array[step, env])
+        rows = kept[1]
+        if rows is None:
             part = slice(first[0], first[0] + steps), slice(first[1], first[1] + envs)
-            self._kept = first, np.asarray(self._array[part])
-        return self._kept[1][step - first[0], env - first[1]].copy()
+            rows = np.asarray(self._array[part])
+            self._kept = first, rows
+        return rows[step - first[0], env - first[1]].copy()
