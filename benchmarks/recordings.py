@@ -2,6 +2,7 @@
 play: random play in the original's preprocessing, and what the package's own agent makes of it.
 
     python benchmarks/recordings.py --quick
+    python benchmarks/recordings.py --codecs     Zarr's own codecs beside the package's
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import recording_codecs
 from rows import Row, arguments, by_turns, row, show
 
 import atari_zoo as zoo
@@ -117,15 +119,33 @@ def compare(of: Game, network: Network, steps: int, folder: Path) -> Iterator[Ro
     yield row("recordings", f"{of.name}, read one frame", PEER, again, one[1], "s")
 
 
+def codecs(of: Game, network: Network, steps: int, folder: Path) -> Iterator[Row]:
+    """The same of Zarr's own codecs, beside ours."""
+    started = time.process_time()
+    played = play(of, network, steps)
+    playing, bare = time.process_time() - started, folder / "bare"
+
+    def ours() -> Path:
+        write_ours(bare, played, ["frames", "ram"])
+        return bare
+
+    write_theirs(folder / "theirs.npz", played, zoo.open_recording(ours()))
+    (theirs,) = size(folder / "theirs.npz")
+    yield from recording_codecs.compare(of.name, played, playing, folder, theirs, ours)
+
+
 def main() -> None:
     """Measures and prints."""
-    options = arguments(__doc__).parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("--codecs", action="store_true", help="Zarr's own codecs beside ours")
+    options = parser.parse_args()
     network, steps = zoo.load("a2c/Pong/1"), 500 if options.quick else 2500
 
     def rows() -> Iterator[Row]:
         for name in GAMES:
             with TemporaryDirectory() as folder:
-                yield from compare(game(name), network, steps, Path(folder))
+                measured = codecs if options.codecs else compare
+                yield from measured(game(name), network, steps, Path(folder))
 
     show(rows(), options.json)
 

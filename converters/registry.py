@@ -10,7 +10,7 @@ from typing import Any
 
 import onnx
 
-from atari_zoo.converters.archives.tarballs import is_tarball, listed
+from atari_zoo.converters.archives.tarballs import file_names, is_tarball
 from atari_zoo.converters.archives.zips import member_names
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.networks import MnihNetwork
@@ -39,7 +39,7 @@ class Probe:
             if self.start.startswith(b"PK"):
                 return frozenset(member_names(self.path))
             if is_tarball(self.start):
-                return frozenset(listed(self.path, MEMBERS))
+                return frozenset(file_names(self.path, MEMBERS))
         except Exception:  # a damaged archive: the reader that takes it says how
             pass
         return frozenset()

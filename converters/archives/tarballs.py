@@ -1,38 +1,33 @@
 """Tar archives that nobody vouches for: `.tar` and `.tar.gz`, read in one direction.
 
-Plain files alone are taken out, and only those asked for; what points elsewhere is refused. The
-standard library's reader can be led into endless loops (CVE-2025-8194).
+Plain files alone are taken out, and only those asked for; what points elsewhere is refused.
+`tarfile` reads them, but each header is looked at before it does: some versions of it that
+Python 3.11 came with go round for ever at a negative size (CVE-2025-8194), take hours over pax
+records (CVE-2024-6232), or pass over records and ends that do not fit.
 """
 
 from __future__ import annotations
 
+import gzip
+import re
+import tarfile
 import zlib
 from collections.abc import Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
-from atari_zoo.converters.archives.tar_headers import (
-    BLOCK,
-    FILES,
-    FOLDER,
-    LONG_NAME,
-    RECORDS,
-    RECORDS_OF_ALL,
-    name_in,
-    number_in,
-    path_in,
-    records_in,
-    size_in,
-)
 from atari_zoo.converters.errors import ConversionError
 
 CHUNK = 1 << 20
-PACKED = 1 << 16  # small: what is not yet unpacked is moved with each header
+BLOCK = tarfile.BLOCKSIZE  # every header and every content fills 512 bytes, or a multiple
 LARGEST = 512 << 20  # bytes unpacked: four checkpoints of an IQN agent have 300 million
+LARGEST_MEMBER = 1 << 40  # bytes
 LONGEST = 16 << 10  # bytes of a name, or of pax records
 MOST = 2_000  # headers: a run of Dopamine has a hundred files
+FOREWORDS = (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE)  # tell of the next member
+PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE, tarfile.DIRTYPE)
 
 
 class Member(NamedTuple):
@@ -47,14 +42,14 @@ def is_tarball(start: bytes) -> bool:
     return start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar"
 
 
-def listed(path: Path, most: int = 64) -> list[str]:
+def file_names(path: Path, most: int = 64) -> list[str]:
     """The names of the first plain files in an archive; of a damaged one, those before the damage.
 
     Empty if it is no archive.
     """
     names = []
-    with path.open("rb") as file, suppress(ConversionError):
-        for member, _ in islice(_walk(_opened(file)), most):
+    with suppress(ConversionError), _opened(path) as archive:
+        for member, _ in islice(_walk(archive), most):
             names.append(str(member.name))
     return names
 
@@ -65,8 +60,8 @@ def members(path: Path) -> list[Member]:
     Raises ConversionError where it is damaged, cut short or too large, or holds links, devices
     or paths that lead out of it.
     """
-    with path.open("rb") as file:
-        return [member for member, _ in _walk(_opened(file))]
+    with _opened(path) as archive:
+        return [member for member, _ in _walk(archive)]
 
 
 def unpack(path: Path, wanted: Collection[PurePosixPath], folder: Path) -> None:
@@ -75,8 +70,8 @@ def unpack(path: Path, wanted: Collection[PurePosixPath], folder: Path) -> None:
     Raises ConversionError as `members` does, and where they are too large.
     """
     unpacked = 0
-    with path.open("rb") as file:
-        for (name, size), content in _walk(_opened(file)):
+    with _opened(path) as archive:
+        for (name, size), header in _walk(archive):
             if name not in wanted:
                 continue
             unpacked += size
@@ -84,104 +79,136 @@ def unpack(path: Path, wanted: Collection[PurePosixPath], folder: Path) -> None:
                 raise _too_large(f"'{name}' has {size} bytes")
             if (folder / name.name).exists():
                 raise ConversionError(f"'{name}' stands in it twice")
-            with (folder / name.name).open("xb") as out:
-                for part in _parts(size):
-                    out.write(content.take(part))
+            alone = header.replace(name=name.name, deep=False)
+            archive.extract(alone, folder, set_attrs=False, filter="data")
 
 
-class _Archive:
-    """An archive's bytes, in order. left: how many of the present member are still unread."""
+class _Forward:
+    """A file as `tarfile` asks for it, but read in one direction, and no more than `most` bytes."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self.left = 0
+    def __init__(self, file: Any, most: int | None) -> None:
+        self._file, self._most = file, most
+        self._ahead, self._place = b"", 0
+        self.headers = 0
 
-    def take(self, size: int) -> bytes:
-        data = self.read(size)
-        if len(data) < size:
+    def tell(self) -> int:
+        return self._place
+
+    def read(self, size: int) -> bytes:
+        content = self.peek(size)
+        self._ahead = self._ahead[size:]
+        self._place += len(content)
+        return content
+
+    def peek(self, size: int) -> bytes:
+        """What `read` will give; raises ConversionError if there is less."""
+        missing = size - len(self._ahead)
+        if self._most is not None and self._place + size > self._most:
+            raise _too_large(f"it has more than {self._most >> 20} MB")
+        if missing > 0:
+            self._ahead += self._file.read(missing)
+        if len(self._ahead) < size:
             raise ConversionError("the archive is cut short")
-        self.left -= size
-        return data
+        return self._ahead[:size]
 
-    def read(self, size: int) -> bytes:
-        return self.file.read(size)
-
-    def skip(self, size: int) -> None:
-        if size:
-            self.file.seek(size - 1, 1)
-            self.take(1)  # a seek alone would pass over the end
-
-
-class _Compressed(_Archive):
-    """The same of one in gzip's format, unpacked as it is read."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__(file)
-        self.gunzip = zlib.decompressobj(wbits=31)  # 31: with gzip's header
-        self.unpacked = 0
-
-    def read(self, size: int) -> bytes:
-        parts, missing = [b""], size
-        while missing and not self.gunzip.eof:
-            packed = self.gunzip.unconsumed_tail or self.file.read(PACKED)
-            try:
-                parts.append(self.gunzip.decompress(packed, missing))
-            except zlib.error as error:
-                raise ConversionError(f"the archive is damaged: {error}") from error
-            if not packed and not parts[-1]:
-                break
-            missing -= len(parts[-1])
-        self.unpacked += size - missing
-        if self.unpacked > LARGEST:
-            raise _too_large(f"it has more than {LARGEST >> 20} MB")
-        return b"".join(parts)
-
-    def skip(self, size: int) -> None:
-        for part in _parts(size):
-            self.take(part)
+    def seek(self, place: int) -> None:
+        if place < self._place:
+            raise ConversionError("the archive is damaged: it leads back")
+        if self._most is None and place - self._place > len(self._ahead):  # stored: passed over
+            self._ahead, self._place = b"", self._file.seek(place)
+        while place > self._place:
+            self.read(min(CHUNK, place - self._place))
 
 
-def _opened(file: BinaryIO) -> _Archive:
-    compressed = file.read(2) == b"\x1f\x8b"
-    file.seek(0)
-    return _Compressed(file) if compressed else _Archive(file)
+class _Header(tarfile.TarInfo):
+    """A member, its header checked before `tarfile` believes it."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> _Header:
+        file: Any = archive.fileobj
+        start = file.peek(BLOCK)
+        if start.strip(b"\0"):
+            file.headers += 1
+            if file.headers > MOST:
+                raise _too_large(f"it has more than {MOST} members")
+            header = _checked_header(start)
+            if header.type in FOREWORDS:
+                content = file.peek(BLOCK + header.size)[BLOCK:]
+                if header.type != tarfile.GNUTYPE_LONGNAME:
+                    _check_records(content)
+        return super().fromtarfile(archive)
 
 
-def _walk(archive: _Archive) -> Iterator[tuple[Member, _Archive]]:
+def _checked_header(start: bytes) -> tarfile.TarInfo:
+    try:
+        header = tarfile.TarInfo.frombuf(start, "utf-8", "replace")
+    except tarfile.HeaderError as error:
+        raise ConversionError("the archive is damaged: a header's checksum differs") from error
+    _check_size(header.size)
+    if header.type in FOREWORDS and header.size > LONGEST:
+        raise ConversionError(f"the archive is damaged: a name of {header.size} bytes")
+    if header.type not in (*FOREWORDS, *PLAIN):
+        _path(header.name)
+        raise ConversionError(f"{header.name!r} in it is a link or a device")
+    return header
+
+
+def _check_records(content: bytes) -> None:
+    """Raises ConversionError unless these are pax records, `length key=value` and a line's end."""
+    while content:
+        digits, space, _ = content[:20].partition(b" ")
+        length = _number(digits)
+        key, equals, value = content[len(digits) + 1 : max(length - 1, 0)].partition(b"=")
+        if not (space and equals and len(digits) < length <= len(content)):
+            raise ConversionError("the archive is damaged: a record that does not fit")
+        if key == b"size":
+            _number(value)
+        content = content[length:]
+
+
+def _number(digits: bytes) -> int:
+    number = int(digits) if re.fullmatch(rb"[0-9]{1,15}", digits) else -1
+    _check_size(number)
+    return number
+
+
+def _check_size(size: int) -> None:
+    if not 0 <= size <= LARGEST_MEMBER:
+        raise ConversionError("the archive is damaged: a size in it is no number, or too large")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+    """The archive; whatever damage does to its readers becomes a ConversionError."""
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        content = gzip.GzipFile(fileobj=file) if compressed else file
+        forward: Any = _Forward(content, LARGEST if compressed else None)
+        try:
+            with tarfile.TarFile(fileobj=forward, tarinfo=_Header, errors="replace") as archive:
+                yield archive
+        except EOFError as error:  # gzip's
+            raise ConversionError("the archive is cut short") from error
+        except RecursionError as error:  # tarfile reads a name's header within the one before
+            raise _too_large(f"it has more than {MOST} members, or names of names") from error
+        except (tarfile.TarError, zlib.error, gzip.BadGzipFile) as error:
+            raise ConversionError(f"the archive is damaged: {error}") from error
+
+
+def _walk(archive: tarfile.TarFile) -> Iterator[tuple[Member, tarfile.TarInfo]]:
     """Each plain file, with the archive at the beginning of its content."""
-    name, records, count = b"", dict[bytes, bytes](), 0
-    while (header := archive.take(BLOCK)).strip(b"\0"):
-        kind, size = header[156:157], size_in(header)
-        if (count := count + 1) > MOST:
-            raise _too_large(f"it has more than {MOST} members")
-        if kind in (LONG_NAME, RECORDS, RECORDS_OF_ALL):
-            content = _short(archive, size)
-            name = content.rstrip(b"\0") if kind == LONG_NAME else name
-            records = records_in(content) if kind == RECORDS else records
-            continue
-        size = number_in(records[b"size"], 10) if b"size" in records else size
-        archive.left = 0 if kind == FOLDER else _padded(size)
-        member = Member(path_in(records.get(b"path") or name or name_in(header)), size)
-        if kind in FILES:
-            yield member, archive
-        elif kind != FOLDER:
-            raise ConversionError(f"{str(member.name)!r} in it is a link or a device")
-        archive.skip(archive.left)
-        name, records = b"", {}
+    while (header := archive.next()) is not None:
+        path = _path(header.name)
+        if header.isreg():
+            yield Member(path, header.size), header
 
 
-def _short(archive: _Archive, size: int) -> bytes:
-    if size > LONGEST:
-        raise ConversionError(f"the archive is damaged: a name of {size} bytes")
-    return archive.take(_padded(size))[:size]
-
-
-def _padded(size: int) -> int:
-    return -(-size // BLOCK) * BLOCK
-
-
-def _parts(size: int) -> Iterator[int]:
-    yield from (min(CHUNK, size - at) for at in range(0, size, CHUNK))
+def _path(name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise ConversionError(f"{str(path)!r} in it leads out of the archive")
+    return path
 
 
 def _too_large(fact: str) -> ConversionError:

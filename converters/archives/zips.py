@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
 from io import SEEK_END, BufferedIOBase
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from atari_zoo.converters.errors import ConversionError
 
-MEMBERS = 10_000  # torch writes one for each tensor
+MANY = 10_000  # torch writes one for each tensor
 RATIO = 100  # a member beyond SMALL that shrank so far holds no weights
 SMALL = 1 << 20
+DEFLATE = 1032  # as many times as deflate can shrink: 258 bytes for two bits
 LAST_RECORD = 22 + (1 << 16)  # bytes at the end that hold it, its comment included
 
 
@@ -34,7 +39,7 @@ class Archive:
             raise ConversionError("not a whole zip archive: cut short")
         self.names = self._zip.namelist()
         if len(set(self.names)) != len(self.names):
-            raise ConversionError("a zip archive that has several members of one name")
+            raise ConversionError("a zip archive with twins: several members of one name")
 
     def read(self, name: str, limit: int) -> bytes:
         """A member's content.
@@ -42,27 +47,57 @@ class Archive:
         Raises ConversionError if there is no such member, if it is damaged or encrypted, or if
         it takes more than `limit` bytes or is compressed as no weights are.
         """
-        shown = ascii(name[-60:])
-        member = self._zip.NameToInfo.get(name)
-        if member is None:
-            raise ConversionError(f"the archive lacks {shown}")
+        size = self.size(name)
+        packed = self._member(name).compress_size
+        if size > min(limit, max(RATIO * packed, SMALL)):
+            raise ConversionError(
+                f"{_shown(name)} unpacks from {packed} to {size} bytes; at most {limit}, and "
+                f"{RATIO} times as many, were expected"
+            )
+        with self.opened(name) as file:
+            content = file.read(size + 1)
+        if len(content) != size:
+            raise ConversionError(f"{_shown(name)} in the archive is cut short")
+        return content
+
+    def size(self, name: str) -> int:
+        """The bytes that a member says it has; raises ConversionError if there is none such."""
+        return self._member(name).file_size
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[IO[bytes]]:
+        """A member's content, to be read in order; who reads one byte beyond its end is told if
+        there is more, or if the checksum is another.
+
+        Raises ConversionError as `read` does, but for the sizes that it has.
+        """
+        shown, member = _shown(name), copy(self._member(name))
         if member.flag_bits & 1:
-            raise ConversionError(f"{shown} is encrypted: save the model without a password")
+            raise ConversionError(f"{shown} is encrypted: save it without a password")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ConversionError(f"{shown} is compressed by neither of zip's two usual methods")
-        if member.file_size > min(limit, max(RATIO * member.compress_size, SMALL)):
+        if member.file_size > DEFLATE * (member.compress_size + 1):
             raise ConversionError(
-                f"{shown} unpacks from {member.compress_size} to {member.file_size} bytes; at "
-                f"most {limit}, and {RATIO} times as many, were expected"
+                f"{shown} claims {member.file_size} bytes, more than {member.compress_size} hold"
             )
+        member.file_size += 1  # what is longer than the directory says would be cut unseen
         try:
             with self._zip.open(member) as file:
-                content = file.read(limit + 1)
-        except Exception as error:  # checksums, lengths, zlib's own errors
-            raise ConversionError(f"{shown} in the archive is damaged") from error
-        if len(content) != member.file_size:
-            raise ConversionError(f"{shown} in the archive is cut short")
-        return content
+                yield file
+        except zipfile.BadZipFile as error:
+            raise ConversionError(
+                f"{shown} in the archive is damaged: it has another checksum or size"
+            ) from error
+        except ConversionError:
+            raise
+        except Exception as error:  # damaged headers and streams break whatever reads them
+            raise ConversionError(f"{shown} in the archive is damaged, or cut short") from error
+
+    def _member(self, name: str) -> zipfile.ZipInfo:
+        member = self._zip.NameToInfo.get(name)
+        if member is None:
+            raise ConversionError(f"the archive lacks {_shown(name)}")
+        return member
 
     def __enter__(self) -> Archive:
         return self
@@ -74,6 +109,10 @@ class Archive:
         trace: TracebackType | None,
     ) -> None:
         self._zip.close()
+
+
+def _shown(name: str) -> str:
+    return ascii(name[-60:])
 
 
 def member_names(path: Path) -> list[str]:
@@ -102,8 +141,8 @@ def _check_count(file: Path | BufferedIOBase) -> None:
     place = end.rfind(b"PK\x05\x06")
     # the largest number stands for more, told elsewhere
     count = int.from_bytes(end[place + 10 : place + 12], "little") if place >= 0 else 0
-    if count > MEMBERS:
-        raise ConversionError(f"a zip archive of {count} or more members; {MEMBERS} are enough")
+    if count > MANY:
+        raise ConversionError(f"a zip archive of {count} or more members; {MANY} are enough")
 
 
 def is_zip(start: bytes) -> bool:

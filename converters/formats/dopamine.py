@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path, PurePath, PurePosixPath
 
-from atari_zoo.converters.archives.tarballs import is_tarball, listed, members, unpack
+from atari_zoo.converters.archives.tarballs import file_names, is_tarball, members, unpack
 from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.formats.dopamine_jax import TWINS, TWINS_NOTE, read_dopamine_pickle
@@ -35,7 +35,7 @@ def _is_dopamine(probe: Probe) -> bool:
     if probe.path.is_dir():
         return holds_checkpoint(probe.names) and not is_zoo_run(probe)
     if is_tarball(probe.start):
-        return holds_checkpoint([PurePosixPath(name).name for name in listed(probe.path)])
+        return holds_checkpoint([PurePosixPath(name).name for name in file_names(probe.path)])
     return prefix_of(probe.path) is not None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from atari_zoo.converters.archives.tarballs import listed, members, unpack
+from atari_zoo.converters.archives.tarballs import file_names, members, unpack
 from atari_zoo.converters.errors import ConversionError
 
 CONTENTS = {
@@ -148,8 +148,8 @@ def test_a_bomb_is_refused_before_it_fills_memory(tmp_path: Path) -> None:
 
 def test_names_are_listed_up_to_the_damage(tmp_path: Path) -> None:
     (tmp_path / "cut").write_bytes((member("a") + member("b", bytes(900)))[:-700])
-    assert listed(tmp_path / "cut") == ["a", "b"]
+    assert file_names(tmp_path / "cut") == ["a", "b"]
     (tmp_path / "many").write_bytes(member("a") * 100)
-    assert listed(tmp_path / "many") == ["a"] * 64
+    assert file_names(tmp_path / "many") == ["a"] * 64
     (tmp_path / "text").write_bytes(b"hello " * 500)
-    assert listed(tmp_path / "text") == []
+    assert file_names(tmp_path / "text") == []

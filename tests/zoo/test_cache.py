@@ -25,7 +25,7 @@ from atari_zoo.catalog.fetching import Wanted, fetch, fetch_all, fetched, wanted
 from atari_zoo.cli import fetch as fetching_cli
 from atari_zoo.downloads import cache, transfers
 from atari_zoo.downloads.downloads import DownloadError, Offline
-from atari_zoo.downloads.index import Index
+from atari_zoo.downloads.index import FileIndex
 
 NAMES = (
     "uber:a2c/Seaquest/3@400M dopamine-lucid:rainbow/Pong/2 dopamine:iqn/Pong/1 "
@@ -149,7 +149,7 @@ def test_the_first_content_is_expected_ever_after(
     entry = published("sb3:ppo/Breakout/1")
     fetched(entry)
     before = hashlib.sha256(content(server, entry)[0]).hexdigest()
-    record = Index(cache_folder).records()[entry.files[0].place]
+    record = FileIndex(cache_folder).records()[entry.files[0].place]
     assert record.sha256 == before and record.size == 50_000
     entry.path.unlink()
     server.files[urlparse(entry.files[0].urls[0]).path] = b"another"

@@ -23,6 +23,7 @@ from served import Served
 
 import atari_zoo as zoo
 from atari_zoo.converters import ConversionError
+from atari_zoo.converters.archives.npy import NpzArray
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.recordings.original_files import card_of
 from atari_zoo.recordings.original_play import CachedPlay, open_cached_play
@@ -72,6 +73,14 @@ def save(path: Path, play: dict[str, Any], **changes: Any) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("ATARI_ZOO_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="module")
 def original() -> dict[str, Any]:
     """Five episodes, the last of them one step beyond the limit, as in the original's files."""
@@ -109,6 +118,45 @@ def test_every_part_is_what_numpy_reads(original, tmp_path, writer):
     np.testing.assert_array_equal(play.returns, original["ep_rewards"])
     with pytest.raises(IndexError):
         play.ram[150]
+
+
+def test_it_is_converted_once(file, original, cache, monkeypatch):
+    open_cached_play(file)
+    (kept,) = cache.rglob("*.zarr.zip")
+    made = kept.stat().st_mtime_ns
+    monkeypatch.setattr(NpzArray, "pieces", lambda *_: pytest.fail("the .npz is read again"))
+    again = open_cached_play(file)
+    np.testing.assert_array_equal(again.frames[::-7], original["frames"][::-7])
+    assert kept.stat().st_mtime_ns == made
+    monkeypatch.undo()
+    monkeypatch.setenv("ATARI_ZOO_CACHE", str(cache))
+    kept.write_bytes(kept.read_bytes()[:-30])  # damaged: it is made anew
+    np.testing.assert_array_equal(open_cached_play(file).ram[:], original["ram"])
+
+
+def test_a_file_that_changed_is_converted_again(original, tmp_path):
+    path = save(tmp_path / "play.npz", original)
+    open_cached_play(path)
+    save(path, original, ram=original["ram"] ^ 1)
+    np.testing.assert_array_equal(open_cached_play(path).ram[:], original["ram"] ^ 1)
+
+
+def test_a_cache_that_cannot_be_written_does_no_harm(file, original, tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    monkeypatch.setenv("ATARI_ZOO_CACHE", str(tmp_path / "cache"))
+    play = open_cached_play(file)
+    np.testing.assert_array_equal(play.frames[7:9], original["frames"][7:9])
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+def test_a_conversion_that_is_interrupted_leaves_nothing(file, cache, monkeypatch):
+    def stopped(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(NpzArray, "pieces", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        open_cached_play(file)
+    assert not [path for path in cache.rglob("*") if path.is_file()]
 
 
 def test_threads_may_share_it(file, original):
@@ -474,10 +522,9 @@ def test_a_damaged_file_gets_one_clear_line(tmp_path, case):
 
 def test_a_checksum_that_failed_fails_again(tmp_path):
     (tmp_path / "play.npz").write_bytes(flipped(npz(MEMBERS, zipfile.ZIP_STORED)))
-    play = open_cached_play(tmp_path / "play.npz")
     for _ in range(2):
         with pytest.raises(ConversionError, match="checksum"):
-            play.observations(4, 5)
+            open_cached_play(tmp_path / "play.npz").observations(4, 5)
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -15,7 +15,7 @@ from torch_zoo_files import save_atari_agents, save_cleanrl, save_sb3
 
 import atari_zoo as zoo
 from atari_zoo.catalog.catalog import find
-from atari_zoo.catalog.conversions import NAME
+from atari_zoo.catalog.conversions import MODEL_FILE
 from atari_zoo.converters.convert import read, to_torch, written
 from atari_zoo.converters.interchange import load_onnx, read_card
 
@@ -95,7 +95,7 @@ def test_the_conversion_is_made_once_and_again_when_the_file_changes(
     with Served({f"/{entry.files[0].place}": a2c(**SIZES).data}) as server:
         monkeypatch.setenv("ATARI_ZOO_MIRROR", server.url)
         zoo.load(name)
-    made = entry.folder / NAME
+    made = entry.folder / MODEL_FILE
     first = made.read_bytes()
     zoo.load(name)
     assert made.read_bytes() == first
@@ -117,4 +117,4 @@ def test_an_agent_of_another_game_is_refused(cache: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv("ATARI_ZOO_MIRROR", server.url)
         with pytest.raises(ValueError, match="has 6 actions, but Seaquest has 18"):
             zoo.load(name)
-    assert not (entry.folder / NAME).exists()
+    assert not (entry.folder / MODEL_FILE).exists()

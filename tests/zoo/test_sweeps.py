@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from typer.testing import CliRunner
 
 import atari_zoo as zoo
 from atari_zoo.cli.app import app
+from atari_zoo.sweeps import runners
 from atari_zoo.sweeps.jobs import jobs
 from atari_zoo.sweeps.sweeps import sweep
 
@@ -111,6 +114,32 @@ def test_processes_that_die_are_begun_anew(marks, tmp_path):
     results = [outcome.result for outcome in done.outcomes]
     assert results == [{"seed": 0}, {"seed": 1}, None, {"seed": 3}]
     assert done.failed[0].error == "its process died"
+
+
+def test_a_cluster_without_workers_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(runners, "PATIENCE", 1.0)
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address=None) as empty,
+        pytest.raises(OSError, match=r"scheduler at inproc.* has no workers; start some, such as"),
+    ):
+        sweep("score", ["a2c/Pong/1"], tmp_path / "out", scheduler=empty.scheduler_address)
+
+
+def test_a_scheduler_that_dies_is_missed(marks, tmp_path):
+    settings = {"marks": str(marks), "pause": 60.0}
+    scheduler = subprocess.Popen(
+        [sys.executable, "-m", "dask", "scheduler", "--host", "127.0.0.1", "--no-dashboard"]
+        + ["--port", "0", "--scheduler-file", str(tmp_path / "address.json")]
+    )
+    patience = time.monotonic() + 60
+    while not (tmp_path / "address.json").exists() and time.monotonic() < patience:
+        time.sleep(0.1)
+    time.sleep(0.5)  # until it is written
+    address = json.loads((tmp_path / "address.json").read_text())["address"]
+    Timer(3, scheduler.kill).start()
+    with pytest.raises(OSError, match=f"the Dask scheduler at {address} went away; sweep again"):
+        sweep("sweep_jobs:play", MODELS, tmp_path / "out", [0], settings, scheduler=address)
+    scheduler.wait()
 
 
 def test_what_is_done_is_not_done_again(marks, tmp_path):

@@ -1,4 +1,7 @@
-"""A codec of Zarr v3 (https://zarr-specs.readthedocs.io) for what changes little from step to step.
+"""The codec of the first recordings, a codec of Zarr v3 (https://zarr-specs.readthedocs.io).
+
+New ones have Zarr's own codecs (`recordings.chunks`); this one stays for a version, so that those
+there are can be read and gone on with.
 
 Of an array whose first axes are time it stores, in four or more parts, which elements differ from
 those a moment before, and what they differ by:
@@ -29,8 +32,6 @@ from numcodecs.zstd import Zstd
 from zarr.abc.codec import ArrayBytesCodec
 from zarr.core.buffer import Buffer, NDBuffer
 from zarr.registry import register_codec
-
-from atari_zoo.arrays.nonzero import nonzero, places_of
 
 if TYPE_CHECKING:
     from zarr.core.array_spec import ArraySpec
@@ -110,11 +111,11 @@ class Changes(ArrayBytesCodec):
 
 def _differences(values: np.ndarray) -> Iterator[np.ndarray]:
     """By what each moment differs from the one before: some at a time, as caches are small."""
-    for at in range(0, len(values), SPAN):
-        span = values[at : at + SPAN].copy()
-        if at:
-            span[0] ^= values[at - 1]
-        span[1:] ^= values[at : at + len(span) - 1]
+    for start in range(0, len(values), SPAN):
+        span = values[start : start + SPAN].copy()
+        if start:
+            span[0] ^= values[start - 1]
+        span[1:] ^= values[start : start + len(span) - 1]
         yield span
 
 
@@ -124,15 +125,15 @@ def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def _parts(content: bytes, count: int) -> list[bytes]:
     parts: list[bytes] = []
-    at = 0
+    place = 0
     for _ in range(count):
-        if at + 4 > len(content):
+        if place + 4 > len(content):
             raise ValueError(f"{len(content)} bytes end before part {len(parts)} of {count}")
-        (length,) = struct.unpack_from("<I", content, at)
-        parts.append(content[at + 4 : at + 4 + length])
-        at += 4 + length
-    if at != len(content):
-        raise ValueError(f"{len(content)} bytes, of which {at} were expected")
+        (length,) = struct.unpack_from("<I", content, place)
+        parts.append(content[place + 4 : place + 4 + length])
+        place += 4 + length
+    if place != len(content):
+        raise ValueError(f"{len(content)} bytes, of which {place} were expected")
     return parts
 
 
@@ -149,6 +150,38 @@ def inflated(part: bytes, size: int) -> np.ndarray:
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"a part is no Zstandard frame of {size} bytes") from error
     return out
+
+
+def nonzero(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which elements are not 0, as `packbits` has it, and those elements.
+
+    Eight bytes are looked at together, so that what is zero is passed over fast.
+    """
+    if flat.dtype.itemsize > 1 or flat.size % 8:
+        changed = flat != 0
+        return np.packbits(changed), flat[changed]
+    words = flat.view(np.uint64)
+    some = np.flatnonzero(words != 0)
+    elements = words[some].view(np.uint8).reshape(-1, 8)
+    changed = elements != 0
+    bits = np.zeros(len(words), np.uint8)
+    bits[some] = np.packbits(changed, axis=1)[:, 0]
+    return bits, elements[changed]
+
+
+def places_of(bits: np.ndarray, size: int) -> np.ndarray:
+    """Where the bits of `size` elements are set.
+
+    Raises ValueError if one is set behind the end.
+    """
+    words = np.zeros(-(-len(bits) // 8) * 8, np.uint8)
+    words[: len(bits)] = bits
+    some = np.flatnonzero(words.view(np.uint64) != 0)
+    set_bits = np.flatnonzero(np.unpackbits(words.reshape(-1, 8)[some]).view(bool))
+    places = some[set_bits >> 6] * 64 + (set_bits & 63)
+    if len(places) and places[-1] >= size:
+        raise ValueError("a bit is set behind the end")
+    return places
 
 
 register_codec(NAME, Changes)

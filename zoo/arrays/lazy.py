@@ -106,8 +106,8 @@ class OneEnvironment(LazyArray):
             rows = np.stack(picked) if picked else self._array[:0]
         else:
             rows = self._array[steps]
-        one = np.expand_dims(rows, _kept(steps))
-        return one[(slice(None),) * _kept(steps) + (envs,)]
+        apart = np.expand_dims(rows, _kept(steps))
+        return apart[(slice(None),) * _kept(steps) + (envs,)]
 
 
 def _kept(steps: Index) -> int:
@@ -117,9 +117,9 @@ def _kept(steps: Index) -> int:
 def _expanded(index: Index, ndim: int) -> list[Index]:
     """One entry for each axis."""
     parts = list(index) if isinstance(index, tuple) else [index]
-    places = [at for at, part in enumerate(parts) if part is Ellipsis]
+    places = [place for place, part in enumerate(parts) if part is Ellipsis]
     if len(parts) - len(places) > ndim or len(places) > 1:
         raise IndexError(f"{len(parts)} indices, but the array has {ndim} axes")
-    at = places[0] if places else len(parts)
-    after = parts[at + 1 :]
-    return parts[:at] + [slice(None)] * (ndim - at - len(after)) + after
+    place = places[0] if places else len(parts)
+    after = parts[place + 1 :]
+    return parts[:place] + [slice(None)] * (ndim - place - len(after)) + after

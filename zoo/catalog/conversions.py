@@ -18,9 +18,9 @@ from atari_zoo.downloads.transfers import Progress
 from atari_zoo.games import check_actions
 from atari_zoo.games import game as find_game
 
-NAME = "model.onnx"
+MODEL_FILE = "model.onnx"
 # what the file itself tells better than a catalogue
-TOLD = ("source", "format", "sha256", "frames")
+FACTS = ("source", "format", "sha256", "frames")
 
 
 def converted(entry: Entry, progress: Progress | None = None) -> Path:
@@ -32,7 +32,7 @@ def converted(entry: Entry, progress: Progress | None = None) -> Path:
     """
     if entry.packaged is not None:
         return entry.packaged
-    given, place = fetched(entry, progress), entry.folder / NAME
+    given, place = fetched(entry, progress), entry.folder / MODEL_FILE
     if place.is_file() and _newer(place, entry):
         return place
     source = read(given)
@@ -49,8 +49,8 @@ def _newer(place: Path, entry: Entry) -> bool:
 
 
 def _card(listed: ModelCard, source: Source, model: onnx.ModelProto) -> ModelCard:
-    told = {name: source.card[name] for name in TOLD if source.card.get(name)}
-    card = listed.replace(**told, action_meanings=find_game(listed.game).actions)
+    facts = {name: source.card[name] for name in FACTS if source.card.get(name)}
+    card = listed.replace(**facts, action_meanings=find_game(listed.game).actions)
     network = to_torch(model)
     check_actions(network.actions, card, listed.name)
     with naming(listed.name):

@@ -1,7 +1,13 @@
-"""Fetches models into the cache, or into a folder that is to be a mirror, several at a time."""
+"""Models fetched into the cache, or into a folder that is to be a mirror, several at a time.
+
+A mirror is a folder laid out like the cache, `<mirror>/<collection>/<path>`, wherever it is served
+from: a web server, a shared disk, a bucket. Any cache is one. `ATARI_ZOO_MIRROR` names those that
+are asked first.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +15,9 @@ from queue import Empty, Queue, SimpleQueue
 from threading import Event, Thread
 
 from atari_zoo.catalog.entries import Entry, RemoteFile
-from atari_zoo.catalog.mirrors import addresses
 from atari_zoo.downloads.cache import root
-from atari_zoo.downloads.downloads import DownloadError, Offline, fetch_file
-from atari_zoo.downloads.index import Index
+from atari_zoo.downloads.downloads import DownloadError, Offline, OtherFile, fetch_file
+from atari_zoo.downloads.index import FileIndex
 from atari_zoo.downloads.transfers import DiskFull, Progress
 
 WORKERS = 4  # files at once: more would be rude to the servers
@@ -28,6 +33,17 @@ class Wanted:
 
 class Stopped(Exception):
     """Whoever asked for the files does not want them any more."""
+
+
+def mirrors() -> list[str]:
+    """The addresses in `ATARI_ZOO_MIRROR`, which are divided by commas."""
+    words = os.environ.get("ATARI_ZOO_MIRROR", "").split(",")
+    return [word.strip().rstrip("/") for word in words if word.strip()]
+
+
+def addresses(file: RemoteFile) -> list[str]:
+    """Where to look for a file: in the user's mirrors first, then where it is published."""
+    return [f"{mirror}/{file.place}" for mirror in mirrors()] + list(file.urls)
 
 
 def fetched(entry: Entry, progress: Progress | None = None) -> Path:
@@ -68,12 +84,12 @@ def fetch(wanted: Wanted, progress: Progress | None = None, folder: Path | None 
     Its hash is the published one, or else the one that it had when it was first fetched.
     """
     file, name = wanted.file, wanted.entry.card.name
-    index = Index(folder or root())
+    index = FileIndex(folder or root())
     destination = index.folder / file.place
     recorded = index.records()
     if file.place in recorded and destination.exists():
         return destination
-    known = recorded.get(file.place) or Index(root()).records().get(file.place)
+    known = recorded.get(file.place) or FileIndex(root()).records().get(file.place)
     sources = addresses(file)
     if folder is not None and file.path.exists():
         sources.insert(0, str(file.path))
@@ -86,7 +102,7 @@ def fetch(wanted: Wanted, progress: Progress | None = None, folder: Path | None 
             f"`{command}`, or copy that file from a machine that has it"
         ) from None
     except DownloadError as error:
-        raise DownloadError(f"{name}: {error}{_advice(wanted, str(error))}") from error
+        raise type(error)(f"{name}: {error}{_advice(wanted, error)}") from error
     if file.place not in recorded:
         index.record(file.place)
     return destination
@@ -153,8 +169,8 @@ def _option(wanted: Wanted) -> str:
     return next((f" --with {kind}" for kind in kinds), "")
 
 
-def _advice(wanted: Wanted, problem: str) -> str:
-    if "sha256 expected" in problem and not wanted.file.sha256:
+def _advice(wanted: Wanted, error: DownloadError) -> str:
+    if isinstance(error, OtherFile) and not wanted.file.sha256:
         return f"; if you trust the new file, `atari-zoo cache --forget {wanted.entry.card.name}`"
     if not wanted.entry.checked:
         return " (this address was inferred from others of the collection)"

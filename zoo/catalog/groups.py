@@ -83,25 +83,25 @@ class Group:
     ) -> Iterator[ModelCard]:
         """The cards of its models; only those that have what is given, "" for the default tag."""
         actions = _actions()
-        for of, title, number, at in product(
+        for name, title, number, checkpoint in product(
             _only(self.algorithms, algorithm),
             _only(self.games, game),
             _only(self.runs, run),
             self.tags if tag is None else self.tags_named(tag),
         ):
             yield ModelCard(
-                of,
+                name,
                 title,
                 number,
-                at,
+                checkpoint,
                 actions[title],
-                self.action_rule or ALGORITHMS[of].action_rule,
+                self.action_rule or ALGORITHMS[name].action_rule,
                 collection=self.collection,
                 preprocessing=PREPROCESSINGS[self.preprocessing],
                 source=self.title,
                 format=self.format,
                 licence=self.licence,
-                frames=self.tag_frames.get(at, self.frames),
+                frames=self.tag_frames.get(checkpoint, self.frames),
             )
 
     def entry(self, card: ModelCard) -> Entry:

@@ -65,9 +65,9 @@ def _read(path: Path, changed: int) -> tuple[Group | Listed, ...]:
     for row in table.get("collections", []):
         try:
             found += [_checked(group) for group in groups(row, table.get("games", {}))]
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError) as error:
             name = row.get("name") if isinstance(row, dict) else row
-            raise BadCatalog(f"{path}: collection {name!r}: {_reason(error)}") from error
+            raise BadCatalog(f"{path}: collection {name!r}: {error}") from error
     entries: dict[str, list[Entry]] = {}
     models = table.get("models", [])
     names = {card.name for group in found for card in group.listing} if models else set()
@@ -153,9 +153,3 @@ def _checked(group: Group) -> Group:
     if not all("{" in template or "://" in template for template in group.files):
         raise ValueError("its files are templates such as {algorithm}/{game}/{run}/model.pb")
     return group
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"it has no {error}"
-    return str(error).replace("Group.__init__()", "a collection")

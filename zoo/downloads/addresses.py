@@ -1,4 +1,4 @@
-"""What is behind an address of any kind: the web, or all that fsspec knows."""
+"""Files at addresses of any kind: the web, or all that fsspec knows."""
 
 from __future__ import annotations
 

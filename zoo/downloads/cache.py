@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from atari_zoo.downloads.index import Index, sha256_of
+from atari_zoo.downloads.index import FileIndex, sha256_of
 
 
 def root() -> Path:
@@ -47,7 +47,7 @@ def cached_models(matching: str = "") -> list[CachedModel]:
     matching: a part of their names, or a pattern such as `uber:*Pong*`.
     """
     base = root()
-    records = Index(base).records()
+    records = FileIndex(base).records()
     found = []
     for folder in sorted(base.glob("*/*/*/*/")):
         name = _name(PurePosixPath(folder.relative_to(base).as_posix()))
@@ -64,7 +64,7 @@ def cached_models(matching: str = "") -> list[CachedModel]:
 def damaged(model: CachedModel) -> list[str]:
     """Reads a model's files again: a line for each that is not what it was when it came."""
     base = root()
-    records = Index(base).records()
+    records = FileIndex(base).records()
     lines = []
     for path in model.files:
         record = records.get(path.relative_to(base).as_posix())
@@ -87,7 +87,7 @@ def forget(matching: str) -> list[str]:
 
     matching: as in `cached_models`. Returns the places of those files.
     """
-    index = Index(root())
+    index = FileIndex(root())
     places = [
         place for place in index.records() if _matches(_name(PurePosixPath(place).parent), matching)
     ]

@@ -12,11 +12,15 @@ from pathlib import Path
 from atari_zoo.downloads.addresses import https_form
 from atari_zoo.downloads.index import sha256_of
 from atari_zoo.downloads.transfers import Progress, discard, transfer
-from atari_zoo.downloads.web import Cut, Refused
+from atari_zoo.downloads.web import Cut, OtherContent, Refused
 
 
 class DownloadError(ValueError):
     """A file could not be fetched; the message says why at each of its addresses."""
+
+
+class OtherFile(DownloadError):
+    """What is at an address now has another hash than it must have."""
 
 
 class Offline(DownloadError):
@@ -37,7 +41,8 @@ def fetch_file(
     progress: called with the bytes done, and those in all (0 where unknown).
 
     Nothing is at `destination` until the whole has been verified. Raises DownloadError if no
-    address gives it, Offline if `ATARI_ZOO_OFFLINE` is set, DiskFull if there is no room.
+    address gives it, OtherFile if one gives another, Offline if `ATARI_ZOO_OFFLINE` is set,
+    DiskFull if there is no room.
     """
     if destination.exists():
         return destination
@@ -66,7 +71,8 @@ def _from_any(
     urls: Sequence[str], destination: Path, sha256: str, progress: Progress | None
 ) -> None:
     part = destination.with_name(f"{destination.name}.part")
-    reasons = []
+    reasons: list[str] = []
+    failure = DownloadError
     for url in dict.fromkeys(urls):
         try:
             transfer(url, part, progress)
@@ -74,14 +80,15 @@ def _from_any(
             return
         except (Refused, Cut) as error:
             reasons.append(f"{https_form(url)}: {error}")
-    raise DownloadError(f"could not fetch {destination.name}: {'; '.join(reasons)}")
+            failure = OtherFile if isinstance(error, OtherContent) else failure
+    raise failure(f"could not fetch {destination.name}: {'; '.join(reasons)}")
 
 
 def _accept(part: Path, destination: Path, sha256: str) -> None:
     """The part becomes the file, if its content is what it must be."""
     if sha256 and (found := sha256_of(part)) != sha256:
         discard(part)
-        raise Refused(
+        raise OtherContent(
             f"sha256 expected {sha256}, got {found}: the file is damaged, or was changed where it "
             "is published"
         )

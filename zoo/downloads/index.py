@@ -12,11 +12,11 @@ from pathlib import Path
 
 from atari_zoo.converters.files import written_whole
 
-NAME = "index.json"
+INDEX_FILE = "index.json"
 
 
 @dataclass(frozen=True)
-class Record:
+class FileRecord:
     """What is known of a file that was fetched: bytes, hash, and when."""
 
     size: int
@@ -24,7 +24,7 @@ class Record:
     fetched: str
 
 
-class Index:
+class FileIndex:
     """The records of the files below a folder, by their place in it.
 
     A record outlives its file: what is fetched again must have the same content.
@@ -32,13 +32,13 @@ class Index:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.file = folder / NAME
+        self.file = folder / INDEX_FILE
 
-    def records(self) -> dict[str, Record]:
+    def records(self) -> dict[str, FileRecord]:
         """All of them, by place. Raises ValueError if the index cannot be read."""
         try:
             rows = json.loads(self.file.read_text())
-            return {place: Record(**row) for place, row in rows.items()}
+            return {place: FileRecord(**row) for place, row in rows.items()}
         except FileNotFoundError:
             return {}
         except (ValueError, TypeError, AttributeError) as error:
@@ -47,11 +47,11 @@ class Index:
                 "hashes are recorded anew"
             ) from error
 
-    def record(self, place: str) -> Record:
+    def record(self, place: str) -> FileRecord:
         """Takes down what a file now is."""
         path = self.folder / place
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        record = Record(path.stat().st_size, sha256_of(path), now)
+        record = FileRecord(path.stat().st_size, sha256_of(path), now)
         with self._changing() as records:
             records[place] = record
         return record
@@ -63,11 +63,11 @@ class Index:
                 records.pop(place, None)
 
     @contextmanager
-    def _changing(self) -> Iterator[dict[str, Record]]:
+    def _changing(self) -> Iterator[dict[str, FileRecord]]:
         from filelock import FileLock
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / f".{NAME}.lock"):
+        with FileLock(self.folder / f".{INDEX_FILE}.lock"):
             records = self.records()
             yield records
             rows = {place: asdict(records[place]) for place in sorted(records)}

@@ -90,9 +90,9 @@ def _write(body: Body, part: Path, progress: Progress | None) -> None:
     except OSError as error:
         if error.errno not in FULL:
             raise
-        of = f" of {body.size / 1e6:.1f}" if body.size else ""
+        size = f" of {body.size / 1e6:.1f}" if body.size else ""
         raise DiskFull(
-            f"{part.parent}: no room: {_size(part) / 1e6:.1f}{of} MB are there and kept; make "
+            f"{part.parent}: no room: {_size(part) / 1e6:.1f}{size} MB are there and kept; make "
             "room, or set ATARI_ZOO_CACHE to a folder on another disk, and try again"
         ) from error
     if body.size and done != body.size:

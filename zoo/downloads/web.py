@@ -1,4 +1,4 @@
-"""What a web server has at an address, from any byte on.
+"""Files on web servers, read from any byte on.
 
 RFC 9110, sections 13.1.5 (If-Range) and 14 (Range): the server is asked for the rest of a version
 of the file; if it has another version, or does not know ranges, it sends the whole.
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import base64
 import re
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import IncompleteRead
 from typing import Any
 
 CHUNK = 1 << 15  # bytes
@@ -18,8 +21,22 @@ TIMEOUT = (10.0, 60.0)  # seconds to connect, and without a byte
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)  # worth asking again
 
 
+FAILURES: dict[type[BaseException], str] = {
+    socket.gaierror: "no such host",
+    TimeoutError: "timed out",
+    ConnectionRefusedError: "connection refused",
+    ssl.SSLCertVerificationError: "its certificate is not trusted",
+    ConnectionError: "cut off",
+    IncompleteRead: "cut off",
+}
+
+
 class Refused(ValueError):
     """The address has no such file for us; asking again is of no use."""
+
+
+class OtherContent(Refused):
+    """What came has another hash than the file that was asked for."""
 
 
 class Cut(ValueError):
@@ -108,16 +125,23 @@ def _digest(response: Any) -> tuple[str, str] | None:
     return None
 
 
-def in_words(error: Exception) -> str:
+def in_words(error: BaseException) -> str:
     """A connection's failure without the addresses of objects in memory."""
-    text = str(error)
-    for pattern, words in (
-        (r"NameResolution|getaddrinfo|Name or service not known", "no such host"),
-        (r"[Tt]imed out|[Tt]imeout", "timed out"),
-        (r"Connection refused", "connection refused"),
-        (r"IncompleteRead|[Cc]onnection broken|reset by peer|closed connection|aborted", "cut off"),
-        (r"CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted"),
-    ):
-        if re.search(pattern, text):
-            return words
-    return f"{type(error).__name__}: {text}"
+    for cause in causes(error):
+        for kind, words in FAILURES.items():
+            if isinstance(cause, kind):
+                return words
+    return f"{type(error).__name__}: {error}"
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and those that it came from, each once, however libraries hand them on."""
+    met, waiting = set[int](), [error]
+    while waiting:
+        found = waiting.pop()
+        if id(found) in met:
+            continue
+        met.add(id(found))
+        yield found
+        inside = (found.__cause__, found.__context__, getattr(found, "reason", None), *found.args)
+        waiting += [cause for cause in inside if isinstance(cause, BaseException)]

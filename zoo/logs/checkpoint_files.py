@@ -1,4 +1,4 @@
-"""Where runs tell of their checkpoints: the original zoo's JSON, and the folders of trainers."""
+"""Checkpoints as runs tell of them: the original zoo's JSON, and the folders of trainers."""
 
 from __future__ import annotations
 
@@ -85,18 +85,18 @@ def folder_checkpoints(folder: Path) -> list[Checkpoint]:
     log = _log(inside.parent)
     found = []
     for frames, path in _named(WEIGHTS, files).items():
-        found.append(_told(log, "frames", frames, Checkpoint(str(frames), frames, path=path)))
+        found.append(_logged(log, "frames", frames, Checkpoint(str(frames), frames, path=path)))
     whole = _named(SENTINEL, files)
     # beside TensorFlow's checkpoints, pickles hold no weights
     iterations = _named(INDEX, files) or _named(PICKLED, files)
     for iteration in iterations.keys() & whole.keys() if whole else iterations:
         path = iterations[iteration].removesuffix(".index")
-        at = Checkpoint(str(iteration), (iteration + 1) * ITERATION, path=path)
-        found.append(_told(log, "iteration", iteration, at))
+        checkpoint = Checkpoint(str(iteration), (iteration + 1) * ITERATION, path=path)
+        found.append(_logged(log, "iteration", iteration, checkpoint))
     beside = {file.name: file for file in folder.glob("*_steps.zip")}
     for steps, path in _named(ZIPPED, beside | files).items():
-        at = Checkpoint(str(steps * FRAME_SKIP), steps * FRAME_SKIP, path=path)
-        found.append(_told(log, "frames", at.frames, at))
+        checkpoint = Checkpoint(str(steps * FRAME_SKIP), steps * FRAME_SKIP, path=path)
+        found.append(_logged(log, "frames", checkpoint.frames, checkpoint))
     if not found:
         raise LogError(
             f"{folder}: no checkpoints in it: neither {FOLDER}/FRAMES.safetensors of the zoo's "
@@ -120,10 +120,12 @@ def _log(run: Path) -> pandas.DataFrame | None:
     return training_log(run)
 
 
-def _told(log: pandas.DataFrame | None, column: str, by: int, at: Checkpoint) -> Checkpoint:
-    """The checkpoint with what the log's last row tells whose `column` is not beyond `by`."""
-    rows = log[log[column] <= by] if log is not None and column in log else None
+def _logged(
+    log: pandas.DataFrame | None, column: str, last: int, checkpoint: Checkpoint
+) -> Checkpoint:
+    """The checkpoint with what the log's last row tells whose `column` is not beyond `last`."""
+    rows = log[log[column] <= last] if log is not None and column in log else None
     if rows is None or not len(rows):
-        return at
-    last = rows.iloc[-1]
-    return dataclasses.replace(at, seconds=float(last["seconds"]), score=float(last["score"]))
+        return checkpoint
+    row = rows.iloc[-1]
+    return dataclasses.replace(checkpoint, seconds=float(row["seconds"]), score=float(row["score"]))

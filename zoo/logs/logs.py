@@ -1,4 +1,4 @@
-"""How an agent learned: its training log as one table, whatever program wrote it."""
+"""Training logs, which tell how an agent learned: one table, whatever program wrote it."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def training_log(source: str | Path) -> pandas.DataFrame:
     >>> training_log("a2c/Pong/1").columns[:7].tolist()
     ['algorithm', 'game', 'run', 'frames', 'seconds', 'score', 'episodes']
     """
-    path, told = _place(source)
+    path, facts = _place(source)
     form, files = sniffed(path)
     try:
         table = form.read(files)
     except LogError as error:
         raise LogError(f"{path}: {form.title}: {error}") from error
-    collection = told.pop("collection", "")
-    for column, value in told.items():
+    collection = facts.pop("collection", "")
+    for column, value in facts.items():
         if (table[column] == NAMES[column]).all():  # what the log itself tells goes first
             table[column] = value
     table.attrs |= {"source": str(source), "collection": collection}

@@ -1,4 +1,4 @@
-"""What the place of a training log tells: algorithm, game and run, as projects name their files.
+"""Places of training logs, which tell algorithm, game and run, as projects name their files.
 
 SeaquestNoFrameskip-v4_3_log.json below apex/   the original zoo
 dqn/Pong/1/logs/log_199                         Dopamine
@@ -29,16 +29,16 @@ def told_by(path: PurePath) -> dict[str, str]:
     >>> told_by(PurePath("zoo/apex/checkpoints/SeaquestNoFrameskip-v4_3_log.json"))
     {'algorithm': 'apex', 'game': 'Seaquest', 'run': '3'}
     """
-    told: dict[str, str] = {}
+    found: dict[str, str] = {}
     below = ""
     for part in reversed(path.parts[-DEPTH:]):
         words = [word for word in re.split(r"[-_.]+", part) if word]
-        if "algorithm" not in told and (algorithm := _algorithm(part, words)):
-            told["algorithm"] = algorithm
-        if "game" not in told:
-            told |= _game(part, words, below)
+        if "algorithm" not in found and (algorithm := _algorithm(part, words)):
+            found["algorithm"] = algorithm
+        if "game" not in found:
+            found |= _game(part, words, below)
         below = part
-    return {key: told[key] for key in ("algorithm", "game", "run") if key in told}
+    return {key: found[key] for key in ("algorithm", "game", "run") if key in found}
 
 
 def told_beside(path: Path) -> dict[str, str]:

@@ -24,7 +24,7 @@ def checkpoints(source: str | Path) -> list[Checkpoint]:
     Raises UnknownModel if there is neither a file nor a model of that name, LogError where it has
     no checkpoints or cannot be read, DownloadError where it cannot be fetched.
 
-    >>> [(at.tag, at.frames) for at in checkpoints("a2c/Pong/1")]
+    >>> [(kept.tag, kept.frames) for kept in checkpoints("a2c/Pong/1")]
     [('initial', 0), ('final', 11600000)]
     """
     path = Path(source)
@@ -48,8 +48,8 @@ def _of_model(entry: Entry) -> list[Checkpoint]:
         other.card.tag: str(other.path) for other in run if other.is_here and other.seed is None
     }
     if KIND in entry.extras:
-        told = original_checkpoints(fetch(Wanted(entry, entry.extras[KIND])))
-        return [dataclasses.replace(at, path=here.get(at.tag, "")) for at in told]
+        listed = original_checkpoints(fetch(Wanted(entry, entry.extras[KIND])))
+        return [dataclasses.replace(kept, path=here.get(kept.tag, "")) for kept in listed]
     return [
         Checkpoint(
             other.card.tag or "final",

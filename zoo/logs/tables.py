@@ -21,8 +21,8 @@ from jaxtyping import Float
 from atari_zoo.logs.formats import LogError
 
 NAMES = {"algorithm": "unknown", "game": "", "run": "1"}
-NUMBERS = ("frames", "seconds", "score", "episodes")
-COLUMNS = (*NAMES, *NUMBERS)
+NUMERIC = ("frames", "seconds", "score", "episodes")
+COLUMNS = (*NAMES, *NUMERIC)
 FRAMES = 2**53  # what float64 counts exactly
 EXTRA = 64  # columns of the source's own
 RECENT = 100  # episodes in a running mean, as the zoo's trainer and Stable-Baselines3 take it
@@ -44,7 +44,7 @@ def common_table(columns: Mapping[str, Sequence[Any] | np.ndarray]) -> pandas.Da
         table[name] = [str(value) for value in columns.get(name, [unknown] * len(frames))]
     table["frames"] = frames.astype(np.int64)
     unknown_numbers = np.full(len(frames), math.nan)
-    for name in NUMBERS[1:]:
+    for name in NUMERIC[1:]:
         table[name] = numbers(columns.get(name, unknown_numbers), name)
     extra = [name for name in columns if name not in COLUMNS]
     for name in extra[:EXTRA]:

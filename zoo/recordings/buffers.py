@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 
-from atari_zoo.converters.files import written_whole
-from atari_zoo.recordings.chunks import array_of, new_array, packed
+from atari_zoo.recordings.chunks import array_of, new_array
 from atari_zoo.recordings.header import Head
 from atari_zoo.recordings.layout import LONG, layout
-
-WRITERS = min(4, os.cpu_count() or 1)  # threads: packing lets go of Python's lock mostly
 
 
 class Buffers:
     """The chunk that is being filled of every array of a recording.
 
-    folder: where `group` is.
     filled: how many of the `chunk` steps that come next on the disk are there.
 
     On the disk the arrays are as long as their longest chunks until `trim` is called: what counts
     is how many steps the recording says it has.
     """
 
-    def __init__(self, folder: Path, group: zarr.Group, of: Head) -> None:
+    def __init__(self, group: zarr.Group, of: Head) -> None:
         self.filled = 0
-        self._folder, self._group, self._head = folder, group, of
+        self._group, self._head = group, of
         self._start = 0  # where `filled` counts from
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._rows: dict[str, np.ndarray] = {}
@@ -65,10 +58,11 @@ class Buffers:
         if not self.filled:
             return
         for name, rows in self._rows.items():
-            rows[self._begun(name) + self.filled :] = 0  # what the chunk before left there
-            self._lengthen(self._arrays[name])
-        with ThreadPoolExecutor(WRITERS) as pool:
-            list(pool.map(lambda chunk: self._write(*chunk), self._chunks()))
+            array, begun = self._arrays[name], self._begun(name)
+            rows[begun + self.filled :] = 0  # what the chunk before left there
+            self._lengthen(array)
+            first = self._start - begun
+            array[first : first + len(rows)] = rows
 
     def empty(self) -> None:
         """Begins the next chunk; this one was full, and written."""
@@ -98,23 +92,6 @@ class Buffers:
         ahead = -(-self.steps // long) * long
         if array.shape[0] < ahead:
             array.resize((ahead, *array.shape[1:]))
-
-    def _chunks(self) -> Iterator[tuple[str, int]]:
-        """Each array's, by its first environment; those of the largest arrays first."""
-        for name in sorted(self._rows, key=lambda name: -self._rows[name].nbytes):
-            yield from ((name, env) for env in range(0, self._head.envs, self._envs(name)))
-
-    def _write(self, name: str, env: int) -> None:
-        array, rows, envs = self._arrays[name], self._rows[name], self._envs(name)
-        at = (self._start // len(rows), env // envs, *(0 for _ in rows.shape[2:]))
-        place = self._folder / array.path / array.metadata.encode_chunk_key(at)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(place, sync=False) as file:
-            file.write_bytes(packed(array, rows[:, env : env + envs]))
-
-    def _envs(self, name: str) -> int:
-        """How many environments share a chunk."""
-        return self._arrays[name].chunks[1]
 
     def _begun(self, name: str) -> int:
         """How many rows of the array's chunk are written: small arrays have longer chunks."""

@@ -1,50 +1,61 @@
-"""The arrays of a recording as Zarr stores them: their chunks and codecs, and how they are read."""
+"""Chunks of a recording's arrays as Zarr stores them: their codecs, and how they are read.
+
+All codecs are Zarr's own, so that any Zarr opens a recording. What changes little from step to step
+is stored with time as the last axis, each element's history in one place, which Zstandard then
+packs well. Of 2,500 steps of random play in one environment (`benchmarks/recordings.py --codecs`):
+
+    codecs of the screens         MiB of Seaquest   Seaquest's .npz / that   play and record / play
+    Zstandard 9                             0.465                     15.0                     1.17
+    Blosc, Zstandard 5, bitshuffle          0.525                     13.3                     1.20
+    in shards of 16 steps                   0.511                     13.7                     1.25
+    time last, Zstandard 9                  0.342                     20.4                     1.20
+    time last, Zstandard 12                 0.317                     22.1                     1.39
+    time last, Delta, Zstandard 9           0.323                     21.7                     1.20
+    `arrays.changes`, the first one         0.267                     26.2                     1.11
+
+Delta is in no specification of Zarr, and reads six times slower; level 10 is between 9 and 12.
+"""
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import zarr
-from numcodecs.zstd import Zstd
-from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
-from zarr.core.buffer import default_buffer_prototype
-from zarr.core.sync import sync
+from zarr.codecs import BytesCodec, Crc32cCodec, TransposeCodec, ZstdCodec
 
-from atari_zoo.arrays.changes import Changes, inflated
 from atari_zoo.arrays.lazy import Index, LazyArray
+from atari_zoo.arrays.stored import sliced
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.recordings.header import Head
 from atari_zoo.recordings.layout import LONG, fits, layout
-from atari_zoo.recordings.stores import CHECKSUM, checksum
 
-LEVEL = 9  # of Zstandard, for small arrays
+LEVEL = 10  # of Zstandard: 11 would save 3 % of the bytes, for a seventh more time
+MEMORY = 8  # chunks of steps that arrays of all environments, such as RAM, keep in one file
 CONFIG: Any = {"write_empty_chunks": True}  # so that a chunk that is missing was lost
 
 
 def new_array(group: zarr.Group, name: str, rows: np.ndarray, of: Head) -> zarr.Array[Any]:
     """Makes the array called `name`, still without steps, for such `rows` as these."""
     how = layout(name)
-    steps = of.chunk if how.changes else of.chunk * LONG
-    if how.changes:
-        codecs: Any = {"serializer": Changes(**how.changes), "compressors": [Crc32cCodec()]}
-    else:
-        zstd = ZstdCodec(level=LEVEL)
-        codecs = {"serializer": BytesCodec(), "compressors": [zstd, Crc32cCodec()]}
+    settings = how.changes or {}
+    time = settings.get("time_axes", 1)
+    last = TransposeCodec(order=(*range(time, rows.ndim), *range(time)))
+    steps = of.chunk * (1 if how.apart else MEMORY if how.changes else LONG)
     return group.create_array(
         name,
         shape=(0, *rows.shape[1:]),
         chunks=(steps, 1 if how.apart else of.envs, *rows.shape[2:]),
         dtype=rows.dtype,
-        filters=(),
+        filters=[last] if how.changes else (),
+        serializer=BytesCodec(),
+        compressors=[ZstdCodec(level=settings.get("level", LEVEL)), Crc32cCodec()],
         fill_value=0,
         dimension_names=("step", "env", *(None for _ in rows.shape[2:])),
         config=CONFIG,
         chunk_key_encoding={"name": "default", "separator": "."},  # folders cost time, too
         overwrite=True,
-        **codecs,
     )
 
 
@@ -59,29 +70,6 @@ def array_of(group: zarr.Group, name: str) -> zarr.Array[Any]:
     return found.with_config(CONFIG)
 
 
-def packed(array: zarr.Array[Any], rows: np.ndarray) -> bytes:
-    """A whole chunk of an array that `new_array` made, as its codecs store it.
-
-    Zarr would do the same, but takes two to four milliseconds for each chunk beside that.
-    """
-    codec = array.serializer
-    content = (
-        codec.encoded(rows)
-        if isinstance(codec, Changes)
-        else Zstd(LEVEL).encode(np.ascontiguousarray(rows, rows.dtype.newbyteorder("<")))
-    )
-    return content + checksum(content)
-
-
-def unpacked(array: zarr.Array[Any], content: bytes) -> np.ndarray:
-    """The chunk that `packed` made such bytes of. Raises ValueError if they are none."""
-    codec, inner = array.serializer, content[:-CHECKSUM]
-    if isinstance(codec, Changes):
-        return codec.decoded(inner, array.chunks, array.dtype)
-    size = math.prod(array.chunks) * array.dtype.itemsize
-    return inflated(inner, size).view(array.dtype.newbyteorder("<")).reshape(array.chunks)
-
-
 class ZarrRows(LazyArray):
     """An array of a recording on disk, or behind an address; nothing is read before it is used.
 
@@ -90,7 +78,8 @@ class ZarrRows(LazyArray):
 
     def __init__(self, group: zarr.Group, name: str, of: Head) -> None:
         self._group, self._name, self._head = group, name, of
-        self._kept: tuple[tuple[int, ...], np.ndarray] | None = None
+        # the first step and environment of a chunk, and its rows if they were wanted
+        self._kept: tuple[tuple[int, int], np.ndarray | None] | None = None
 
     @cached_property
     def _array(self) -> zarr.Array[Any]:
@@ -112,27 +101,37 @@ class ZarrRows(LazyArray):
         return self._array.dtype
 
     def rows(self, steps: Index, envs: Index) -> np.ndarray:
+        try:
+            return self._rows(steps, envs)
+        except (ConversionError, IndexError):
+            raise
+        except (RuntimeError, ValueError) as error:  # of codecs, on chunks whose sums are right
+            raise ConversionError(
+                f"{self._group.store}: '{self._name}' is damaged ({error})"
+            ) from error
+
+    def _rows(self, steps: Index, envs: Index) -> np.ndarray:
         picked = steps
         if isinstance(steps, int) and isinstance(envs, int | np.integer):
             return self._row(steps, range(self.shape[1])[envs])
         if isinstance(steps, slice):
-            wanted = range(*steps.indices(self.shape[0]))
-            backwards = wanted.step < 0
-            ordered = wanted[::-1] if backwards else wanted
-            picked = slice(ordered.start, max(ordered.stop, ordered.start), ordered.step)
-            rows = np.asarray(self._array.oindex[picked, envs])
-            return rows[::-1] if backwards else rows
+            read = self._array.oindex
+            return sliced(steps, self.shape[0], lambda some: np.asarray(read[some, envs]))
         if not isinstance(steps, int):
             picked = np.arange(self.shape[0])[steps]  # as NumPy counts, from the end too
         return np.asarray(self._array.oindex[picked, envs])
 
     def _row(self, step: int, env: int) -> np.ndarray:
-        """One of a chunk that is kept until another is asked for: who wants one may want many."""
-        array, (steps, envs) = self._array, self._array.chunks[:2]
-        at = (step // steps, env // envs, *(0 for _ in array.shape[2:]))
-        if self._kept is None or self._kept[0] != at:
-            key = f"{array.path}/{array.metadata.encode_chunk_key(at)}"
-            content = sync(self._group.store.get(key, default_buffer_prototype()))
-            assert content is not None  # the store would have told
-            self._kept = at, unpacked(array, content.to_bytes())
-        return self._kept[1][step % steps, env % envs].copy()
+        """One; the chunk that it is of is kept if it is the second of that: more may come."""
+        steps, envs = self._array.chunks[:2]
+        first = step // steps * steps, env // envs * envs
+        kept = self._kept  # threads may read at the same time
+        if kept is None or kept[0] != first:
+            self._kept = first, None
+            return np.asarray(self._array[step, env])
+        rows = kept[1]
+        if rows is None:
+            part = slice(first[0], first[0] + steps), slice(first[1], first[1] + envs)
+            rows = np.asarray(self._array[part])
+            self._kept = first, rows
+        return rows[step - first[0], env - first[1]].copy()

@@ -1,4 +1,4 @@
-"""What a file of cached play holds, and what its name tells.
+"""Files of cached play: what they hold, and what their names tell.
 
 The original zoo wrote `{algorithm}/{environment id}/model{run}_{tag}_rollout.npz` (config.py,
 model_maker.py and rollout.py of uber-research/atari-model-zoo).
@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from atari_zoo.arrays.npz import NpzArray, npz_arrays
 from atari_zoo.converters.algorithms import ALGORITHMS
+from atari_zoo.converters.archives.npy import NpzArray
+from atari_zoo.converters.archives.zips import Archive
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard, Preprocessing
 from atari_zoo.converters.environment_ids import game_of
 from atari_zoo.converters.errors import ConversionError
@@ -20,7 +21,7 @@ STEPS = 1_000_000  # the most that are read
 LONGEST = 4096  # an axis that may have any length
 # `preprocess_style` in model_maker.py; the others are "tf"
 STYLES = {"impala": "np", "dqn": "dopamine-zoo", "rainbow": "dopamine-zoo"}
-NAME = re.compile(r"model(\d+)(?:_(.+))?_rollout\.npz")
+FILE_NAME = re.compile(r"model(\d+)(?:_(.+))?_rollout\.npz")
 
 
 @dataclass(frozen=True)
@@ -46,29 +47,30 @@ ARRAYS: dict[str, Stored] = {
 }
 
 
-def cached_arrays(path: Path) -> dict[str, NpzArray]:
+def cached_arrays(archive: Archive) -> dict[str, NpzArray]:
     """The arrays of a file of cached play, their headers checked, none of them read.
 
-    Raises ConversionError, naming the file, if it is damaged or no cached play.
+    Raises ConversionError if it is damaged or no cached play.
     """
-    arrays = npz_arrays(path, ARRAYS)
+    there = [name for name in ARRAYS if f"{name}.npy" in archive.names]
+    arrays = {name: NpzArray(archive, name) for name in there}
     missing = [name for name, stored in ARRAYS.items() if stored.required and name not in arrays]
     if missing:
-        raise ConversionError(f"{path}: no cached play: it lacks '{missing[0]}'")
-    steps = len(arrays["observations"])
+        raise ConversionError(f"no cached play: it lacks '{missing[0]}'")
+    steps = arrays["observations"].shape[0]
     if not 0 < steps <= STEPS:
-        raise ConversionError(f"{path}: {steps} steps; from 1 to {STEPS} were expected")
+        raise ConversionError(f"{steps} steps; from 1 to {STEPS} were expected")
     for name, array in arrays.items():
-        _check(path, name, array)
-        count = len(array)
+        _check(name, array)
+        count = array.shape[0]
         if count > steps or (count != steps and name != "ep_rewards"):
-            raise ConversionError(f"{path}: {steps} observations, but '{name}' has {count} rows")
+            raise ConversionError(f"{steps} observations, but '{name}' has {count} rows")
     return arrays
 
 
 def card_of(path: Path) -> ModelCard:
     """The card of the model that played, as far as the file's name and folders tell."""
-    named = NAME.fullmatch(path.name)
+    named = FILE_NAME.fullmatch(path.name)
     if named is None:
         return ModelCard()
     folders = path.absolute().parts
@@ -90,15 +92,15 @@ def played_with(algorithm: str) -> Preprocessing:
     return PREPROCESSINGS[STYLES.get(algorithm, "tf")]
 
 
-def _check(path: Path, name: str, array: NpzArray) -> None:
+def _check(name: str, array: NpzArray) -> None:
     stored, shape = ARRAYS[name], array.shape[1:]
     if array.dtype.name not in stored.types:
         raise ConversionError(
-            f"{path}: '{name}' is {array.dtype}; {' or '.join(stored.types)} was expected"
+            f"'{name}' is {array.dtype}; {' or '.join(stored.types)} was expected"
         )
     if not any(_fits(shape, row) for row in stored.rows):
         wanted = " or ".join(_words(row) for row in stored.rows)
-        raise ConversionError(f"{path}: '{name}' is {_words(shape)} a step; expected {wanted}")
+        raise ConversionError(f"'{name}' is {_words(shape)} a step; expected {wanted}")
 
 
 def _fits(shape: tuple[int, ...], row: tuple[int, ...]) -> bool:

@@ -18,19 +18,22 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from atari_zoo.arrays.lazy import Derived, LazyArray, OneEnvironment
-from atari_zoo.arrays.npz import NpzArray
+from atari_zoo.arrays.stored import StoredArray
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.recordings.episodes import summary
+from atari_zoo.recordings.original_arrays import stored_arrays
 from atari_zoo.recordings.original_episodes import episode_lengths, episode_starts, rewards_of
-from atari_zoo.recordings.original_files import cached_arrays, card_of
+from atari_zoo.recordings.original_files import card_of
 from atari_zoo.recordings.recordings import Recording
 
 OPTIONAL = ("frames", "ram", "representation")
 
 
 def open_cached_play(path: str | Path, card: ModelCard | None = None) -> CachedPlay:
-    """Opens a file of the original's cached play, or of `save_cached_play`; reads its headers.
+    """Opens a file of the original's cached play, or of `save_cached_play`.
+
+    The first time it is read as a whole, and kept as Zarr in the cache: see `original_arrays`.
 
     card: of the model that played; what the file's name and folders tell if not given.
     Raises ConversionError if the file is damaged or none of cached play, OSError if there is none.
@@ -40,20 +43,17 @@ def open_cached_play(path: str | Path, card: ModelCard | None = None) -> CachedP
     torch.Size([100, 4, 84, 84])
     """
     path = Path(path)
-    return CachedPlay(path, card or card_of(path), cached_arrays(path))
+    return CachedPlay(path, card or card_of(path), stored_arrays(path))
 
 
 class CachedPlay:
-    """Play of one agent in one environment, read from its file piece by piece.
-
-    Reading begins at the nearest place of those passed before, at most 4 MiB of content away;
-    what lies before a place that was never reached is inflated once, but not kept.
+    """Play of one agent in one environment, of which no more is read than is asked for.
 
     card: the model's, as far as known. steps: how many. names: of the arrays that it has.
     Whatever reads the file raises ConversionError where that is damaged.
     """
 
-    def __init__(self, path: Path, card: ModelCard, arrays: dict[str, NpzArray]) -> None:
+    def __init__(self, path: Path, card: ModelCard, arrays: dict[str, StoredArray]) -> None:
         self.path, self.card, self._arrays = path, card, arrays
         self.steps, self.names = len(arrays["observations"]), tuple(arrays)
 
@@ -77,7 +77,7 @@ class CachedPlay:
         return Derived(observations, _newest_bytes, (84, 84))
 
     @property
-    def frames(self) -> NpzArray:
+    def frames(self) -> StoredArray:
         """Colour screens before each step, (steps, height, width, 3) uint8, to be sliced.
 
         Raises ValueError, as `ram` and `representation` do, if the file has none.
@@ -85,7 +85,7 @@ class CachedPlay:
         return self._array("frames")
 
     @property
-    def ram(self) -> NpzArray:
+    def ram(self) -> StoredArray:
         """The console's memory before each step, (steps, 128) uint8, to be sliced."""
         return self._array("ram")
 
@@ -107,8 +107,8 @@ class CachedPlay:
     @cached_property
     def episode_starts(self) -> Bool[np.ndarray, "steps"]:
         """True at an episode's first step, as far as that can be told; reads all observations."""
-        chunks = self._array("observations").chunks()
-        return episode_starts(chunks, self.score, len(self.returns))
+        pieces = self._array("observations").pieces()
+        return episode_starts(pieces, self.score, len(self.returns))
 
     @cached_property
     def lengths(self) -> Int[np.ndarray, "episodes"]:
@@ -161,7 +161,7 @@ class CachedPlay:
             steps=self.steps,
         )
 
-    def _array(self, name: str) -> NpzArray:
+    def _array(self, name: str) -> StoredArray:
         if name not in self._arrays:
             raise ValueError(f"{self.path}: no '{name}' in it; there are {', '.join(self.names)}")
         return self._arrays[name]

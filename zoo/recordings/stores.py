@@ -1,4 +1,4 @@
-"""Where recordings lie: folders, zip archives and what fsspec reaches, read with their checksums.
+"""Stores of recordings: folders, zip archives and what fsspec reaches, read with checksums.
 
 Every chunk ends with the CRC-32C of what is before it, as Zarr's codec `crc32c` has it.
 """
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 CHECKSUM = 4  # bytes
+ZSTANDARD = b"\x28\xb5\x2f\xfd"
+LARGEST = 1 << 30  # bytes of a chunk
 
 
 def checksum(content: bytes) -> bytes:
@@ -64,7 +66,22 @@ class CheckedStore(WrapperStore[Store]):
             raise ConversionError(
                 f"{self.where}: '{key}' is damaged or cut short; the other chunks can be read"
             )
+        if (size := unpacked_size(content)) > LARGEST:
+            raise ConversionError(f"{self.where}: '{key}' claims {size} bytes when unpacked")
         return found
+
+
+def unpacked_size(content: bytes) -> int:
+    """What a Zstandard frame says it holds (RFC 8878, 3.1.1.1), which then bounds what is made of
+    it; more than any chunk has if it does not say, 0 if it is no such frame."""
+    if not content.startswith(ZSTANDARD) or len(content) < 5:
+        return 0
+    descriptor = content[4]
+    single = descriptor >> 5 & 1  # then no window's size comes first
+    start = 6 - single + (0, 1, 2, 4)[descriptor & 3]  # behind the dictionary's number
+    length = (single, 2, 4, 8)[descriptor >> 6]
+    size = int.from_bytes(content[start : start + length], "little")
+    return size + 256 * (length == 2) if length else LARGEST + 1
 
 
 def is_url(path: str | Path) -> bool:

@@ -112,7 +112,7 @@ class RecordingWriter:
 
     def _begin(self, path: Path, of: Head, group: zarr.Group) -> None:
         self.path, self.head, self._group = path, of, group
-        self._buffers, self._failed = Buffers(path, group, of), False
+        self._buffers, self._failed = Buffers(group, of), False
         self._next = np.zeros(of.envs)  # the scores before the step that comes next
 
     @property

@@ -1,5 +1,7 @@
-"""What a sweep does with each model. A job is a function of a model's name or path, a folder to
-write into, a seed and settings of its own; it returns what it found, as JSON has it.
+"""Jobs: what a sweep does with each model.
+
+A job is a function of a model's name or path, a folder to write into, a seed and settings of its
+own; it returns what it found, as JSON has it.
 
 To add one: a package's entry point in the group "atari_zoo.jobs", or `module:function` where the
 name of a job is asked for.
@@ -17,12 +19,12 @@ from typing import Any
 from atari_zoo.converters.registration import RegisteredTwice
 
 Job = Callable[..., dict[str, Any]]
-GROUP = "atari_zoo.jobs"
+POINTS = "atari_zoo.jobs"
 
 
 def jobs() -> list[str]:
     """The names of the jobs that installed packages bring, the zoo's own among them."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return sorted({point.name for point in entry_points(group=POINTS)})
 
 
 def job_named(name: str) -> Job:
@@ -42,7 +44,7 @@ def job_named(name: str) -> Job:
 
 
 def _point(name: str) -> EntryPoint:
-    points = {point.value: point for point in entry_points(group=GROUP) if point.name == name}
+    points = {point.value: point for point in entry_points(group=POINTS) if point.name == name}
     if len(points) > 1:
         raise RegisteredTwice(
             f"two jobs are called '{name}': {' and '.join(sorted(points))}; "

@@ -1,4 +1,4 @@
-"""Where a sweep's results lie: a folder, or an address such as s3://bucket/sweep.
+"""Places of a sweep's results: a folder, or an address such as s3://bucket/sweep.
 
 <place>/sweep.json                   the job and its settings
 <place>/<model>/seed-<n>/result.json what the job returned; written last, so what has it is whole

@@ -1,22 +1,21 @@
-"""Who does a sweep's tasks: this process, processes on this machine, or a Dask cluster."""
+"""Runners of a sweep's tasks: this process, processes on this machine, or a Dask cluster."""
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import asdict
-from queue import Empty, Queue, SimpleQueue
-from threading import Event, Thread
+from contextlib import closing, contextmanager
 from typing import Any
 from uuid import uuid4
 
 from atari_zoo.sweeps.tasks import Outcome, Task, do
 
-TOLERATED = 3  # deaths of workers that a task may be blamed for, as Dask has it
+PATIENCE = 20.0  # seconds that a cluster may be without workers
+PAUSE = 0.05  # seconds between two looks
 
 
 def here(tasks: Sequence[Task]) -> Iterator[Outcome]:
@@ -26,109 +25,97 @@ def here(tasks: Sequence[Task]) -> Iterator[Outcome]:
 
 def processes(tasks: Sequence[Task], workers: int) -> Iterator[Outcome]:
     """In processes of their own, several at a time; one that dies is begun anew."""
-    todo: SimpleQueue[Task] = SimpleQueue()
-    done: Queue[Outcome | Exception] = Queue()
-    stop = Event()
-    for task in tasks:
-        todo.put(task)
-    count = min(workers, len(tasks))
-    helpers = [_Helper(max(1, (os.cpu_count() or 1) // max(count, 1))) for _ in range(count)]
-    for helper in helpers:
-        Thread(target=helper.work, args=(todo, done, stop), daemon=True).start()
-    try:
-        for _ in tasks:
-            outcome = done.get()
-            if isinstance(outcome, Exception):
-                raise outcome
-            yield outcome
-    finally:
-        stop.set()
-        for helper in helpers:
-            helper.close()
+    with _local(min(workers, len(tasks))) as scheduler:
+        yield from cluster(tasks, scheduler)
 
 
-def dask(tasks: Sequence[Task], scheduler: str) -> Iterator[Outcome]:
+def cluster(tasks: Sequence[Task], scheduler: str) -> Iterator[Outcome]:
     """On a Dask cluster, which gives the tasks of workers that die to others.
 
     The workers need the zoo installed, and see the sweep's place under the same name.
-    Raises OSError if there is no scheduler at that address.
+    Raises OSError if there is no scheduler at that address, if it goes away, or if it is without
+    workers for `PATIENCE` seconds.
     """
-    try:
-        from distributed import Client, as_completed
-    except ImportError as error:
-        raise ImportError(
-            "a Dask cluster needs more packages: pip install 'atari-zoo[cluster]'"
-        ) from error
+    from distributed import Client, KilledWorker, as_completed
+
     with closing(Client(scheduler, timeout="20s", set_as_default=False)) as client:
-        of_this = uuid4().hex  # another sweep's tasks may have the same names
-        keys = [f"{task.job}-{task.name}-{of_this}" for task in tasks]
+        sweep = uuid4().hex  # another sweep's tasks may have the same names
+        keys = [f"{task.job}-{task.name}-{sweep}" for task in tasks]
         futures = client.map(do, tasks, key=keys)
-        of = dict(zip((future.key for future in futures), tasks, strict=True))
+        tasks_by_key = dict(zip((future.key for future in futures), tasks, strict=True))
+        finished = as_completed(futures, loop=client.loop)
         try:
-            for future in as_completed(futures, loop=client.loop):
+            while finished.count():
+                _wait(client, finished, scheduler)
+                future = next(finished)
+                if future.cancelled():
+                    raise _gone(scheduler)
                 lost = future.exception()  # of the task itself, `do` tells
-                said = None if lost is None else Outcome(of[future.key], None, str(lost), 1)
-                yield said or future.result()
+                if lost is None:
+                    yield future.result()
+                else:
+                    words = "its process died" if isinstance(lost, KilledWorker) else str(lost)
+                    yield Outcome(tasks_by_key[future.key], None, words, 1)
         finally:
             client.cancel(futures)
 
 
-class _Helper:
-    """A process that does tasks; its numbers are crunched by `threads` threads."""
-
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
-        self._process: subprocess.Popen[str] | None = None
-
-    def work(self, todo: SimpleQueue[Task], done: Queue[Outcome | Exception], stop: Event) -> None:
-        """Does what there is to do, until nothing is left."""
-        try:
-            while not stop.is_set():
-                done.put(self._outcome(todo.get_nowait(), stop))
-        except Empty:
-            self.close()
-        except Exception as error:  # such as no memory for another process: whoever waits is told
-            done.put(error)
-
-    def close(self) -> None:
-        """Ends the process."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.communicate()  # closes its pipes too
-
-    def _outcome(self, task: Task, stop: Event) -> Outcome:
-        for _ in range(TOLERATED + 1):
-            outcome = self._done(task)
-            if outcome is not None or stop.is_set():
-                break
-        return outcome or Outcome(task, None, "its process died", TOLERATED + 1)
-
-    def _done(self, task: Task) -> Outcome | None:
-        """None if the process died over it."""
-        process = self._begun()
-        assert process.stdin is not None and process.stdout is not None  # they are pipes
-        try:
-            process.stdin.write(json.dumps(asdict(task)) + "\n")
-            process.stdin.flush()
-            answer = process.stdout.readline()
-            told: dict[str, Any] = json.loads(answer) if answer else {}
-        except (OSError, ValueError):
-            told = {}
-        if not told:
-            self.close()
-            return None
-        return Outcome(**told | {"task": task})
-
-    def _begun(self) -> subprocess.Popen[str]:
-        if self._process is None:
-            threads = {"OMP_NUM_THREADS": str(self._threads)}
-            # not multiprocessing, which would have a user's script guard its main module
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "atari_zoo.sweeps.tasks"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=os.environ | threads,
-                text=True,
+def _wait(client: Any, finished: Any, scheduler: str) -> None:
+    """Returns when a task is finished; raises OSError where none can be."""
+    seen = looked = time.monotonic()
+    while not finished.has_ready():
+        now = time.monotonic()
+        if client.status != "running":
+            raise _gone(scheduler)
+        if now - looked > 1:
+            looked = now
+            seen = now if client.scheduler_info()["workers"] else seen
+        if now - seen > PATIENCE:
+            raise OSError(
+                f"the Dask scheduler at {scheduler} has no workers; start some, such as "
+                f"`dask worker {scheduler}`, and sweep again: what is done is kept"
             )
-        return self._process
+        time.sleep(PAUSE)
+
+
+def _gone(scheduler: str) -> OSError:
+    return OSError(
+        f"the Dask scheduler at {scheduler} went away; sweep again: what is done is kept"
+    )
+
+
+@contextmanager
+def _local(workers: int) -> Iterator[str]:
+    """The address of a scheduler in this process, which has so many workers on this machine."""
+    from dask import config
+    from distributed import LocalCluster
+
+    # none waits at a worker for its turn: when that dies, it would be blamed too
+    one_each = {"distributed.scheduler.worker-saturation": 1.0}
+    quiet = {"DASK_LOGGING__DISTRIBUTED": "critical"}
+    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // workers))}
+    with (
+        config.set(one_each),
+        LocalCluster(
+            n_workers=0,
+            processes=False,
+            protocol="tcp://",
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as local,
+    ):
+        address = local.scheduler_address
+        # not its own workers: for those, a user's script would have to guard its main module
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dask", "worker", address, f"--nworkers={workers}"]
+            + ["--nthreads=1", "--memory-limit=0", "--no-dashboard"],
+            env=os.environ | quiet | threads,
+            stdin=subprocess.DEVNULL,
+            stdout=2,  # whatever a job prints must not mix with what the sweep tells
+        )
+        try:
+            yield address
+        finally:
+            process.terminate()
+            process.wait()

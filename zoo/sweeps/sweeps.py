@@ -14,14 +14,14 @@ from atari_zoo.catalog.catalog import find, list_models
 from atari_zoo.catalog.names import UnknownModel, file_name
 from atari_zoo.sweeps.jobs import check_settings
 from atari_zoo.sweeps.places import SWEEP, Place
-from atari_zoo.sweeps.runners import dask, here, processes
+from atari_zoo.sweeps.runners import cluster, here, processes
 from atari_zoo.sweeps.tasks import Outcome, Task
 
 FEW = 6  # numbers of a result that the report shows
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepResults:
     """What came of a sweep: the outcomes in the order of its tasks, and where the results lie."""
 
     job: str
@@ -57,7 +57,7 @@ def sweep(
     scheduler: str = "",
     retries: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Sweep:
+) -> SweepResults:
     """Does a job for every model and seed; one that fails does not stop the others.
 
     job: a name from `jobs()`, or "module:function". settings: the job's own.
@@ -68,7 +68,8 @@ def sweep(
     retries: of a task whose error may pass.
     progress: called with the tasks done and those there are.
 
-    Raises ValueError if there is no such job, setting or model, or another sweep is at `place`.
+    Raises ValueError if there is no such job, setting or model, or another sweep is at `place`;
+    OSError if the scheduler is not there, goes away or has no workers for a while.
 
     >>> sweep("score", ["*/Seaquest/*"], "scores", seeds=range(3), workers=2).failed
     ()
@@ -82,22 +83,22 @@ def sweep(
     ]
     if not tasks:
         raise ValueError("nothing to do: no models, or no seeds")
-    at = Place(place)
-    _begin(at, job, given)
+    results = Place(place)
+    _begin(results, job, given)
     outcomes: dict[str, Outcome] = {}
     for outcome in _runner(tasks, workers, scheduler):
         outcomes[outcome.task.name] = outcome
         progress(len(outcomes), len(tasks))
-    done = Sweep(job, place, tuple(outcomes[task.name] for task in tasks))
-    at.tidy(task.name for task in tasks)
-    at.write("report.md", done.report())
-    at.write("report.json", json.dumps([asdict(o) for o in done.outcomes], indent=1))
+    done = SweepResults(job, place, tuple(outcomes[task.name] for task in tasks))
+    results.tidy(task.name for task in tasks)
+    results.write("report.md", done.report())
+    results.write("report.json", json.dumps([asdict(o) for o in done.outcomes], indent=1))
     return done
 
 
 def _runner(tasks: Sequence[Task], workers: int, scheduler: str) -> Iterator[Outcome]:
     if scheduler:
-        return dask(tasks, scheduler)
+        return cluster(tasks, scheduler)
     return processes(tasks, workers) if workers else here(tasks)
 
 
@@ -105,13 +106,13 @@ def _named(models: Iterable[str | Path]) -> dict[str, str]:
     """Each model by the name of its folder; of patterns, all that match."""
     found: dict[str, str] = {}
     for model in map(str, models):
-        for one in _matching(model):
-            base = Path(one).stem if Path(one).exists() else file_name(one)
+        for source in _matching(model):
+            base = Path(source).stem if Path(source).exists() else file_name(source)
             name, number = base, 1
-            while found.get(name, one) != one:  # two files of one name
+            while found.get(name, source) != source:  # two files of one name
                 number += 1
                 name = f"{base}~{number}"
-            found[name] = one
+            found[name] = source
     return found
 
 

@@ -1,15 +1,9 @@
-"""One task of a sweep, a job for one model and seed; and the process that does some, one by one:
-
-python -m atari_zoo.sweeps.tasks        tasks come in and outcomes go out as lines of JSON
-"""
+"""Tasks of a sweep: each a job for one model and seed."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from atari_zoo.sweeps.jobs import job_named
@@ -76,17 +70,3 @@ def _done(task: Task) -> tuple[dict[str, Any], bool]:
         result = job_named(task.job)(task.model, folder, task.seed, **task.settings)
         place.keep(folder, task.name, result)
     return result, False
-
-
-def main() -> None:
-    """Does the tasks that come in, until there are no more."""
-    # whatever a job prints must not mix with the answers
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    sys.path.insert(0, "")  # jobs of the user's own, in the folder that the sweep began in
-    for line in sys.stdin:
-        print(json.dumps(asdict(do(Task(**json.loads(line))))), file=answers, flush=True)
-
-
-if __name__ == "__main__":
-    main()
