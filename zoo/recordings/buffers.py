@@ -12,9 +12,9 @@ import numpy as np
 import zarr
 
 from atari_zoo.converters.files import written_whole
-from atari_zoo.recordings.chunks import array_of, new_array, packed
-from atari_zoo.recordings.header import Head
-from atari_zoo.recordings.layout import LONG, layout
+from atari_zoo.recordings.arrays import layout
+from atari_zoo.recordings.chunks import LONG, array_of, new_array, packed
+from atari_zoo.recordings.header import Header
 
 WRITERS = min(4, os.cpu_count() or 1)  # threads: packing lets go of Python's lock mostly
 
@@ -29,16 +29,16 @@ class Buffers:
     is how many steps the recording says it has.
     """
 
-    def __init__(self, folder: Path, group: zarr.Group, of: Head) -> None:
+    def __init__(self, folder: Path, group: zarr.Group, header: Header) -> None:
         self.filled = 0
-        self._folder, self._group, self._head = folder, group, of
+        self._folder, self._group, self._header = folder, group, header
         self._start = 0  # where `filled` counts from
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._rows: dict[str, np.ndarray] = {}
 
     @property
     def full(self) -> bool:
-        return self.filled == self._head.chunk
+        return self.filled == self._header.chunk
 
     @property
     def steps(self) -> int:
@@ -49,10 +49,10 @@ class Buffers:
         """Takes steps in; stops each time that the buffers are full, to have them written."""
         if not self._rows:
             for name, array in rows.items():
-                self._take(name, new_array(self._group, name, array, self._head))
+                self._take(name, new_array(self._group, name, array, self._header))
         done, total = 0, len(rows["starts"])
         while done < total:
-            some = min(self._head.chunk - self.filled, total - done)
+            some = min(self._header.chunk - self.filled, total - done)
             for name, array in rows.items():
                 place = self._begun(name) + self.filled
                 self._rows[name][place : place + some] = array[done : done + some]
@@ -86,7 +86,7 @@ class Buffers:
         checked: the group again, whose damaged chunks are told of.
         """
         self._start, self.filled = start, stop - start
-        for name in self._head.arrays:
+        for name in self._header.arrays:
             array = array_of(self._group, name)
             self._take(name, array)
             first = start - self._begun(name)
@@ -94,7 +94,7 @@ class Buffers:
         self.trim()
 
     def _lengthen(self, array: zarr.Array[Any]) -> None:
-        long = self._head.chunk * LONG
+        long = self._header.chunk * LONG
         ahead = -(-self.steps // long) * long
         if array.shape[0] < ahead:
             array.resize((ahead, *array.shape[1:]))
@@ -102,12 +102,12 @@ class Buffers:
     def _chunks(self) -> Iterator[tuple[str, int]]:
         """Each array's, by its first environment; those of the largest arrays first."""
         for name in sorted(self._rows, key=lambda name: -self._rows[name].nbytes):
-            yield from ((name, env) for env in range(0, self._head.envs, self._envs(name)))
+            yield from ((name, env) for env in range(0, self._header.envs, self._envs(name)))
 
     def _write(self, name: str, env: int) -> None:
         array, rows, envs = self._arrays[name], self._rows[name], self._envs(name)
-        at = (self._start // len(rows), env // envs, *(0 for _ in rows.shape[2:]))
-        place = self._folder / array.path / array.metadata.encode_chunk_key(at)
+        chunk = (self._start // len(rows), env // envs, *(0 for _ in rows.shape[2:]))
+        place = self._folder / array.path / array.metadata.encode_chunk_key(chunk)
         place.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(place, sync=False) as file:
             file.write_bytes(packed(array, rows[:, env : env + envs]))
@@ -122,7 +122,7 @@ class Buffers:
 
     def _take(self, name: str, array: zarr.Array[Any]) -> None:
         self._arrays[name] = array
-        self._head.arrays[name] = array.dtype.name
+        self._header.arrays[name] = array.dtype.name
         how = layout(name)
         if how.apart:  # each environment's in one place, as it is packed
             shape = (array.shape[1], array.chunks[0], *array.shape[2:])

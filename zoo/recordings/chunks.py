@@ -1,4 +1,4 @@
-"""The arrays of a recording as Zarr stores them: their chunks and codecs, and how they are read."""
+"""Chunks of a recording's arrays as Zarr stores them: their codecs, and how they are read."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from zarr.core.sync import sync
 from atari_zoo.arrays.changes import Changes, inflated
 from atari_zoo.arrays.lazy import Index, LazyArray
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.recordings.header import Head
-from atari_zoo.recordings.layout import LONG, fits, layout
+from atari_zoo.recordings.arrays import layout
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.stores import CHECKSUM, checksum
 
 LEVEL = 9  # of Zstandard, for small arrays
+LONG = 64  # chunks of the others that small arrays keep in one file
 CONFIG: Any = {"write_empty_chunks": True}  # so that a chunk that is missing was lost
 
 
-def new_array(group: zarr.Group, name: str, rows: np.ndarray, of: Head) -> zarr.Array[Any]:
+def new_array(group: zarr.Group, name: str, rows: np.ndarray, header: Header) -> zarr.Array[Any]:
     """Makes the array called `name`, still without steps, for such `rows` as these."""
     how = layout(name)
-    steps = of.chunk if how.changes else of.chunk * LONG
+    steps = header.chunk if how.changes else header.chunk * LONG
     if how.changes:
         codecs: Any = {"serializer": Changes(**how.changes), "compressors": [Crc32cCodec()]}
     else:
@@ -36,7 +37,7 @@ def new_array(group: zarr.Group, name: str, rows: np.ndarray, of: Head) -> zarr.
     return group.create_array(
         name,
         shape=(0, *rows.shape[1:]),
-        chunks=(steps, 1 if how.apart else of.envs, *rows.shape[2:]),
+        chunks=(steps, 1 if how.apart else header.envs, *rows.shape[2:]),
         dtype=rows.dtype,
         filters=(),
         fill_value=0,
@@ -88,24 +89,24 @@ class ZarrRows(LazyArray):
     What reads it raises ConversionError if the array is missing or another than it should be.
     """
 
-    def __init__(self, group: zarr.Group, name: str, of: Head) -> None:
-        self._group, self._name, self._head = group, name, of
+    def __init__(self, group: zarr.Group, name: str, header: Header) -> None:
+        self._group, self._name, self._header = group, name, header
         self._kept: tuple[tuple[int, ...], np.ndarray] | None = None
 
     @cached_property
     def _array(self) -> zarr.Array[Any]:
-        array, of = array_of(self._group, self._name), self._head
-        whole = array.shape[0] >= of.steps and array.shape[1:2] == (of.envs,)
-        if not whole or not fits(self._name, array.shape[2:]):
+        array, header = array_of(self._group, self._name), self._header
+        whole = array.shape[0] >= header.steps and array.shape[1:2] == (header.envs,)
+        if not whole or not layout(self._name).fits(array.shape[2:]):
             raise ConversionError(
                 f"{self._group.store}: '{self._name}' is {array.shape}: damaged; it should have "
-                f"{of.steps} steps of {of.envs} environments"
+                f"{header.steps} steps of {header.envs} environments"
             )
         return array
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        return (self._head.steps, *self._array.shape[1:])
+        return (self._header.steps, *self._array.shape[1:])
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -129,10 +130,10 @@ class ZarrRows(LazyArray):
     def _row(self, step: int, env: int) -> np.ndarray:
         """One of a chunk that is kept until another is asked for: who wants one may want many."""
         array, (steps, envs) = self._array, self._array.chunks[:2]
-        at = (step // steps, env // envs, *(0 for _ in array.shape[2:]))
-        if self._kept is None or self._kept[0] != at:
-            key = f"{array.path}/{array.metadata.encode_chunk_key(at)}"
+        chunk = (step // steps, env // envs, *(0 for _ in array.shape[2:]))
+        if self._kept is None or self._kept[0] != chunk:
+            key = f"{array.path}/{array.metadata.encode_chunk_key(chunk)}"
             content = sync(self._group.store.get(key, default_buffer_prototype()))
             assert content is not None  # the store would have told
-            self._kept = at, unpacked(array, content.to_bytes())
+            self._kept = chunk, unpacked(array, content.to_bytes())
         return self._kept[1][step % steps, env % envs].copy()

@@ -1,4 +1,4 @@
-"""Where the episodes of cached play begin: the original zoo kept returns, but no ends.
+"""Beginnings of the episodes of cached play: the original zoo kept returns, but no ends.
 
 atari_zoo/rollout.py of uber-research/atari-model-zoo sets the score to 0 when an episode ends.
 Once the limit of steps was reached it ended an episode at every step, so that the tail of a file

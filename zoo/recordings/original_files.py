@@ -1,4 +1,4 @@
-"""What a file of cached play holds, and what its name tells.
+"""Files of cached play: what they hold, and what their names tell.
 
 The original zoo wrote `{algorithm}/{environment id}/model{run}_{tag}_rollout.npz` (config.py,
 model_maker.py and rollout.py of uber-research/atari-model-zoo).

@@ -87,8 +87,8 @@ def _write(file: zipfile.ZipFile, name: str, rows: int, pieces: Iterator[np.ndar
 
 def _stacks(recording: Recording) -> Iterator[Tensor]:
     """The observations, (steps, 4, 84, 84), a few at a time."""
-    for at in range(0, len(recording.starts), ROWS):
-        yield recording.observations(steps=slice(at, at + ROWS))
+    for start in range(0, len(recording.starts), ROWS):
+        yield recording.observations(steps=slice(start, start + ROWS))
 
 
 def _as_stored(stacks: Tensor) -> Float[np.ndarray, "steps 84 84 4"]:
@@ -98,4 +98,4 @@ def _as_stored(stacks: Tensor) -> Float[np.ndarray, "steps 84 84 4"]:
 
 
 def _rows(array: Rows) -> Iterator[np.ndarray]:
-    return (array[at : at + ROWS, 0] for at in range(0, len(array), ROWS))
+    return (array[start : start + ROWS, 0] for start in range(0, len(array), ROWS))

@@ -1,4 +1,4 @@
-"""Where recordings lie: folders, zip archives and what fsspec reaches, read with their checksums.
+"""Stores of recordings: folders, zip archives and what fsspec reaches, read with checksums.
 
 Every chunk ends with the CRC-32C of what is before it, as Zarr's codec `crc32c` has it.
 """
