@@ -69,8 +69,8 @@ def test_the_top_patches_show_the_sprite(planted, play):
         observation = torch.from_numpy(screens[step, 0]).expand(4, 84, 84)
         screens[step, 0] = with_sprite(observation, sprite, top, left)[3].numpy()
         spots.append((top, left))
-    told = {"rewards": play.rewards, "starts": play.starts}
-    of = Recording(play.card, play.game, play.preprocessing, 0, screens, **told)
+    arrays = {"rewards": play.rewards, "starts": play.starts, "screens": screens}
+    of = Recording(play.header, arrays)
     (found,) = patches(network, of, "conv3", [UNIT], n=3)
     assert not found.dead
     assert sorted(patch.step for patch in found.patches) == list(SHOWN)

@@ -51,7 +51,7 @@ def _parameter(flat: Flat, usual: Mapping[str, Any]) -> inspect.Parameter:
         default = list(default) or None
     reach = f" {flat.about.range[0].upper()}{flat.about.range[1:]}." if flat.about.range else ""
     flags = [flat.about.flag] if flat.about.flag else []
-    kind = Annotated[
+    kind: Any = Annotated[
         flat.kind | None if default is None else flat.kind,
         typer.Option(*flags, help=flat.about.help + reach),
     ]

@@ -7,7 +7,7 @@ An option is a field of a dataclass. Its help, range and choices are read from t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -32,7 +32,7 @@ class Option:
     more: str = ""
     least: float | None = None
     most: float | None = None
-    choices: Sequence[str] = ()
+    choices: Collection[str] = ()
     noun: str = ""
     flat: str = ""
     flag: str = ""

@@ -63,7 +63,7 @@ class Plan:
         None,
         f"How screens are seen: {', '.join(PREPROCESSINGS)}; else as the card has it.",
         "A Preprocessing, or the name of one.",
-        choices=tuple(PREPROCESSINGS),
+        choices=PREPROCESSINGS,
         header="preprocessing",
     )
     sticky: float | None = option(
@@ -80,7 +80,7 @@ class Plan:
         (),
         f"What to record beside actions, rewards and scores: {', '.join(KEEP)}.",
         "; ".join(f'"{name}": {array.help}' for name, array in KEEP.items()) + ".",
-        choices=tuple(KEEP),
+        choices=KEEP,
         verbs=["record"],
         header="arrays",
     )

@@ -7,7 +7,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, ParamSpec, Protocol, cast, get_type_hints, overload
+from typing import Any, ParamSpec, Protocol, cast, get_type_hints, overload, runtime_checkable
 
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.play.options import options
@@ -19,6 +19,7 @@ WIDTH = 96  # columns of a docstring's lines
 HOLE = "    {options}\n"  # where a docstring has the options
 
 
+@runtime_checkable
 class Rollout(Protocol[P]):
     """`rollout`, for type checkers: it takes what a plan takes."""
 
@@ -43,27 +44,29 @@ def takes_options(plan: Callable[P, Plan]) -> Callable[[Callable[..., Any]], Rol
     def given(function: Callable[..., Any]) -> Rollout[P]:
         own = inspect.signature(function)
         first = [p for p in own.parameters.values() if p.kind is p.POSITIONAL_ONLY]
-        signed = own.replace(parameters=[*first, *parameters()])
+        signed = own.replace(parameters=[*first, *parameters(cast("type[Plan]", plan))])
         vars(function)["__signature__"] = signed
-        function.__doc__ = (inspect.getdoc(function) or "").replace(HOLE.strip(), explained())
+        function.__doc__ = (inspect.getdoc(function) or "").replace(
+            HOLE.strip(), explained(cast("type[Plan]", plan))
+        )
         return cast("Rollout[P]", function)
 
     return given
 
 
-def parameters() -> Iterable[inspect.Parameter]:
+def parameters(plan: type[Plan]) -> Iterable[inspect.Parameter]:
     """A plan's options as a function's parameters, by keyword alone."""
-    kinds = get_type_hints(Plan)
-    for f, _ in options(Plan):
+    kinds = get_type_hints(plan)
+    for f, _ in options(plan):
         yield inspect.Parameter(
             f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=kinds[f.name]
         )
 
 
-def explained() -> str:
+def explained(plan: type[Plan]) -> str:
     """What a docstring says of the options, a paragraph each."""
     texts = []
-    for f, about in options(Plan):
+    for f, about in options(plan):
         reach = f"It is {about.range}." if about.range else ""
         words = " ".join(filter(None, (about.help, about.more, reach)))
         texts.append(textwrap.fill(f"{f.name}: {words}", WIDTH, subsequent_indent=" " * 4))

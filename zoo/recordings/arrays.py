@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from atari_zoo.arrays.lazy import Rows
 from atari_zoo.recordings.episodes import scores_before
 
 if TYPE_CHECKING:
-    from atari_zoo.arrays.lazy import Rows
     from atari_zoo.emulator.environments import Step
     from atari_zoo.recordings.moments import Moment
 
@@ -91,10 +91,10 @@ class Small(Array):
         self.otherwise = otherwise
 
     @overload
-    def __get__(self, recording: None, owner: type) -> Self: ...
+    def __get__(self, recording: None, owner: type) -> Small: ...
     @overload
     def __get__(self, recording: Arrays, owner: type) -> np.ndarray: ...
-    def __get__(self, recording: Arrays | None, owner: type) -> Self | np.ndarray:
+    def __get__(self, recording: Arrays | None, owner: type) -> Small | np.ndarray:
         if recording is None:
             return self
         kept = recording.arrays.get(self.name)
@@ -119,10 +119,10 @@ class Large(Array):
             self.name = name
 
     @overload
-    def __get__(self, recording: None, owner: type) -> Self: ...
+    def __get__(self, recording: None, owner: type) -> Large: ...
     @overload
     def __get__(self, recording: Arrays, owner: type) -> Rows | None: ...
-    def __get__(self, recording: Arrays | None, owner: type) -> Self | Rows | None:
+    def __get__(self, recording: Arrays | None, owner: type) -> Large | Rows | None:
         return self if recording is None else recording.arrays.get(self.name)
 
 
