@@ -16,7 +16,7 @@ from atari_zoo.recordings.recordings import Recording
 
 P = ParamSpec("P")
 WIDTH = 96  # columns of a docstring's lines
-HOLE = "    {options}\n"  # where a docstring has the options
+HOLE = "{options}"  # where a docstring has the options
 
 
 @runtime_checkable
@@ -41,14 +41,14 @@ class Rollout(Protocol[P]):
 def takes_options(plan: Callable[P, Plan]) -> Callable[[Callable[..., Any]], Rollout[P]]:
     """Gives a function of a network and a plan the plan's options, in signature and docstring."""
 
+    holder = cast("type[Plan]", plan)
+
     def given(function: Callable[..., Any]) -> Rollout[P]:
         own = inspect.signature(function)
         first = [p for p in own.parameters.values() if p.kind is p.POSITIONAL_ONLY]
-        signed = own.replace(parameters=[*first, *parameters(cast("type[Plan]", plan))])
+        signed = own.replace(parameters=[*first, *parameters(holder)])
         vars(function)["__signature__"] = signed
-        function.__doc__ = (inspect.getdoc(function) or "").replace(
-            HOLE.strip(), explained(cast("type[Plan]", plan))
-        )
+        function.__doc__ = (inspect.getdoc(function) or "").replace(HOLE, explained(holder))
         return cast("Rollout[P]", function)
 
     return given
@@ -69,7 +69,8 @@ def explained(plan: type[Plan]) -> str:
     for f, about in options(plan):
         reach = f"It is {about.range}." if about.range else ""
         words = " ".join(filter(None, (about.help, about.more, reach)))
-        texts.append(textwrap.fill(f"{f.name}: {words}", WIDTH, subsequent_indent=" " * 4))
+        text = f"{f.name}: {words}"
+        texts.append(textwrap.fill(text, WIDTH, subsequent_indent=" " * 4, break_on_hyphens=False))
     return "\n".join(texts)
 
 
