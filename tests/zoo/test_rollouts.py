@@ -6,6 +6,7 @@ import dataclasses
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -443,3 +444,48 @@ def test_graphs_on_cuda_compute_what_plain_passes_do(random_agent, dtype):
     played = zoo.rollout(network, steps=20, envs=5, seed=1, keep=["outputs", "screens"])
     found = network(played.observations().to("cuda")).detach().cpu().numpy()
     np.testing.assert_allclose(played.outputs[:, 0], found, atol=2e-3)
+
+
+def imports_of(files: dict[str, Path]) -> dict[str, set[str]]:
+    """Which of the room's files each one imports, by way of others too."""
+    direct = {
+        name: {other for other in files if f"atari_zoo.play.{other} import" in path.read_text()}
+        for name, path in files.items()
+    }
+    for _ in files:
+        for found in direct.values():
+            found |= {far for near in found for far in direct[near]}
+    return direct
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_no_call_of_a_rollout_climbs_back_up(random_agent, tmp_path, several):
+    """From a file of zoo/play only those are called that it imports: there is one way down."""
+    files = {path.stem: path for path in Path(zoo.play.__file__).parent.glob("[!_]*.py")}
+    ahead, climbs, calls = imports_of(files), set(), set()
+
+    def room(frame) -> str | None:
+        path = Path(frame.f_code.co_filename) if frame else None
+        return path.stem if path and path.parent.name == "play" and path.stem in files else None
+
+    def look(frame, event, _) -> None:
+        if event != "call" or (callee := room(frame)) is None:
+            return
+        caller = frame.f_back
+        while caller and room(caller) is None:
+            caller = caller.f_back
+        above = room(caller)
+        if above not in (None, callee):
+            calls.add((above, callee))
+            if callee not in ahead[above]:
+                climbs.add((above, callee))
+
+    network = random_agent("Pong")
+    options = {"steps": 4, "envs": 2, "keep": ["frames", "executed"], "layers": ["fc"]}
+    sys.setprofile(look)
+    try:
+        zoo.rollout([network] * 2 if several else network, path=tmp_path / "play.zarr", **options)
+    finally:
+        sys.setprofile(None)
+    assert {("rollouts", "runner"), ("runner", "groups"), ("groups", "inference")} <= calls
+    assert not climbs

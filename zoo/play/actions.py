@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +58,11 @@ class Chooser:
             random = torch.rand(envs, generator=generator, device=device) < self.share
             which = torch.randint(actions, (envs,), generator=generator, device=device)
         return Chances(gumbel, random, which)
+
+    def steps(self, envs: int, actions: int) -> Iterator[Chances]:
+        """The chances of one step after the other."""
+        while True:
+            yield self.draw(envs, actions)
 
     def choose(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Any
@@ -12,7 +11,7 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import layer_named
 from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.environments import Environments
-from atari_zoo.play.actions import Chances, Chooser
+from atari_zoo.play.actions import Chooser
 from atari_zoo.play.added_noise import ObservationNoise, with_parameter_noise
 from atari_zoo.play.groups import Group, groups_for, repeated, split, steps
 from atari_zoo.play.inference import Inference
@@ -37,7 +36,7 @@ class Runner:
 
     def __init__(self, network: Network, plan: Plan) -> None:
         self.plan, self._rules = plan, rules(plan, network)
-        self._actions, self._began = network.actions, 0.0
+        self._began = 0.0
         self._device = next(network.parameters()).device
         self.tally = Tally(self._rules.envs, plan.steps, plan.episodes)
         action, epsilon = self._rules.action, self._rules.epsilon
@@ -56,7 +55,7 @@ class Runner:
                 self._group(share, inference, stack)
                 for share in split(self._rules.envs, plan.groups or groups_for(inference))
             ]
-            chances = self._chances()
+            chances = self._chooser.steps(self._rules.envs, network.actions)
             for number, actions in enumerate(self._sink.before):
                 self.tally.add_step(repeated(self._groups, number, actions, next(chances)))
             going_on = steps(self._groups, chances, self.tally.count)
@@ -122,7 +121,3 @@ class Runner:
         stack.enter_context(closing(environments))
         noise = ObservationNoise(plan.noise, plan.seed + share.start, self._device)
         return Group(inference, environments, self._chooser, noise, plan.keep, share, plan.seed)
-
-    def _chances(self) -> Iterator[Chances]:
-        while True:
-            yield self._chooser.draw(self._rules.envs, self._actions)
