@@ -72,12 +72,17 @@ def planned(usual: Mapping[str, Any], without: Iterable[str] = ()) -> Callable[[
             return job(model, folder, seed, plan=plan, **settings)
 
         own = inspect.signature(job)
-        parameters = [p for p in own.parameters.values() if p.name != "plan"]
-        parameters += [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=flat.default)
-            for name, flat in there.items()
+        parameters = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=usual.get(name, flat.default),
+            )
+            for name, flat in sorted(there.items(), key=lambda item: item[0] not in usual)
         ]
-        vars(run)["__signature__"] = own.replace(parameters=parameters)
+        first = [p for p in own.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+        rest = [p for p in own.parameters.values() if p not in first and p.name != "plan"]
+        vars(run)["__signature__"] = own.replace(parameters=[*first, *parameters, *rest])
         return run
 
     return given
