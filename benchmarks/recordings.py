@@ -24,6 +24,7 @@ from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.emulator.environments import Environments
 from atari_zoo.games import Game, game
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.writer import RecordingWriter
 
 GAMES = ("Seaquest", "Breakout", "Pong")
@@ -58,9 +59,9 @@ def write_ours(path: Path, played: dict[str, np.ndarray], keep: list[str]) -> fl
     palette, started = played["palette"], time.monotonic()
     arrays = {n: a for n, a in played.items() if n not in ("palette", "observations")}
     arrays = {name: array for name, array in arrays.items() if name != FC or FC in keep}
-    card = ModelCard(game="Pong")
-    with RecordingWriter(path, card, "Pong", SEEN, 0, 1, keep) as writer:
-        writer.head.palette = palette
+    header = Header(ModelCard(game="Pong"), "Pong", SEEN)
+    with RecordingWriter(path, header, keep) as writer:
+        writer.header.palette = palette
         for step in range(len(arrays["starts"])):
             writer.append_block({name: array[step : step + 1] for name, array in arrays.items()})
     return time.monotonic() - started

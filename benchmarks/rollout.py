@@ -26,7 +26,7 @@ from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard
 from atari_zoo.converters.network.heads import ActorCriticHead
 from atari_zoo.converters.network.networks import MnihNetwork, Trunk
 from atari_zoo.games import Game, game
-from atari_zoo.play.inference import Player
+from atari_zoo.play.inference import Inference
 
 GAMES = ("Seaquest", "Pong", "Breakout")
 AGENTS = ("a2c/Pong/1", "rainbow/Seaquest/1")
@@ -109,7 +109,7 @@ def agreement(name: str, steps: int, device: str) -> Row:
     """How often bfloat16 has the action that float32 has, of all steps of a game it plays."""
     network = zoo.load(name, device)
     played = zoo.rollout(network, steps=steps // 4, envs=4, seed=0, keep=["screens", "outputs"])
-    half = Player(network, dtype="bfloat16")
+    half = Inference(network, dtype="bfloat16")
     same = []
     with torch.inference_mode():
         for env in range(4):

@@ -20,7 +20,8 @@ from ale_py.vector_env import AtariVectorEnv
 
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.games import Game
-from atari_zoo.play.inference import Player, one_torch_thread
+from atari_zoo.play.inference import Inference
+from atari_zoo.threads import torch_threads
 
 Contender = Callable[[int], float]
 CORES = os.cpu_count() or 1
@@ -39,20 +40,26 @@ def ceiling(of: Game, network: MnihNetwork, envs: int) -> Iterator[Contender]:
         yield play
 
 
+def _argmax(inference: Inference, seen: torch.Tensor) -> torch.Tensor:
+    return inference(seen)[0].argmax(1).cpu()
+
+
 @contextmanager
 def alone(of: Game, network: MnihNetwork, envs: int) -> Iterator[Contender]:
     """Our fastest float32 network with nothing to play, half the environments at a time."""
     device = next(network.parameters()).device
     seen = torch.randint(0, 256, (max(1, envs // 2), 4, 84, 84), dtype=torch.uint8, device=device)
-    player = Player(network)
+    inference = Inference(network)
 
     @torch.inference_mode()
     def play(steps: int) -> float:
         times = steps * envs // len(seen)
-        return _rate(lambda: [player(seen)[0].argmax(1).cpu() for _ in range(times)], steps * envs)
+        return _rate(
+            lambda: [inference(seen)[0].argmax(1).cpu() for _ in range(times)], steps * envs
+        )
 
     def undisturbed(steps: int) -> float:
-        with one_torch_thread():
+        with torch_threads(1):
             return play(steps)
 
     yield undisturbed

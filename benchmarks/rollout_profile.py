@@ -14,7 +14,7 @@ from torch import Tensor
 import atari_zoo as zoo
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.games import Game
-from atari_zoo.play.inference import one_torch_thread
+from atari_zoo.threads import torch_threads
 
 CEILING = "AtariVectorEnv alone"
 
@@ -30,7 +30,7 @@ def profiled(of: Game, network: MnihNetwork, envs: int, steps: int, repeats: int
     """A step's time on all cores together, beside the emulator's and beside play without
     thinking."""
     idle = Idle(network.trunk, network.head, network.card).eval()
-    with one_torch_thread(), PEERS[CEILING](of, network, envs) as ceiling:
+    with torch_threads(1), PEERS[CEILING](of, network, envs) as ceiling:
         contenders = {
             "whole": partial(_play, network, envs),
             CEILING: ceiling,

@@ -8,6 +8,7 @@ import numpy as np
 from raw_play import RawPlay, raw_play
 
 from atari_zoo.converters.cards import ModelCard, Preprocessing
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.recordings.writer import RecordingWriter
 
@@ -26,12 +27,13 @@ def played() -> RawPlay:
     return play
 
 
-def writer(path: Path, keep: list[str] = KEEP, **options) -> RecordingWriter:
-    return RecordingWriter(path, CARD, "Breakout", Preprocessing(), 7, ENVS, keep, CHUNK, **options)
+def writer(path: Path, keep: list[str] = KEEP, chunk: int = CHUNK, **more) -> RecordingWriter:
+    header = Header(CARD, "Breakout", Preprocessing(), 7, ENVS, chunk, **more)
+    return RecordingWriter(path, header, keep)
 
 
 def append(to: RecordingWriter, play: RawPlay, start: int, stop: int) -> None:
-    to.head.palette = play.palette
+    to.header.palette = play.palette
     to.append_block(play.block(start, stop))
 
 

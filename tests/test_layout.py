@@ -35,10 +35,10 @@ ROWS = """
     zoo: layers arrays emulator publishing_pages
     zoo: untrained
     zoo: catalog
-    zoo: models logs sweeps
+    zoo: models logs
     zoo: recordings publishing
     zoo: play
-    zoo: verification living_units
+    zoo: verification living_units sweeps
     training: presets runs captured criteria health hyperparameters
     training: trainers
     training: registry on_policy off_policy evolution

@@ -9,6 +9,7 @@ from .logs.run_checkpoints import checkpoints as checkpoints
 from .models import load as load
 from .play.counterfactuals import counterfactual as counterfactual
 from .play.noise import Noise as Noise
+from .play.plans import Plan as Plan
 from .play.rollouts import rollout as rollout
 from .recordings.files import open_recording as open_recording
 from .recordings.recordings import Recording as Recording

@@ -18,6 +18,7 @@ from atari_zoo.analysis.peaks import (
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.network.heads import CategoricalHead, QHead
 from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recordings import Recording
 
 STEPS, ENVS = 7, 3
@@ -43,14 +44,11 @@ def seen() -> torch.Tensor:
 @pytest.fixture(scope="module")
 def recording() -> Recording:
     random = np.random.default_rng(2)
-    return Recording(
-        ModelCard(),
-        "Seaquest",
-        Preprocessing(),
-        0,
-        screens=random.integers(0, 256, (STEPS, ENVS, 84, 84), np.uint8),
-        starts=np.arange(STEPS)[:, None] % 4 == np.zeros(ENVS, int),
-    )
+    arrays = {
+        "screens": random.integers(0, 256, (STEPS, ENVS, 84, 84), np.uint8),
+        "starts": np.arange(STEPS)[:, None] % 4 == np.zeros(ENVS, int),
+    }
+    return Recording(Header(ModelCard(), "Seaquest", Preprocessing()), arrays)
 
 
 def by_hand(network: MnihNetwork, seen: torch.Tensor, rectified: bool) -> dict[str, torch.Tensor]:
@@ -146,7 +144,7 @@ def test_refuses_what_is_not_there(network, recording, layer, units, message):
 
 
 def test_refuses_an_empty_recording(network):
-    nothing = Recording(ModelCard(), "Seaquest", Preprocessing(), 0)
+    nothing = Recording(Header(ModelCard(), "Seaquest", Preprocessing()), {})
     with pytest.raises(ValueError, match="no steps"):
         recorded_peaks(network, nothing, "conv1")
 

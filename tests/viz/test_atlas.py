@@ -26,6 +26,7 @@ from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.converters.network.receptive_fields import receptive_field
 from atari_zoo.games import game as find_game
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.pages.atlas import atlas
 from atari_zoo.viz.pages.atlas_images import atlas_images
@@ -96,16 +97,13 @@ def network() -> MnihNetwork:
 def recording(network) -> Recording:
     random = np.random.default_rng(4)
     starts = np.arange(STEPS)[:, None] % 11 == np.zeros(ENVS, int)
-    return Recording(
-        network.card,
-        "Seaquest",
-        Preprocessing(),
-        0,
-        random.integers(0, 256, (STEPS, ENVS, 84, 84), np.uint8),
-        starts,
-        random.integers(0, 4, (STEPS, ENVS, 210, 160, 3), np.uint8) * 60,
-        rewards=np.ones((STEPS, ENVS), np.float32),
-    )
+    arrays = {
+        "screens": random.integers(0, 256, (STEPS, ENVS, 84, 84), np.uint8),
+        "starts": starts,
+        "colours": random.integers(0, 4, (STEPS, ENVS, 210, 160, 3), np.uint8) * 60,
+        "rewards": np.ones((STEPS, ENVS), np.float32),
+    }
+    return Recording(Header(network.card, "Seaquest", Preprocessing()), arrays)
 
 
 @pytest.fixture(scope="module")
@@ -238,15 +236,8 @@ def test_images_stand_with_their_units(network, recording, page, images):
 
 
 def test_some_layers_of_play_without_colour(network, recording, tmp_path):
-    grey = Recording(
-        network.card,
-        "Seaquest",
-        Preprocessing(),
-        0,
-        recording.screens,
-        recording.starts,
-        rewards=recording.rewards,
-    )
+    kept = {name: getattr(recording, name) for name in ("screens", "starts", "rewards")}
+    grey = Recording(recording.header, kept)
     atlas(network, grey, tmp_path / "atlas.html", layers=["fc"], selection=Selection(2))
     page = Page((tmp_path / "atlas.html").read_text(encoding="utf-8"))
     assert [row["name"] for row in page.data["layers"]] == ["fc"]

@@ -48,15 +48,8 @@ def movie_of(network, recording, path) -> np.ndarray:
 def recoloured(recording, frames):
     """The same play with other colour screens."""
     kept = ("screens", "starts", "actions", "rewards", "lives", "terminated", "truncated")
-    return Recording(
-        recording.card,
-        recording.game,
-        recording.preprocessing,
-        recording.seed,
-        frames=frames,
-        outputs=recording.outputs,
-        **{name: getattr(recording, name) for name in kept},
-    )
+    arrays = {name: getattr(recording, name) for name in (*kept, "outputs")}
+    return Recording(recording.header, arrays | {"colours": frames})
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih
 from atari_zoo.converters.network.receptive_fields import Box, receptive_field
 from atari_zoo.games import game as find_game
 from atari_zoo.preprocessing.resizes import RESIZES
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.patches.finding import patches
 from atari_zoo.viz.patches.histograms import histogram_picture
@@ -43,7 +44,8 @@ def network() -> MnihNetwork:
 
 
 def recorded(screens, starts, **arrays) -> Recording:
-    return Recording(ModelCard(), "Seaquest", Preprocessing(), 0, screens, starts, **arrays)
+    header = Header(ModelCard(), "Seaquest", Preprocessing())
+    return Recording(header, {"screens": screens, "starts": starts} | arrays)
 
 
 @pytest.fixture(scope="module")

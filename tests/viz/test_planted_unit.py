@@ -70,9 +70,9 @@ def test_the_top_patches_show_the_sprite(planted, play):
         observation = torch.from_numpy(screens[step, 0]).expand(4, 84, 84)
         screens[step, 0] = with_sprite(observation, sprite, top, left)[3].numpy()
         spots.append((top, left))
-    told = {"rewards": play.rewards, "starts": play.starts}
-    of = Recording(play.card, play.game, play.preprocessing, 0, screens, **told)
-    (found,) = patches(network, of, "conv3", [UNIT], Selection(3))
+    arrays = {"rewards": play.rewards, "starts": play.starts, "screens": screens}
+    planted = Recording(play.header, arrays)
+    (found,) = patches(network, planted, "conv3", [UNIT], Selection(3))
     assert not found.dead
     assert sorted(patch.step for patch in found.patches) == list(SHOWN)
     for patch in found.patches:

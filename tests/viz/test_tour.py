@@ -17,6 +17,7 @@ import atari_zoo as zoo
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.interchange import save_onnx
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.pages.tour import decisive_steps, tour, whole_episodes
 
@@ -191,14 +192,8 @@ def test_odd_texts_of_a_card_and_a_path_are_text(random_agent, tmp_path):
 
 def recording_of(starts, rewards) -> Recording:
     """A recording of two lists for each environment."""
-    return Recording(
-        ModelCard(),
-        "Pong",
-        SHORT,
-        0,
-        starts=np.array(starts, bool).T,
-        rewards=np.array(rewards, np.float32).T,
-    )
+    arrays = {"starts": np.array(starts, bool).T, "rewards": np.array(rewards, np.float32).T}
+    return Recording(Header(ModelCard(), "Pong", SHORT), arrays)
 
 
 def test_counts_the_same_number_of_episodes_everywhere():

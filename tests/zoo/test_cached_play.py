@@ -25,6 +25,7 @@ import atari_zoo as zoo
 from atari_zoo.converters import ConversionError
 from atari_zoo.converters.archives.npy import NpzArray
 from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.original_files import card_of
 from atari_zoo.recordings.original_play import CachedPlay, open_cached_play
 from atari_zoo.recordings.original_saved import save_cached_play
@@ -412,7 +413,8 @@ def test_a_part_costs_no_more_than_a_part(tmp_path):
     screens[np.arange(2501)[:, None], 0, random.integers(84, size=(2501, 40)), 1:41] = 255
     starts = np.arange(2501)[:, None] == 0
     frames = np.zeros((2501, 1, 210, 160, 3), np.uint8)
-    played = Recording(card, "Pong", Preprocessing(), 0, screens, starts, frames)
+    arrays = {"screens": screens, "starts": starts, "colours": frames}
+    played = Recording(Header(card, "Pong", Preprocessing()), arrays)
     played.rewards = np.zeros((2501, 1))
     save_cached_play(played, tmp_path / "play.npz")
     command = [sys.executable, "-c", READER, str(tmp_path / "play.npz")]

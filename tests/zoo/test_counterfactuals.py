@@ -83,12 +83,10 @@ def test_what_cannot_be_asked(played: zoo.Recording, arguments: dict, said: str)
 
 
 def test_play_from_elsewhere_is_refused(played: zoo.Recording) -> None:
-    watched = zoo.Recording(
-        played.card, played.game, played.preprocessing, 4, played.screens, played.starts
-    )
+    watched = zoo.Recording(played.header, {"screens": played.screens, "starts": played.starts})
     with pytest.raises(ValueError, match="no actions and rewards in this recording"):
         zoo.counterfactual(watched, 100, {})
     other = zoo.rollout(zoo.load("a2c/Pong/1"), steps=160, envs=1, seed=4)
-    other.seed, other.rewards = 5, played.rewards[:, :1] * 0 + 1
+    other.header.seed, other.rewards = 5, played.rewards[:, :1] * 0 + 1
     with pytest.raises(ValueError, match="does not repeat from seed 5 after step 0"):
         zoo.counterfactual(other, 100, {})

@@ -17,6 +17,7 @@ import pytest
 from ale_py import ALEInterface, LoggerMode, roms
 
 from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.pool import Emulators
 from atari_zoo.emulator.resets import ale_draws, gymnasium_draws
 from atari_zoo.emulator.shared_arrays import layout
@@ -98,15 +99,15 @@ def test_workers_share_the_emulators():
 
 def test_modes_and_difficulties():
     as_told = bare_emulator("breakout", told=lambda it: (it.setMode(8), it.setDifficulty(1)))
-    with closing(Emulators("breakout", 1, BARE, mode=8, difficulty=1)) as pool:
+    with closing(Emulators(Cartridge("breakout", mode=8, difficulty=1), 1, BARE)) as pool:
         for seed in (SEED, None):
             np.testing.assert_array_equal(pool.reset(seed).ram[0], as_told.getRAM())
     for one in (lambda it: it.setMode(8), lambda it: it.setDifficulty(1)):
         assert (bare_emulator("breakout", told=one).getRAM() != as_told.getRAM()).any()
     with pytest.raises(ValueError, match="breakout has no mode 3; there are 0, 4, 8"):
-        Emulators("breakout", 1, BARE, mode=3)
+        Emulators(Cartridge("breakout", mode=3), 1, BARE)
     with pytest.raises(ValueError, match="breakout has no difficulty 7; there are 0, 1"):
-        Emulators("breakout", 1, BARE, difficulty=7)
+        Emulators(Cartridge("breakout", difficulty=7), 1, BARE)
     with pytest.raises(ValueError, match="no ROM 'brekout'"):
         Emulators("brekout", 1, BARE)
 
@@ -155,7 +156,7 @@ def test_a_worker_that_dies_is_one_clear_error():
 
 def test_what_fails_in_a_worker_is_told(monkeypatch):
     monkeypatch.setattr("atari_zoo.emulator.pool.rom_path", lambda rom: roms.get_rom_path("pong"))
-    pool = Emulators("breakout", 1, BARE, mode=8)
+    pool = Emulators(Cartridge("breakout", mode=8), 1, BARE)
     with pytest.raises(RuntimeError, match=r"an emulator failed: .*mode.*exit status 0"):
         pool.reset(SEED)
 

@@ -15,6 +15,7 @@ from ale_py import ALEInterface, LoggerMode, roms
 from ale_py.vector_env import AtariVectorEnv
 
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
+from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.environments import Environments
 from atari_zoo.preprocessing.colours import colours
 from atari_zoo.preprocessing.renderer import render
@@ -347,8 +348,8 @@ def test_raw_must_be_asked_for(name, max_pool):
 def test_modes_and_difficulties():
     firsts = []
     for told in ({}, {"mode": 12}, {"difficulty": 1}):
-        with closing(Environments("breakout", 1, BARE, **told)) as games:
+        with closing(Environments(Cartridge("breakout", **told), 1, BARE)) as games:
             firsts.append(games.reset(SEED))
     assert not firsts[0].equal(firsts[1]) and not firsts[0].equal(firsts[2])
     with pytest.raises(ValueError, match="breakout has no mode 1; there are 0, 4"):
-        Environments("breakout", 1, BARE, mode=1)
+        Environments(Cartridge("breakout", mode=1), 1, BARE)

@@ -12,6 +12,7 @@ from raw_play import RawPlay, raw_play
 
 import atari_zoo as zoo
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.recordings.writer import RecordingWriter
 
@@ -25,7 +26,8 @@ def play() -> RawPlay:
 
 def recording(play: RawPlay, path, name: str, **more) -> Recording:
     keep = ["frames", "ram", *more]
-    with RecordingWriter(path, CARD, "Breakout", PREPROCESSINGS[name], 4, 2, keep) as to:
+    header = Header(CARD, "Breakout", PREPROCESSINGS[name], seed=4, envs=2)
+    with RecordingWriter(path, header, keep) as to:
         to.append(palette=play.palette, **play.arrays, **more)
     return zoo.open_recording(path)
 
@@ -79,7 +81,8 @@ def test_a_name_is_taken_once(play, tmp_path, datasets):
 
 
 def test_what_minari_needs_is_told(play, tmp_path, datasets, monkeypatch):
-    of = Recording(CARD, "Breakout", PREPROCESSINGS["vector"], 0, starts=np.ones((1, 1), bool))
+    header = Header(CARD, "Breakout", PREPROCESSINGS["vector"])
+    of = Recording(header, {"starts": np.ones((1, 1), bool)})
     with pytest.raises(ValueError, match="no actions in this recording"):
         of.to_minari("breakout/test-v0")
     monkeypatch.setitem(sys.modules, "minari", None)

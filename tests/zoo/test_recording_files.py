@@ -31,6 +31,7 @@ from served import Served
 import atari_zoo as zoo
 from atari_zoo.converters import ConversionError
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.stores import checksum, unpacked_size
 from atari_zoo.recordings.writer import RecordingWriter
 
@@ -56,7 +57,8 @@ def test_what_was_written_is_read(file, play):
 def test_the_emulators_colours_are_shown(tmp_path):
     """A game of 250 lines, with colours of the other television standard."""
     play = raw_play("air_raid", 20)
-    with RecordingWriter(tmp_path / "a", CARD, "AirRaid", Preprocessing(), 0, 1, ["frames"]) as to:
+    header = Header(CARD, "AirRaid", Preprocessing())
+    with RecordingWriter(tmp_path / "a", header, ["frames"]) as to:
         keep = {name: rows for name, rows in play.arrays.items() if name != "ram"}
         to.append(palette=play.palette, **keep)
     recording = zoo.open_recording(tmp_path / "a")
@@ -361,7 +363,7 @@ def alone(tmp_path_factory) -> tuple[RawPlay, Path]:
     fc = np.maximum(np.random.default_rng(5).normal(size=(100, 1, 512)), 0).astype(np.float16)
     preprocessing = dataclasses.replace(PREPROCESSINGS["tf"])
     keep = ["frames", "ram", "activations/fc"]
-    with RecordingWriter(path, CARD, "Seaquest", preprocessing, 0, 1, keep) as to:
+    with RecordingWriter(path, Header(CARD, "Seaquest", preprocessing), keep) as to:
         to.append(palette=play.palette, activations={"fc": fc}, **play.arrays)
     play.arrays["activations/fc"] = fc
     return play, path
@@ -411,9 +413,8 @@ def test_a_recording_is_small(tmp_path):
     aside, whose digits nothing makes shorter: what that takes, benchmarks/recordings.py tells."""
     play = raw_play("breakout", 448)
     path = tmp_path / "play.zarr"
-    with RecordingWriter(
-        path, CARD, "Breakout", PREPROCESSINGS["tf"], 0, 1, ["frames", "ram"]
-    ) as to:
+    header = Header(CARD, "Breakout", PREPROCESSINGS["tf"])
+    with RecordingWriter(path, header, ["frames", "ram"]) as to:
         to.append(palette=play.palette, **play.arrays)
     zoo.open_recording(path).save(tmp_path / "original.npz")
     size = sum(map(len, contents(path).values()))

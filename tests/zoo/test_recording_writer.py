@@ -30,7 +30,9 @@ from recorded import (
 import atari_zoo as zoo
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.recordings.layout import ALWAYS, LAYOUTS, LONG
+from atari_zoo.recordings.arrays import ALWAYS, ARRAYS
+from atari_zoo.recordings.chunks import LONG
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.writer import RecordingWriter
 
 
@@ -73,7 +75,7 @@ def test_small_arrays_go_on_in_a_second_file(play, tmp_path, stopped):
     """Theirs are `LONG` chunks long, 64 steps here; they are written whole each time."""
     paths = [tmp_path / name for name in ("stopped", "whole")]
     for path, stops in zip(paths, [(0, stopped, STEPS), (0, STEPS)], strict=True):
-        with RecordingWriter(path, CARD, "Breakout", Preprocessing(), 7, ENVS, KEEP, 1) as to:
+        with writer(path, chunk=1) as to:
             append(to, play, 0, stops[1])
             # as another process finds it meanwhile, or this one's heirs: the arrays are longer
             check(zoo.open_recording(path), play, stops[1])
@@ -152,11 +154,11 @@ def test_a_killed_process_loses_at_most_a_chunk(play, tmp_path, killed_at):
     np.testing.assert_array_equal(safe.ram, play.arrays["ram"][: resumed.safe])
     with resumed:
         rest = play.block(resumed.steps, STEPS)
-        kept = {n: a for n, a in rest.items() if n in keep or (n in LAYOUTS and n != "outputs")}
+        kept = {n: a for n, a in rest.items() if n in keep or (n in ARRAYS and n != "outputs")}
         resumed.append(palette=play.palette, **kept)
     with writer(tmp_path / "whole.zarr", list(keep)) as to:
         kept = {
-            n: a for n, a in play.arrays.items() if n in keep or (n in LAYOUTS and n != "outputs")
+            n: a for n, a in play.arrays.items() if n in keep or (n in ARRAYS and n != "outputs")
         }
         to.append(palette=play.palette, **kept)
     assert contents(path) == contents(tmp_path / "whole.zarr")
@@ -248,7 +250,7 @@ def test_where_the_disk_is_full_the_steps_before_are_safe(play, tmp_path):
 def test_what_does_not_fit_is_refused(play, tmp_path, changes, words):
     step = play.block(0, 1) | changes
     with writer(tmp_path / "a") as to:
-        to.head.palette = play.palette
+        to.header.palette = play.palette
         with pytest.raises(ValueError, match=words):
             to.append_block({name: rows for name, rows in step.items() if rows is not None})
         append(to, play, 0, 3)  # nothing of it was kept
@@ -263,4 +265,4 @@ def test_what_cannot_be_written_is_refused(play, file, tmp_path):
     with pytest.raises(ValueError, match="give their palette too"):
         writer(tmp_path / "b").append_block(play.block(0, 1))
     with pytest.raises(ValueError, match="both must be at least 1"):
-        RecordingWriter(tmp_path / "c", CARD, "Pong", Preprocessing(), 0, 0)
+        RecordingWriter(tmp_path / "c", Header(CARD, "Pong", Preprocessing(), envs=0))

@@ -14,6 +14,7 @@ from raw_play import RawPlay, raw_play
 import atari_zoo as zoo
 from atari_zoo.arrays.lazy import OneEnvironment
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard, Preprocessing
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recordings import Recording
 
 
@@ -72,18 +73,12 @@ def play() -> RawPlay:
     return raw_play("seaquest", 60, 2, longest=23)
 
 
-def raw_recording(play: RawPlay, **more) -> Recording:
-    arrays = {name: rows for name, rows in play.arrays.items() if name != "frames"}
-    return Recording(
-        ModelCard("a2c", "Seaquest"),
-        "Seaquest",
-        Preprocessing(),
-        0,
-        raw_frames=play.arrays["frames"],
-        palette=play.palette,
-        **arrays,
-        **more,
-    )
+HEADER = Header(ModelCard("a2c", "Seaquest"), "Seaquest", Preprocessing())
+
+
+def raw_recording(play: RawPlay, seconds: float = 0.0, **more) -> Recording:
+    header = dataclasses.replace(HEADER, palette=play.palette, seconds=seconds)
+    return Recording(header, play.arrays | more)
 
 
 def opencv(play: RawPlay, env: int) -> np.ndarray:
@@ -161,7 +156,7 @@ def test_ram_bits_begin_with_the_most_significant(play):
         written = f"{ram[step, env, byte]:08b}"
         assert "".join(map(str, bits[step, env, 8 * byte : 8 * byte + 8])) == written
     with pytest.raises(ValueError, match=r"record with keep=\['ram'\]"):
-        _ = Recording(ModelCard(), "Pong", Preprocessing(), 0).ram_bits
+        _ = Recording(HEADER, {}).ram_bits
 
 
 def test_a_summary_tells_what_is_known(play):
@@ -171,7 +166,7 @@ def test_a_summary_tells_what_is_known(play):
     assert told["interval"][0] <= told["mean"] <= told["interval"][1]
     assert raw_recording(play, seconds=2.0).summary()["steps_per_second"] == 60
     assert raw_recording(play, seconds=float("nan")).summary()["steps_per_second"] is None
-    empty = Recording(ModelCard(), "Pong", Preprocessing(), 0).summary()
+    empty = Recording(HEADER, {}).summary()
     assert empty["mean"] is None and empty["interval"] is None and empty["std"] == 0
 
 
@@ -179,7 +174,7 @@ def test_episodes_are_known_without_their_ends(play):
     """Recordings of old had starts alone."""
     recording = raw_recording(play)
     starts, rewards = play.arrays["starts"], play.arrays["rewards"]
-    bare = Recording(ModelCard(), "Pong", Preprocessing(), 0, starts=starts, rewards=rewards)
+    bare = Recording(HEADER, {"starts": starts, "rewards": rewards})
     assert bare.lengths.tolist() == recording.lengths.tolist() == [23, 23] * 2
     assert bare.returns.tolist() == recording.returns.tolist()
 
@@ -197,8 +192,8 @@ def test_what_was_played_in_memory_is_saved(random_agent, tmp_path):
 
 
 def test_unknown_arrays_are_refused():
-    with pytest.raises(ValueError, match="recordings have no 'sound'; they have "):
-        Recording(ModelCard(), "Pong", Preprocessing(), 0, sound=np.zeros((0, 0)))
+    with pytest.raises(ValueError, match="cannot keep 'sound'; there are actions, "):
+        Recording(HEADER, {"sound": np.zeros((0, 0))})
 
 
 def test_a_lost_life_may_begin_a_stack_but_no_game(play):

@@ -6,6 +6,7 @@ import dataclasses
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +17,10 @@ import atari_zoo as zoo
 from atari_zoo.converters import ConversionError
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.play.actions import Chooser
-from atari_zoo.play.inference import Player
-from atari_zoo.play.noise import with_parameter_noise
+from atari_zoo.play.added_noise import with_parameter_noise
+from atari_zoo.play.inference import Inference
 from atari_zoo.play.plans import Plan
-from atari_zoo.play.runner import Play
+from atari_zoo.play.runner import Runner
 
 SHORT = Preprocessing(max_frames=320)  # 80 steps
 
@@ -204,10 +205,10 @@ def test_how_environments_are_grouped_changes_nothing(random_agent, rule):
 @pytest.mark.parametrize("backend, expected", [("torch", 1), ("onnxruntime", 2)])
 def test_torchs_threads_do_not_work_against_the_emulators(random_agent, backend, expected):
     plan = Plan(steps=1, envs=4, backend=backend)
-    with Play(random_agent("Pong"), plan) as play:
-        assert len(play._playings) == expected
-    with Play(random_agent("Pong"), dataclasses.replace(plan, groups=3)) as play:
-        assert len(play._playings) == 3
+    with Runner(random_agent("Pong"), plan) as runner:
+        assert len(runner._groups) == expected
+    with Runner(random_agent("Pong"), dataclasses.replace(plan, groups=3)) as runner:
+        assert len(runner._groups) == 3
 
 
 EVERYTHING = {
@@ -261,8 +262,6 @@ import sys, torch
 import atari_zoo as zoo
 from atari_zoo.converters import ConversionError
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.play.noise import with_parameter_noise
-from atari_zoo.play.inference import Player
 torch.set_num_threads(1)
 zoo.rollout(
     zoo.load(sys.argv[1]), steps=400, envs=2, seed=5, preprocessing=Preprocessing(max_frames=320),
@@ -317,7 +316,7 @@ def test_play_of_another_kind_is_not_gone_on_with(random_agent, tmp_path, other)
         zoo.rollout(
             network, steps=9, envs=1, path=path, resume=True, **{"action": "sample"} | other
         )
-    assert zoo.open_recording(path).played == {"action": "sample"}
+    assert zoo.open_recording(path).options == {"action": "sample"}
 
 
 def test_several_networks_play_as_each_would_alone(random_agent, tmp_path):
@@ -410,29 +409,29 @@ def test_parameter_noise(random_agent, kernels):
 
 def test_onnxruntime_plays_only_what_it_knows(random_agent):
     network = random_agent("Pong")
-    assert Player(network).backend == Player(network, ["conv3"]).backend == "onnxruntime"
-    assert Player(network, dtype="bfloat16").backend == "torch"
+    assert Inference(network).backend == Inference(network, ["conv3"]).backend == "onnxruntime"
+    assert Inference(network, dtype="bfloat16").backend == "torch"
     seen = []
     hook = network.layers["conv2"].register_forward_hook(lambda *_: seen.append(1))
-    assert Player(network).backend == "torch"
+    assert Inference(network).backend == "torch"
     zoo.rollout(network, steps=3, envs=1)
     assert len(seen) == 4
     with pytest.raises(ValueError, match="has hooks, or modules that onnxruntime does not know"):
-        Player(network, backend="onnxruntime")
+        Inference(network, backend="onnxruntime")
     hook.remove()
     network.trunk.conv3.relu = torch.nn.Identity()
-    assert Player(network).backend == "torch"
+    assert Inference(network).backend == "torch"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_graphs_on_cuda_compute_what_plain_passes_do(random_agent, dtype):
     network = random_agent("Breakout").to("cuda")
-    player = Player(network, ["conv2", "fc"], dtype)
+    inference = Inference(network, ["conv2", "fc"], dtype)
     seen = torch.randint(0, 256, (3, 5, 4, 84, 84), dtype=torch.uint8, device="cuda")
     with torch.inference_mode():
         for some in (*seen, seen[0, :3]):  # the last has another shape
-            outputs, layers = player(some)
+            outputs, layers = inference(some)
             expected = zoo.activations(network, some, ["conv2", "fc", "output"])
             scale = float(expected["output"].abs().max())
             tolerance = (1e-3 if dtype == "float32" else 0.03) * scale
@@ -441,7 +440,52 @@ def test_graphs_on_cuda_compute_what_plain_passes_do(random_agent, dtype):
             torch.testing.assert_close(
                 layers["fc"].float().cpu(), expected["fc"], atol=0.05 * scale + 0.05, rtol=0.05
             )
-    player.close()
+    inference.close()
     played = zoo.rollout(network, steps=20, envs=5, seed=1, keep=["outputs", "screens"])
     found = network(played.observations().to("cuda")).detach().cpu().numpy()
     np.testing.assert_allclose(played.outputs[:, 0], found, atol=2e-3)
+
+
+def imports_of(files: dict[str, Path]) -> dict[str, set[str]]:
+    """Which of the room's files each one imports, by way of others too."""
+    direct = {
+        name: {other for other in files if f"atari_zoo.play.{other} import" in path.read_text()}
+        for name, path in files.items()
+    }
+    for _ in files:
+        for found in direct.values():
+            found |= {far for near in found for far in direct[near]}
+    return direct
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_no_call_of_a_rollout_climbs_back_up(random_agent, tmp_path, several):
+    """From a file of zoo/play only those are called that it imports: there is one way down."""
+    files = {path.stem: path for path in Path(zoo.play.__file__).parent.glob("[!_]*.py")}
+    ahead, climbs, calls = imports_of(files), set(), set()
+
+    def room(frame) -> str | None:
+        path = Path(frame.f_code.co_filename) if frame else None
+        return path.stem if path and path.parent.name == "play" and path.stem in files else None
+
+    def look(frame, event, _) -> None:
+        if event != "call" or (callee := room(frame)) is None:
+            return
+        caller = frame.f_back
+        while caller and room(caller) is None:
+            caller = caller.f_back
+        above = room(caller)
+        if above not in (None, callee):
+            calls.add((above, callee))
+            if callee not in ahead[above]:
+                climbs.add((above, callee))
+
+    network = random_agent("Pong")
+    options = {"steps": 4, "envs": 2, "keep": ["frames", "executed"], "layers": ["fc"]}
+    sys.setprofile(look)
+    try:
+        zoo.rollout([network] * 2 if several else network, path=tmp_path / "play.zarr", **options)
+    finally:
+        sys.setprofile(None)
+    assert {("rollouts", "runner"), ("runner", "groups"), ("groups", "inference")} <= calls
+    assert not climbs

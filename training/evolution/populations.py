@@ -38,8 +38,8 @@ class EpisodeResults(NamedTuple):
     steps: Int[np.ndarray, "episodes"]  # of the agent
 
 
-class Seats:
-    """Some games, and as many networks that play them."""
+class EpisodeRunner:
+    """Plays episodes of individuals: some games, and as many networks."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Seats:
 
 
 class Arena:
-    """`workers` threads of `Seats` that share `envs` games.
+    """`workers` threads, an `EpisodeRunner` each, that share `envs` games.
 
     network: what the individuals look like, but for their weights.
     max_steps: of an episode, after which it is cut off.
@@ -104,8 +104,9 @@ class Arena:
         cut = min(preprocessing.max_frames, max_steps * preprocessing.frame_skip)
         preprocessing = dataclasses.replace(preprocessing, max_frames=cut)
         threads = max(1, (os.cpu_count() or 1) // workers)
-        self.players = [
-            Seats(network, rom, share, preprocessing, device, threads) for _ in range(workers)
+        self.runners = [
+            EpisodeRunner(network, rom, share, preprocessing, device, threads)
+            for _ in range(workers)
         ]
         self.pool = ThreadPoolExecutor(workers, initializer=_one_core)
 
@@ -113,17 +114,17 @@ class Arena:
         """Seeds the games."""
 
         def reset(worker: int) -> None:
-            environments = self.players[worker].environments
+            environments = self.runners[worker].environments
             environments.reset(seed + worker * environments.count)
 
-        list(self.pool.map(reset, range(len(self.players))))
+        list(self.pool.map(reset, range(len(self.runners))))
 
     def play(self, individuals: Sequence[Individual], write: Write[Individual]) -> EpisodeResults:
         """An episode of each individual; its score is not clipped."""
-        workers = len(self.players)
+        workers = len(self.runners)
 
         def share(worker: int) -> EpisodeResults:
-            return self.players[worker].play(individuals[worker::workers], write)
+            return self.runners[worker].play(individuals[worker::workers], write)
 
         scores, steps = np.zeros(len(individuals)), np.zeros(len(individuals), np.int64)
         for worker, played in enumerate(self.pool.map(share, range(workers))):
@@ -133,8 +134,8 @@ class Arena:
     def close(self) -> None:
         """Ends the threads and the emulators."""
         self.pool.shutdown()
-        for players in self.players:
-            players.environments.close()
+        for runner in self.runners:
+            runner.environments.close()
 
 
 def _one_core() -> None:

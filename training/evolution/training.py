@@ -86,7 +86,7 @@ class Evolution(Trainer, Generic[Individual]):
 
     @property
     def games(self) -> Sequence[Environments]:
-        return [players.environments for players in self.arena.players]
+        return [runner.environments for runner in self.arena.runners]
 
     def play(self, individuals: Sequence[Individual]) -> tuple[Float[np.ndarray, "episodes"], int]:
         """The score of an episode of each, and the emulator frames played in all."""

@@ -1,3 +1,4 @@
+from .cartridges import Cartridge as Cartridge
 from .environments import Environments as Environments
 from .environments import Step as Step
 from .screens import Screen as Screen

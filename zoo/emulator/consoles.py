@@ -1,4 +1,4 @@
-"""One emulated console with a game in it: presses that last some frames, and what is seen.
+"""Consoles, emulated, each with a game in it: presses that last some frames, and what is seen.
 
 It writes the screens of the last two frames, as indices into the emulator's palette, and the RAM
 into arrays that it is given. The emulator has no way to ask for its palette: the colour and the
@@ -8,7 +8,6 @@ emulator's own grey of an index are looked up when it is first on the screen.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from ale_py import ALEInterface, LoggerMode
 from jaxtyping import UInt8
 
 from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.palettes import Palette
 
 NOOP, FIRE = 0, 1  # among the minimal actions of the games that have FIRE
@@ -31,25 +31,22 @@ class Draws(NamedTuple):
 class Console:
     """A console that plays one game.
 
+    cartridge: the game, its file's path for a name.
     screens: where the last two frames go, oldest first; ram: where the memory goes after `look`.
-    mode, difficulty: of the game, as ALE numbers them; as they come if None.
     over, truncated: whether the game has ended, and whether by the limit of frames.
     life_ended: whether the agent's episode has ended, but not the game.
     """
 
     def __init__(
         self,
-        rom: Path,
+        cartridge: Cartridge,
         preprocessing: Preprocessing,
         screens: UInt8[np.ndarray, "2 height width"],
         ram: UInt8[np.ndarray, "128"],
         palette: Palette,
-        mode: int | None = None,
-        difficulty: int | None = None,
     ) -> None:
         ALEInterface.setLoggerMode(LoggerMode.Error)
-        self.rom, self.preprocessing = rom, preprocessing
-        self.mode, self.difficulty = mode, difficulty
+        self.cartridge, self.preprocessing = cartridge, preprocessing
         self.screens, self.ram, self.palette = screens, ram, palette
         self._words = screens.reshape(2, -1).view(np.uint64)  # eight pixels are compared at once
         self._changed = np.zeros(self._words.shape[1], bool)
@@ -61,11 +58,11 @@ class Console:
     def load(self, draws: Draws) -> None:
         """Puts the game in anew, with its randomness seeded."""
         self.ale.setInt("random_seed", draws.emulator_seed)
-        self.ale.loadROM(self.rom)
-        if self.mode is not None:
-            self.ale.setMode(self.mode)
-        if self.difficulty is not None:
-            self.ale.setDifficulty(self.difficulty)
+        self.ale.loadROM(self.cartridge.rom)
+        if self.cartridge.mode is not None:
+            self.ale.setMode(self.cartridge.mode)
+        if self.cartridge.difficulty is not None:
+            self.ale.setDifficulty(self.cartridge.difficulty)
         self.actions = self.ale.getMinimalActionSet()
         names = [action.name for action in self.actions]
         self.fires = self.preprocessing.fire_reset and "FIRE" in names

@@ -1,4 +1,4 @@
-"""Many copies of one game, seen as an agent sees them."""
+"""Environments: many copies of one game, seen as an agent sees them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.emulator.cartridges import Cartridge, cartridge
 from atari_zoo.emulator.native_frames import Frames, NativeFrames
 from atari_zoo.emulator.rendered_frames import Raw, RenderedFrames
 from atari_zoo.emulator.screens import Screen as Screen
@@ -35,12 +36,11 @@ class Step(NamedTuple):
 class Environments:
     """`count` copies of a game, stepped together.
 
-    rom: the game's name in snake case.
+    game: a cartridge, or the game's name in snake case.
     seed: copy i is seeded with seed + i, so that the same seed gives the same games.
     device: where observations are put.
     raw: whether `raw`, `palette` or `greys` will be asked for.
     threads: of the emulator, or processes; 0 for one a core.
-    mode, difficulty: of the game, as ALE numbers them; as they come if None.
 
     Raises ValueError if there is no such game, mode or difficulty, or if the preprocessing names
     something unknown.
@@ -48,24 +48,23 @@ class Environments:
 
     def __init__(
         self,
-        rom: str,
+        game: str | Cartridge,
         count: int,
         preprocessing: Preprocessing,
         device: torch.device | str = "cpu",
         threads: int = 0,
         raw: bool = False,
-        mode: int | None = None,
-        difficulty: int | None = None,
     ) -> None:
         self.preprocessing, self.count = preprocessing, count
         self.device = torch.device(device)
-        self.screen = screen(rom, mode, difficulty)
+        inside = cartridge(game)
+        self.screen = screen(inside)
         self._fire = "FIRE" in self.screen.actions and self.screen.actions.index("FIRE")
-        exact = raw or mode is not None or difficulty is not None
+        exact = raw or not inside.plain
         self._frames: NativeFrames | RenderedFrames = (
-            RenderedFrames(rom, count, preprocessing, self.device, threads, mode, difficulty)
+            RenderedFrames(inside, count, preprocessing, self.device, threads)
             if exact or not NativeFrames.renders(preprocessing)
-            else NativeFrames(rom, count, preprocessing, self.device, threads)
+            else NativeFrames(inside.rom, count, preprocessing, self.device, threads)
         )
         self._raw = raw
         self._stack = torch.zeros(0)

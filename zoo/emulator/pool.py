@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int, Int32, Shaped, UInt8
 
 from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.emulator.cartridges import Cartridge, cartridge
 from atari_zoo.emulator.processes import Workers
 from atari_zoo.emulator.resets import reset_rule
 from atari_zoo.emulator.screens import rom_path, screen
@@ -42,10 +43,9 @@ class Emulated(NamedTuple):
 class Emulators:
     """`count` emulators of a game, played together by worker processes.
 
-    rom: the game's name in snake case.
+    game: a cartridge, or the game's name in snake case.
     preprocessing: how long an action lasts, and how episodes begin and end.
     workers: processes; 0 for one a core, and never more than there are emulators.
-    mode, difficulty: of the game, as ALE numbers them; as they come if None.
 
     Raises ValueError if there is no such game, mode or difficulty, or if the preprocessing names
     something unknown.
@@ -53,15 +53,14 @@ class Emulators:
 
     def __init__(
         self,
-        rom: str,
+        game: str | Cartridge,
         count: int,
         preprocessing: Preprocessing,
         workers: int = 0,
-        mode: int | None = None,
-        difficulty: int | None = None,
     ) -> None:
         reset_rule(preprocessing)
-        self.screen, self.count = screen(rom, mode, difficulty), count
+        inside = cartridge(game)
+        self.screen, self.count = screen(inside), count
         size = self.screen.height, self.screen.width
         blank = Renderer(preprocessing, *size)(np.zeros((2, *size), np.uint8))
         fields = layout(count, *size, blank.dtype.name)
@@ -69,18 +68,16 @@ class Emulators:
         self._arrays = shared_arrays(memory, fields)
         self._results = {name: self._arrays[name] for name in Emulated._fields}
         self._seeded = False
-        told = {
-            "rom": str(rom_path(rom)),
+        assignment = {
+            "cartridge": dataclasses.asdict(inside) | {"rom": str(rom_path(inside.rom))},
             "preprocessing": dataclasses.asdict(preprocessing),
-            "mode": mode,
-            "difficulty": difficulty,
             "count": count,
             "size": size,
             "frames": blank.dtype.name,
         }
         shares = np.array_split(np.arange(count), min(workers or _cores(), count))
         self.workers = Workers(
-            [told | {"first": int(some[0]), "last": int(some[-1]) + 1} for some in shares], memory
+            [assignment | {"first": int(s[0]), "last": int(s[-1]) + 1} for s in shares], memory
         )
         os.close(memory)
 

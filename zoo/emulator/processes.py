@@ -1,4 +1,4 @@
-"""The processes that play a pool's emulators: begun, told what to do, waited for, ended."""
+"""Processes that play a pool's emulators: begun, told what to do, waited for, ended."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS":
 class Workers:
     """Processes of `atari_zoo.emulator.worker`; they end with this object, or with its process.
 
-    told: what each is to play. memory: a file's descriptor that all of them share.
+    assignments: what each is to play. memory: a file's descriptor that all of them share.
     """
 
-    def __init__(self, told: Sequence[dict[str, Any]], memory: int) -> None:
+    def __init__(self, assignments: Sequence[dict[str, Any]], memory: int) -> None:
         self._workers: list[tuple[Connection, subprocess.Popen[bytes]]] = []
         self._end = weakref.finalize(self, _end, self._workers)
-        for one in told:
+        for assignment in assignments:
             here, there = Pipe()
-            of = json.dumps(one | {"memory": memory, "pipe": there.fileno()})
+            text = json.dumps(assignment | {"memory": memory, "pipe": there.fileno()})
             # not multiprocessing, which would have a user's script guard its main module
             worker = subprocess.Popen(
-                [sys.executable, "-m", "atari_zoo.emulator.worker", of],
+                [sys.executable, "-m", "atari_zoo.emulator.worker", text],
                 pass_fds=(there.fileno(), memory),
                 stdin=subprocess.DEVNULL,
                 env=os.environ | ALONE,

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int, UInt8
 
 from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.native_frames import Frames
 from atari_zoo.emulator.pool import Emulated, Emulators
 
@@ -24,21 +25,18 @@ class RenderedFrames:
     """`count` copies of a game in a pool of emulators.
 
     workers: processes; 0 for one a core.
-    mode, difficulty: of the game, as ALE numbers them; as they come if None.
     """
 
     def __init__(
         self,
-        rom: str,
+        game: str | Cartridge,
         count: int,
         preprocessing: Preprocessing,
         device: torch.device,
         workers: int = 0,
-        mode: int | None = None,
-        difficulty: int | None = None,
     ) -> None:
         self.device = device
-        self.emulators = Emulators(rom, count, preprocessing, workers, mode, difficulty)
+        self.emulators = Emulators(game, count, preprocessing, workers)
 
     def reset(self, seed: int | None) -> Frames:
         """Begins new episodes everywhere; copy i is seeded with seed + i, if one is given."""

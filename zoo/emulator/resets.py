@@ -1,4 +1,4 @@
-"""How episodes begin: the rules of the published wrappers, and where their no-ops are drawn.
+"""Rules by which episodes begin: those of the published wrappers, and where their no-ops are drawn.
 
 `vector`: ale-py's AtariVectorEnv (src/ale/vector/preprocessed_env.cpp of the Arcade Learning
 Environment). `deepmind`: NoopResetEnv, EpisodicLifeEnv and FireResetEnv of

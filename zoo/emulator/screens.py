@@ -1,4 +1,4 @@
-"""A game's screen and actions, as the emulator gives them."""
+"""Screens and actions of games, as the emulator gives them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ale_py import ALEInterface, LoggerMode, roms
+
+from atari_zoo.emulator.cartridges import Cartridge, cartridge
 
 
 @dataclass(frozen=True)
@@ -17,16 +19,23 @@ class Screen:
     actions: tuple[str, ...]
 
 
-def screen(rom: str, mode: int | None = None, difficulty: int | None = None) -> Screen:
-    """Asks the emulator about the game whose ROM is called `rom`, such as "ms_pacman".
+def screen(game: str | Cartridge) -> Screen:
+    """Asks the emulator about a game, of which a plain name in snake case is enough.
 
     Raises ValueError if there is no such game, or if it has no such mode or difficulty.
     """
     ALEInterface.setLoggerMode(LoggerMode.Error)
     emulator = ALEInterface()
-    emulator.loadROM(rom_path(rom))
-    _one_of("mode", mode, emulator.getAvailableModes(), rom)
-    _one_of("difficulty", difficulty, emulator.getAvailableDifficulties(), rom)
+    inside = cartridge(game)
+    emulator.loadROM(rom_path(inside.rom))
+    for name, there in (
+        ("mode", emulator.getAvailableModes()),
+        ("difficulty", emulator.getAvailableDifficulties()),
+    ):
+        chosen = getattr(inside, name)
+        if chosen is not None and chosen not in there:
+            choices = ", ".join(map(str, there))
+            raise ValueError(f"{inside.rom} has no {name} {chosen}; there are {choices}")
     height, width = emulator.getScreenDims()
     return Screen(height, width, tuple(a.name for a in emulator.getMinimalActionSet()))
 
@@ -37,8 +46,3 @@ def rom_path(rom: str) -> Path:
     if path is None:
         raise ValueError(f"ale-py has no ROM '{rom}'")
     return Path(path)
-
-
-def _one_of(what: str, chosen: int | None, there: list[int], rom: str) -> None:
-    if chosen is not None and chosen not in there:
-        raise ValueError(f"{rom} has no {what} {chosen}; there are {', '.join(map(str, there))}")

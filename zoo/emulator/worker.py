@@ -1,4 +1,4 @@
-"""A process of the pool: plays some of its emulators when told to, and renders what they show.
+"""Worker process of the pool: plays some of its emulators when told to, and renders what they show.
 
 It reads b"seed", b"begin" or b"step" from its pipe, and answers with nothing or with what went
 wrong. It ends when the pipe does, and so does not outlive the process that began it.
@@ -12,7 +12,6 @@ import signal
 import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ if __name__ == "__main__":
     sys.modules["gymnasium"] = None  # type: ignore[assignment]  # ale-py starts faster without it
 
 from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.consoles import Console
 from atari_zoo.emulator.palettes import SharedPalette
 from atari_zoo.emulator.resets import reset_rule
@@ -28,28 +28,26 @@ from atari_zoo.emulator.shared_arrays import layout, shared_arrays
 from atari_zoo.preprocessing.renderer import Renderer
 
 
-class Players:
-    """Some of the pool's consoles: `told["first"]` to `told["last"]`.
+class Consoles:
+    """Some of the pool's consoles, from `assignment["first"]` to before `assignment["last"]`.
 
     arrays: those of the whole pool.
     """
 
-    def __init__(self, told: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        preprocessing = Preprocessing(**told["preprocessing"])
+    def __init__(self, assignment: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        preprocessing = Preprocessing(**assignment["preprocessing"])
         self.rule, self.arrays = reset_rule(preprocessing), arrays
-        self.renderer = Renderer(preprocessing, *told["size"])
+        self.renderer = Renderer(preprocessing, *assignment["size"])
         palette = SharedPalette(arrays, self.renderer)
         self.consoles = {
             i: Console(
-                Path(told["rom"]),
+                Cartridge(**assignment["cartridge"]),
                 preprocessing,
                 arrays["screens"][i],
                 arrays["ram"][i],
                 palette,
-                told["mode"],
-                told["difficulty"],
             )
-            for i in range(told["first"], told["last"])
+            for i in range(assignment["first"], assignment["last"])
         }
 
     def seed(self) -> None:
@@ -83,16 +81,17 @@ class Players:
 
 
 def main() -> None:
-    """Plays as the first argument tells, in JSON."""
+    """Plays what the first argument assigns, in JSON."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pipe's end is heard instead
-    told = json.loads(sys.argv[1])
-    height, width = told["size"]
-    arrays = shared_arrays(told["memory"], layout(told["count"], height, width, told["frames"]))
-    os.close(told["memory"])
-    with Connection(told["pipe"]) as pipe, suppress(EOFError, OSError):
+    assignment = json.loads(sys.argv[1])
+    height, width = assignment["size"]
+    fields = layout(assignment["count"], height, width, assignment["frames"])
+    arrays = shared_arrays(assignment["memory"], fields)
+    os.close(assignment["memory"])
+    with Connection(assignment["pipe"]) as pipe, suppress(EOFError, OSError):
         try:
-            players = Players(told, arrays)
-            orders = {b"seed": players.seed, b"begin": players.begin, b"step": players.step}
+            consoles = Consoles(assignment, arrays)
+            orders = {b"seed": consoles.seed, b"begin": consoles.begin, b"step": consoles.step}
             while True:
                 orders[pipe.recv_bytes()]()
                 pipe.send_bytes(b"")

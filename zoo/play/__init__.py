@@ -1,4 +1,4 @@
-"""Play: agents in their games, and what they were asked to do there."""
+"""Play: networks in their games, and what is asked of them there."""
 
 import lazy_loader
 

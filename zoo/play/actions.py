@@ -1,13 +1,18 @@
-"""How actions are chosen from a network's outputs; chance depends on the seed alone."""
+"""Actions chosen from a network's outputs; chance depends on the seed alone."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from atari_zoo.play.noise import Noise
+from atari_zoo.play.options import check_values
+from atari_zoo.play.plans import Plan
 
 
 class Chances(NamedTuple):
@@ -35,9 +40,8 @@ class Chooser:
         device: torch.device,
         noise: float = 0.0,
     ) -> None:
-        for name, share in (("epsilon", epsilon), ("action_noise", noise)):
-            if not 0 <= share <= 1:
-                raise ValueError(f"{name} is {share}; it must be from 0 to 1")
+        check_values(Plan, epsilon=epsilon)
+        check_values(Noise, actions=noise)
         greedy = 1 - epsilon if rule == "epsilon-greedy" else 1.0
         self.rule, self.share = rule, 1 - greedy * (1 - noise)
         self.explores = rule == "epsilon-greedy" or noise > 0
@@ -54,6 +58,11 @@ class Chooser:
             random = torch.rand(envs, generator=generator, device=device) < self.share
             which = torch.randint(actions, (envs,), generator=generator, device=device)
         return Chances(gumbel, random, which)
+
+    def steps(self, envs: int, actions: int) -> Iterator[Chances]:
+        """The chances of one step after the other."""
+        while True:
+            yield self.draw(envs, actions)
 
     def choose(
         self,

@@ -1,14 +1,16 @@
-"""What an agent would have seen, had some bytes of the console's memory been others."""
+"""Counterfactuals: what an agent would have seen, had bytes of the console's memory been others."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.consoles import FIRE, Console
 from atari_zoo.emulator.palettes import SharedPalette
 from atari_zoo.emulator.resets import reset_rule
@@ -50,13 +52,13 @@ def counterfactual(
             "so that all frames of the stack are of this episode"
         )
     replay = _Replay(recording, env)
-    for at in range(step - stack):
-        replay.step(at)
+    for before in range(step - stack):
+        replay.step(before)
     frames = []
-    for at in range(step - stack, step):
+    for before in range(step - stack, step):
         for address, value in ram.items():
             replay.console.ale.setRAM(address, value)
-        replay.step(at, edited=bool(ram))
+        replay.step(before, edited=bool(ram))
         frames.append(replay.frame())
     seen = torch.from_numpy(np.stack(frames))[None]
     return seen.float() / 255 if seen.dtype == torch.uint8 else seen
@@ -67,36 +69,38 @@ class _Replay:
 
     def __init__(self, recording: Recording, env: int) -> None:
         self.recording, self.env = recording, env
-        rom, how = find_game(recording.game).rom, recording.preprocessing
-        mode, difficulty = (recording.played.get(name) for name in ("mode", "difficulty"))
-        of = screen(rom, mode, difficulty)
-        self.screens = np.zeros((2, of.height, of.width), np.uint8)
-        self.renderer = Renderer(how, of.height, of.width)
+        preprocessing = recording.preprocessing
+        mode, difficulty = (recording.options.get(name) for name in ("mode", "difficulty"))
+        cartridge = Cartridge(find_game(recording.game).rom, mode, difficulty)
+        shown = screen(cartridge)
+        self.screens = np.zeros((2, shown.height, shown.width), np.uint8)
+        self.renderer = Renderer(preprocessing, shown.height, shown.width)
         colours = {"colours": np.zeros((256, 3), np.uint8), "greys": np.zeros(256, np.uint8)}
         palette = SharedPalette(colours, self.renderer)
         memory = np.zeros(RAM, np.uint8)
-        self.console = Console(rom_path(rom), how, self.screens, memory, palette, mode, difficulty)
-        self.rule = reset_rule(how)
+        inserted = replace(cartridge, rom=str(rom_path(cartridge.rom)))
+        self.console = Console(inserted, preprocessing, self.screens, memory, palette)
+        self.rule = reset_rule(preprocessing)
         self.console.load(self.rule.draws(recording.seed + env))
         self.rule.begin(self.console)
-        self.fires = how.fire_after_life_loss and "FIRE" in of.actions
+        self.fires = preprocessing.fire_after_life_loss and "FIRE" in shown.actions
         self.fire_next = False
 
-    def step(self, at: int, edited: bool = False) -> None:
+    def step(self, number: int, edited: bool = False) -> None:
         """Plays the recorded action; it must have what it had, unless the memory was edited."""
         console, recording = self.console, self.recording
-        action = FIRE if self.fire_next else int(recording.actions[at, self.env])
+        action = FIRE if self.fire_next else int(recording.actions[number, self.env])
         lives = console.lives
         reward = console.press(action)
         self.fire_next = self.fires and console.lives < lives and not console.over
         if edited:
             return
         if (reward, console.over) != (
-            recording.rewards[at, self.env],
-            recording.over[at, self.env],
+            recording.rewards[number, self.env],
+            recording.over[number, self.env],
         ):
             raise ValueError(
-                f"the game does not repeat from seed {recording.seed} after step {at}: a "
+                f"the game does not repeat from seed {recording.seed} after step {number}: a "
                 "counterfactual needs play that the zoo recorded, from its beginning"
             )
         if console.over or console.life_ended:

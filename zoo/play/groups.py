@@ -1,10 +1,9 @@
-"""One network plays one share of the environments, step by step."""
+"""Groups of environments that one network plays, step by step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import count, pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,96 +11,82 @@ from torch import Tensor
 
 from atari_zoo.emulator.environments import Environments, Step
 from atari_zoo.play.actions import Chances, Chooser
-from atari_zoo.play.inference import Player
-from atari_zoo.play.noise import ObservationNoise
-from atari_zoo.recordings.layout import LAYERS
+from atari_zoo.play.added_noise import ObservationNoise
+from atari_zoo.play.inference import Inference
+from atari_zoo.recordings.arrays import ALWAYS, ARRAYS, LAYERS
+from atari_zoo.recordings.moments import Moment
 
 
-class Playing:
-    """Environments, what plays them, and what is kept of each step.
+class Group:
+    """Environments that are stepped together, and what is kept of each of their steps.
 
-    seed: of the first of the environments.
-    keep: "frames" (the emulator's last two, as palette indices), "ram", "screens", "outputs",
-        "probabilities", "executed"; layers are kept as the player computes them.
+    keep: names of `arrays.KEEP`; layers are kept as the inference computes them.
+    share: which of the rollout's environments. seed: of the first of those.
 
     `act` and `wait` are the halves of a step: between them the emulators work.
     """
 
     def __init__(
         self,
-        player: Player,
-        games: Environments,
+        inference: Inference,
+        environments: Environments,
         chooser: Chooser,
         noise: ObservationNoise,
         keep: Sequence[str],
-        group: slice,
+        share: slice,
         seed: int,
     ) -> None:
-        self.player, self.games, self.chooser, self.noise = player, games, chooser, noise
-        self.keep, self.group = keep, group
-        self.observations = games.reset(seed + group.start)
-        self.starts = np.ones(games.count, bool)
+        self.inference, self.environments = inference, environments
+        self.chooser, self.noise, self.share = chooser, noise, share
+        declared = [ARRAYS[name] for name in dict.fromkeys([*ALWAYS, *keep])]
+        self._before = {array.name: array.before for array in declared if array.before}
+        self._after = {array.name: array.after for array in declared if array.after}
+        self._raw = any(array.raw for array in declared)
+        self.observations = environments.reset(seed + share.start)
+        self.starts = np.ones(environments.count, bool)
         self._kept: dict[str, np.ndarray] = {}
-        self._actions = np.zeros(games.count, np.int32)
 
     @torch.inference_mode()
     def act(self, step: int, chances: Chances) -> None:
         """Looks, chooses, and sets the emulators to work."""
         seen = self.noise(self.observations, step, self.starts)
-        outputs, layers = self.player(seen)
-        self._actions = self.chooser.choose(outputs, chances, self.group)
-        self._kept = self._taken(outputs, layers)
-        self.games.send(self._actions)
+        outputs, layers = self.inference(seen)
+        actions = self.chooser.choose(outputs, chances, self.share)
+        raw = self.environments.raw() if self._raw else None
+        moment = Moment(self.observations, outputs, actions, self.starts, raw)
+        kept = {name: compute(moment) for name, compute in self._before.items()}
+        kept |= {f"{LAYERS}{name}": value.half() for name, value in layers.items()}
+        self._kept = {name: _array(value) for name, value in kept.items()}
+        self.environments.send(actions)
 
     @torch.inference_mode()
     def repeat(self, step: int, actions: np.ndarray) -> None:
-        """Plays what was played before, to get where that ended."""
+        """Does what was done before, to get where that ended; only counts can be kept of it."""
         self.noise(self.observations, step, self.starts)
-        self._actions, self._kept = actions, {}
-        self.games.send(actions)
+        self._kept = {}
+        self.environments.send(actions)
 
     def wait(self) -> dict[str, np.ndarray]:
         """What the step was like, from before the action to what came of it."""
-        step = self.games.recv()
-        arrays = {
-            "actions": self._actions.astype(np.int32),
-            "rewards": step.rewards,
-            "terminated": step.terminated,
-            "truncated": step.truncated,
-            "starts": self.starts,
-            "lives": step.lives,
-        }
-        if "executed" in self.keep:
-            arrays["executed"] = step.actions.astype(np.int32)
+        step = self.environments.recv()
+        arrays = self._kept | {name: _array(made(step)) for name, made in self._after.items()}
         self.observations = step.observations
         self.starts = _begun(step)
-        return arrays | self._kept
-
-    def _taken(self, outputs: Tensor, layers: dict[str, Tensor]) -> dict[str, np.ndarray]:
-        taken: dict[str, Any] = {}
-        if "screens" in self.keep:
-            taken["screens"] = self.observations[:, -1]
-        if "outputs" in self.keep:
-            taken["outputs"] = outputs
-        if "probabilities" in self.keep:
-            taken["probabilities"] = outputs.softmax(dim=1)
-        taken |= {f"{LAYERS}{name}": value.half() for name, value in layers.items()}
-        arrays = {name: tensor.cpu().numpy() for name, tensor in taken.items()}
-        if {"frames", "ram"} & set(self.keep):
-            raw = self.games.raw()
-            arrays |= {"frames": raw.screens} if "frames" in self.keep else {}
-            arrays |= {"ram": raw.ram} if "ram" in self.keep else {}
         return arrays
+
+
+def _array(value: Tensor | np.ndarray) -> np.ndarray:
+    return value.cpu().numpy() if isinstance(value, Tensor) else value
 
 
 def _begun(step: Step) -> np.ndarray:
     return step.terminated | step.truncated | step.life_ended
 
 
-def groups_for(player: Player) -> int:
+def groups_for(inference: Inference) -> int:
     """How many groups of environments play fastest."""
     # torch's threads would work against the emulators' while another group's step runs
-    return 1 if player.backend == "torch" and player.device.type == "cpu" else 2
+    return 1 if inference.backend == "torch" and inference.device.type == "cpu" else 2
 
 
 def split(envs: int, shares: int) -> list[slice]:
@@ -118,33 +103,33 @@ def merged(shares: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def steps(
-    playings: Sequence[Playing], draw: Callable[[], Chances], first: int = 0
+    groups: Sequence[Group], chances: Iterator[Chances], first: int = 0
 ) -> Generator[dict[str, np.ndarray], None, None]:
     """Plays on and on; yields each step, of all groups together.
 
     While one group's emulators work, the next one's network thinks; and those of the last while
     the caller does something with the step. So when the caller stops, one step more has begun.
     """
-    chances = draw()
-    for playing in playings:
-        playing.act(first, chances)
+    begun = next(chances)
+    for group in groups:
+        group.act(first, begun)
     for step in count(first + 1):
-        chances, shares = draw(), []
-        for playing in playings:
-            shares.append(playing.wait())
-            playing.act(step, chances)
+        drawn, shares = next(chances), []
+        for group in groups:
+            shares.append(group.wait())
+            group.act(step, drawn)
         try:
             yield merged(shares)
         except GeneratorExit:  # the emulators may be closed once they rest
-            for playing in playings:
-                playing.wait()
+            for group in groups:
+                group.wait()
             raise
 
 
 def repeated(
-    playings: Sequence[Playing], step: int, actions: np.ndarray, chances: Chances
+    groups: Sequence[Group], step: int, actions: np.ndarray, chances: Chances
 ) -> dict[str, np.ndarray]:
     """A step that was played before, up to what chance would have brought to it."""
-    for playing in playings:
-        playing.repeat(step, actions[playing.group])
-    return merged([playing.wait() for playing in playings])
+    for group in groups:
+        group.repeat(step, actions[group.share])
+    return merged([group.wait() for group in groups])

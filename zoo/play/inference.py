@@ -1,4 +1,4 @@
-"""A network ready to play: in some precision, by some runtime, fast."""
+"""Inference of a network that plays: in some precision, by some runtime, fast."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.play.cuda_graphs import GraphedForward
+from atari_zoo.play.options import check_values
+from atari_zoo.play.plans import Plan
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-BACKENDS = ("auto", "torch", "onnxruntime", "trial")
 TRIALS = 10  # forward passes that tell which backend is faster
 EQUAL = 1e-3  # of the largest output: what float32 may differ in between two backends
 
 
-class Player:
+class Inference:
     """Computes outputs, and the values of `layers`, of batches of observations.
 
     dtype: "float32", "bfloat16" or "float16", of weights and arithmetic; outputs are float32, and
@@ -45,12 +45,9 @@ class Player:
         backend: str = "auto",
         batch: int = 8,
     ) -> None:
-        if dtype not in DTYPES:
-            raise ValueError(f"no dtype '{dtype}'; there are {', '.join(DTYPES)}")
-        if backend not in BACKENDS:
-            raise ValueError(f"no backend '{backend}'; there are {', '.join(BACKENDS)}")
+        check_values(Plan, dtype=dtype, backend=backend)
         self.device = next(network.parameters()).device
-        self.layers, self.dtype = list(layers), DTYPES[dtype]
+        self.layers, self.dtype = list(layers), getattr(torch, dtype)
         self._open = ExitStack()
         self.network = network
         hooked = any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())

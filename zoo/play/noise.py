@@ -6,22 +6,16 @@ observation, drawn anew at every step for each of its frames, and on the convolu
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-from jaxtyping import Bool, Shaped
-from torch import Tensor, nn
-
-from atari_zoo.converters.network.foreign import Network
+from atari_zoo.play.options import check, option
 
 PLACES = ("stack", "frame")
 
 
 @dataclass(frozen=True)
 class Noise:
-    """How much noise, in standard deviations.
+    """How much noise, in standard deviations. Raises ValueError if one is out of range.
 
     observation: in units of 0..1, unclipped. place: "stack", where a frame has other noise at
         each step that it is seen, as in the original; or "frame", where it keeps its own.
@@ -30,71 +24,33 @@ class Noise:
     actions: share of actions that are random.
     """
 
-    observation: float = 0.0
-    place: str = "stack"
-    parameters: float = 0.0
-    kernels: bool = True
-    actions: float = 0.0
+    observation: float = option(
+        0.0,
+        "Standard deviation of noise on observations, which are in 0..1.",
+        least=0,
+        noun="observation noise",
+        flat="observation_noise",
+    )
+    place: str = option(
+        "stack",
+        "stack: noise anew at each step; frame: a frame keeps its own.",
+        choices=PLACES,
+        noun="place of noise",
+        flat="noise_place",
+    )
+    parameters: float = option(
+        0.0,
+        "Standard deviation of noise on the network's weights.",
+        least=0,
+        noun="parameter noise",
+        flat="parameter_noise",
+    )
+    kernels: bool = option(
+        True, "On the convolutions' kernels alone, or on all weights.", flat="noise_kernels"
+    )
+    actions: float = option(
+        0.0, "Share of random actions.", least=0, most=1, noun="action noise", flat="action_noise"
+    )
 
     def __post_init__(self) -> None:
-        if self.place not in PLACES:
-            raise ValueError(f"noise on each '{self.place}'; there are {', '.join(PLACES)}")
-        for name in ("observation", "parameters"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} noise of {getattr(self, name)}; it must be 0 or more")
-
-
-class ObservationNoise:
-    """Adds noise to observations, step by step; the same seed adds the same.
-
-    Each step's is seeded apart, so that play can be taken up in its middle.
-    """
-
-    def __init__(self, noise: Noise, seed: int, device: torch.device) -> None:
-        self.noise, self.seed = noise, seed
-        self.generator = torch.Generator(device)
-        self._stack = torch.zeros(0)
-
-    def __call__(
-        self,
-        observations: Shaped[Tensor, "envs stack 84 84"],
-        step: int,
-        starts: Bool[np.ndarray, "envs"],
-    ) -> Shaped[Tensor, "envs stack 84 84"]:
-        """Observations in 0..1, and what goes beyond with the noise; as they are without any."""
-        if not self.noise.observation:
-            return observations
-        pixels = observations.float() / 255 if observations.dtype == torch.uint8 else observations
-        self.generator.manual_seed((self.seed * 1_000_003 + step) % 2**63)
-        if self.noise.place == "stack":
-            return pixels + self._drawn(pixels.shape)
-        if step == 0 or starts.all():
-            self._stack = self._drawn(pixels.shape)
-        else:
-            newest = self._drawn(pixels[:, :1].shape)
-            self._stack = torch.cat([self._stack[:, 1:], newest], dim=1)
-            if starts.any():
-                begun = torch.from_numpy(starts).to(pixels.device)
-                self._stack[begun] = self._drawn(pixels[begun].shape)
-        return pixels + self._stack
-
-    def _drawn(self, shape: torch.Size) -> Tensor:
-        device = self.generator.device
-        return torch.randn(shape, generator=self.generator, device=device) * self.noise.observation
-
-
-def with_parameter_noise(network: Network, noise: Noise, seed: int) -> Network:
-    """A copy of the network whose weights have noise; the network itself if there is none."""
-    if not noise.parameters:
-        return network
-    noisy = copy.deepcopy(network)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for module in noisy.modules():
-            kernels = isinstance(module, nn.Conv2d)
-            for name, weight in module.named_parameters(recurse=False):
-                if noise.kernels and not (kernels and name == "weight"):
-                    continue
-                drawn = torch.randn(weight.shape, generator=generator)
-                weight.add_(drawn.to(weight.device), alpha=noise.parameters)
-    return noisy
+        check(self)

@@ -1,58 +1,149 @@
-"""How agents are to play: what is asked of a rollout, checked."""
+"""Plans: all that can be asked of a rollout, each option declared once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from atari_zoo.converters.cards import ACTION_RULES, Preprocessing
-from atari_zoo.converters.network.foreign import Network
-from atari_zoo.games import Game, check_actions
-from atari_zoo.games import game as find_game
+from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, Preprocessing
 from atari_zoo.play.noise import Noise
+from atari_zoo.play.options import check, flattened, gathered, option
+from atari_zoo.recordings.arrays import KEEP
 
+DTYPES = ("float32", "bfloat16", "float16")
+BACKENDS = ("auto", "torch", "onnxruntime", "trial")
 SILENCE = Noise()
-KEEP = ("screens", "frames", "ram", "outputs", "probabilities", "executed")
+# what the paper's cache of play held, the dense layer aside
+CACHE: Mapping[str, Any] = {"steps": 2500, "envs": 1, "keep": ["frames", "ram", "outputs"]}
 
 
-@dataclass(frozen=True)
+def unheard(done: int, total: int) -> None:
+    """Progress that nobody is told of."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What `rollout` was asked for; see there.
+    """What is asked of a rollout; what is None is as the network's card has it.
 
-    What is None is as the network's card has it: game, action, epsilon, preprocessing.
-    Raises ValueError if something is out of range.
+    Raises ValueError if an option is out of range, or some do not go together.
     """
 
-    steps: int | None = None
-    episodes: int | None = None
-    envs: int = 8
-    seed: int = 0
-    game: str | None = None
-    action: str | None = None
-    epsilon: float | None = None
-    preprocessing: Preprocessing | None = None
-    sticky: float | None = None
-    mode: int | None = None
-    difficulty: int | None = None
-    noise: Noise = SILENCE
-    keep: Sequence[str] = ()
-    layers: Sequence[str] = ()
-    recompute: Sequence[str] = ()
-    dtype: str = "float32"
-    backend: str = "auto"
-    groups: int | None = None
+    steps: int | None = option(
+        None, "Steps in each environment.", least=1, verbs=["record"], header="steps"
+    )
+    episodes: int | None = option(
+        None,
+        "Whole episodes in all, instead of steps.",
+        "They are shared out beforehand, each environment playing its first few to the end, so "
+        "that short episodes are not counted more often than long ones.",
+        least=1,
+        verbs=["play"],
+        header="counted",
+    )
+    envs: int = option(8, "Copies of the game at once.", least=1, header="envs")
+    seed: int = option(
+        0,
+        "The same seed and envs give the same play.",
+        "Environment i is seeded with seed + i.",
+        header="seed",
+    )
+    game: str | None = option(None, "A game, in any spelling; else the card's.", header="game")
+    action: str | None = option(
+        None,
+        f"How actions are chosen: {', '.join(ACTION_RULES)}; else as the card has it.",
+        choices=ACTION_RULES,
+        noun="action rule",
+    )
+    epsilon: float | None = option(
+        None, "Share of random actions of epsilon-greedy; else the card's.", least=0, most=1
+    )
+    preprocessing: Preprocessing | str | None = option(
+        None,
+        f"How screens are seen: {', '.join(PREPROCESSINGS)}; else as the card has it.",
+        "A Preprocessing, or the name of one.",
+        choices=PREPROCESSINGS,
+        header="preprocessing",
+    )
+    sticky: float | None = option(
+        None,
+        "Probability that the emulator repeats the action before; else the preprocessing's.",
+        least=0,
+        most=1,
+        header="preprocessing",
+    )
+    mode: int | None = option(None, "Mode of the game, as ALE numbers it.")
+    difficulty: int | None = option(None, "Difficulty of the game, as ALE numbers it.")
+    noise: Noise = option(SILENCE, "Noise on observations, parameters, actions.")
+    keep: Sequence[str] = option(
+        (),
+        f"What to record beside actions, rewards and scores: {', '.join(KEEP)}.",
+        "; ".join(f'"{name}": {array.help}' for name, array in KEEP.items()) + ".",
+        choices=KEEP,
+        verbs=["record"],
+        header="arrays",
+    )
+    layers: Sequence[str] = option(
+        (),
+        "Layers whose activations to record, in float16.",
+        flag="--layer",
+        verbs=["record"],
+        header="arrays",
+    )
+    recompute: Sequence[str] = option(
+        (),
+        "Layers that the model computes again when they are read, instead: smaller.",
+        "The model must be one that `load` knows by its card's name; a recording with fc is a "
+        "third to three quarters smaller so.",
+        verbs=["record"],
+    )
+    path: str | Path | None = option(
+        None,
+        "A folder to record into while playing; the recording returned then reads from it.",
+        "Of several networks, the folder that their recordings' folders are made in.",
+        verbs=[],
+        header="",
+    )
+    resume: bool = option(
+        False,
+        "Goes on with what is at `path`, as if it had never stopped; begins, if nothing is.",
+        verbs=[],
+        header="",
+    )
+    dtype: str = option(
+        "float32",
+        f"Of weights and arithmetic: {', '.join(DTYPES)}.",
+        "Outputs are float32, and so is the head of the network of Mnih et al.",
+        choices=DTYPES,
+    )
+    backend: str = option(
+        "auto",
+        f"What computes: {', '.join(BACKENDS)}.",
+        "auto: onnxruntime, on a CPU about twice as fast, where it computes the same, else torch; "
+        "trial: the faster of both, so that play may not repeat to the last bit. With torch on a "
+        "CPU, have OMP_WAIT_POLICY=PASSIVE in the environment before torch is imported, lest its "
+        "threads spin on the emulator's cores.",
+        choices=BACKENDS,
+    )
+    groups: int | None = option(
+        None,
+        "Parts that the environments are played in, the network thinking of one while the others' "
+        "emulators work; 2, but 1 where torch computes on a CPU.",
+        least=1,
+        header="",
+    )
+    progress: Callable[[int, int], None] = option(
+        unheard,
+        "Called with what is done and what there is to do, in steps or episodes.",
+        verbs=[],
+        header="",
+    )
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.episodes is None):
             raise ValueError("say how long to play: either steps= or episodes=")
-        for name in ("steps", "episodes", "envs", "groups"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1")
-        unknown = [name for name in self.keep if name not in KEEP]
-        if unknown:
-            raise ValueError(f"cannot keep '{unknown[0]}'; there are {', '.join(KEEP)}")
+        check(self)
         if self.recompute and (self.noise != SILENCE or self.dtype != "float32"):
             raise ValueError(
                 "what a network computed with noise or in half precision cannot be recomputed: "
@@ -64,58 +155,21 @@ class Plan:
             )
 
 
-@dataclass(frozen=True)
-class Rules:
-    """The same, settled for one network: its game, how it chooses, and what it sees.
+# the options by flat names, those aside that only a caller in Python can give
+FLAT = {name: flat for name, flat in flattened(Plan).items() if flat.about.verbs}
 
-    envs: no more than there are episodes.
+
+def plan_of(flat: Mapping[str, Any]) -> Plan:
+    """A plan from options by flat names, such as those of the command line.
+
+    Raises ValueError as `Plan` does.
+
+    >>> plan_of({"steps": 10, "observation_noise": 0.1}).noise.observation
+    0.1
     """
-
-    game: Game
-    action: str
-    epsilon: float
-    preprocessing: Preprocessing
-    envs: int
-
-    @property
-    def chosen_by(self) -> dict[str, Any]:
-        """How actions are chosen, as a recording tells it."""
-        greedy = self.action == "epsilon-greedy"
-        return {"action": self.action} | ({"epsilon": self.epsilon} if greedy else {})
+    return Plan(**gathered(Plan, flat))
 
 
-def rules(plan: Plan, network: Network) -> Rules:
-    """What the plan leaves open, as the network's card has it.
-
-    Raises ValueError if neither names a game, or the network's actions are not the game's.
-    """
-    card = network.card
-    if not (plan.game or card.game):
-        raise ValueError("the model's card names no game: say which with game='Pong'")
-    of = find_game(plan.game or card.game)
-    action = plan.action or card.action_rule
-    if action not in ACTION_RULES:
-        raise ValueError(f"no action rule '{action}'; there are {', '.join(ACTION_RULES)}")
-    playing = card.replace(game=of.name, action_meanings=of.actions)
-    check_actions(network.actions, playing, card.name)
-    seen = plan.preprocessing or card.preprocessing
-    if plan.sticky is not None:
-        seen = replace(seen, name=f"{seen.name}, changed", sticky=plan.sticky)
-    return Rules(
-        of,
-        action,
-        card.epsilon if plan.epsilon is None else plan.epsilon,
-        seen,
-        min(plan.envs, plan.episodes or plan.envs),
-    )
-
-
-def told(plan: Plan, settled: Rules) -> dict[str, Any]:
-    """How it was played, for whoever reads the recording: JSON, only what is not as usual."""
-    usual = asdict(Plan(steps=1))
-    changed = {
-        name: value
-        for name, value in asdict(plan).items()
-        if name in ("noise", "mode", "difficulty", "dtype", "backend") and value != usual[name]
-    }
-    return settled.chosen_by | changed
+def as_cached(plan: Plan) -> Plan:
+    """The plan; but the dense layer is recorded, as in that cache, if it says nothing of layers."""
+    return plan if plan.layers or plan.recompute else replace(plan, layers=["fc"])

@@ -1,22 +1,21 @@
-"""Where the steps of a rollout go: into memory, or onto a disk while it is played."""
+"""Sinks of a rollout's steps: memory, or a disk while it is played."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.emulator.environments import Environments
 from atari_zoo.play.tally import Tally
+from atari_zoo.recordings.arrays import ALWAYS
 from atari_zoo.recordings.files import open_recording
-from atari_zoo.recordings.header import Head
-from atari_zoo.recordings.layout import ALWAYS, LAYERS
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.recordings.writer import RecordingWriter
 
@@ -30,8 +29,8 @@ class Sink(ABC):
     before: Int[np.ndarray, "steps envs"]
 
     @abstractmethod
-    def append(self, step: Mapping[str, np.ndarray], games: Sequence[Environments]) -> None:
-        """Adds a step of all environments; games: which they are."""
+    def append(self, step: Mapping[str, np.ndarray], environments: Sequence[Environments]) -> None:
+        """Adds a step of all environments; environments: which they are."""
 
     @abstractmethod
     def recording(self, seconds: float) -> Recording:
@@ -41,42 +40,26 @@ class Sink(ABC):
 class Memory(Sink):
     """Keeps everything in memory."""
 
-    def __init__(
-        self,
-        card: ModelCard,
-        game: str,
-        preprocessing: Preprocessing,
-        seed: int,
-        played: Mapping[str, Any],
-        tally: Tally,
-    ) -> None:
-        self.of, self.played, self.tally = (card, game, preprocessing, seed), played, tally
+    def __init__(self, header: Header, tally: Tally) -> None:
+        self.header, self.tally = header, tally
         self.before = np.zeros((0, 0), np.int32)
         self._steps: list[Mapping[str, np.ndarray]] = []
-        self._colours: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
 
-    def append(self, step: Mapping[str, np.ndarray], games: Sequence[Environments]) -> None:
+    def append(self, step: Mapping[str, np.ndarray], environments: Sequence[Environments]) -> None:
         self._steps.append(step)
         if "frames" in step:
-            self._colours = colours(games)
+            self.header.palette, self.header.greys = colours(environments)
 
     def recording(self, seconds: float) -> Recording:
-        arrays: dict[str, Any]
-        arrays = {n: np.stack([step[n] for step in self._steps]) for n in self._steps[0]}
-        layers = {n: rows for n, rows in arrays.items() if n.startswith(LAYERS)}
-        palette, greys = self._colours
-        return Recording(
-            *self.of,
-            raw_frames=arrays.pop("frames", None),
-            palette=palette,
-            greys=greys,
-            activations={n.removeprefix(LAYERS): rows for n, rows in layers.items()},
-            returns=self.tally.returns,
-            lengths=self.tally.lengths,
+        names = self._steps[0]
+        arrays = {name: np.stack([step[name] for step in self._steps]) for name in names}
+        header = replace(
+            self.header,
+            returns=self.tally.returns.tolist(),
+            lengths=self.tally.lengths.tolist(),
             seconds=seconds,
-            played=self.played,
-            **{n: rows for n, rows in arrays.items() if n not in layers},
         )
+        return Recording(header, arrays)
 
 
 class Disk(Sink):
@@ -84,69 +67,66 @@ class Disk(Sink):
 
     def __init__(self, writer: RecordingWriter, before: np.ndarray) -> None:
         self.writer, self.before = writer, before
-        self._spent = writer.head.seconds
+        self._spent = writer.header.seconds
 
-    def append(self, step: Mapping[str, np.ndarray], games: Sequence[Environments]) -> None:
+    def append(self, step: Mapping[str, np.ndarray], environments: Sequence[Environments]) -> None:
         if "frames" in step:
-            self.writer.head.palette, self.writer.head.greys = colours(games)
+            self.writer.header.palette, self.writer.header.greys = colours(environments)
         self.writer.append_block({name: rows[None] for name, rows in step.items()})
 
     def recording(self, seconds: float) -> Recording:
-        self.writer.head.seconds = self._spent + seconds
+        self.writer.header.seconds = self._spent + seconds
         self.writer.close()
         return open_recording(self.writer.path)
 
 
-def colours(games: Sequence[Environments]) -> tuple[np.ndarray, np.ndarray]:
+def colours(environments: Sequence[Environments]) -> tuple[np.ndarray, np.ndarray]:
     """Palette and greys of the colours that any of the games has shown; 0 for the others."""
     return (
-        np.maximum.reduce([of.palette for of in games]),
-        np.maximum.reduce([of.greys for of in games]),
+        np.maximum.reduce([some.palette for some in environments]),
+        np.maximum.reduce([some.greys for some in environments]),
     )
 
 
 @contextmanager
 def sink(
-    path: str | Path | None,
-    resume: bool,
-    card: ModelCard,
-    game: str,
-    preprocessing: Preprocessing,
-    seed: int,
-    played: Mapping[str, Any],
-    arrays: Sequence[str],
-    tally: Tally,
+    path: str | Path | None, resume: bool, header: Header, arrays: Sequence[str], tally: Tally
 ) -> Iterator[Sink]:
     """Memory if there is no path; else a new recording on a disk, or the one that is there.
 
+    arrays: what is kept beside what always is.
     Raises FileExistsError if one is there and is not to be resumed; ValueError if it is to be,
     but is of another agent or of other play.
     """
     if path is None:
-        yield Memory(card, game, preprocessing, seed, played, tally)
+        yield Memory(header, tally)
         return
-    envs = len(tally.quota)
-    counted = tally.quota.tolist() if tally.episodes else None
-    before = np.zeros((0, envs), np.int32)
+    before = np.zeros((0, header.envs), np.int32)
     if resume and Path(path).exists():
         writer = RecordingWriter.resume(path)
-        new = (card, game, preprocessing, seed, envs, dict(played), sorted({*ALWAYS, *arrays}))
-        _agree(path, writer, new)
+        _agree(path, writer.header, header, {*ALWAYS, *arrays})
         if writer.safe:
             before = open_recording(path).actions[: writer.safe]
     else:
-        of = Head(card, game, preprocessing, seed, envs, counted=counted, played=dict(played))
-        writer = RecordingWriter.of(path, of, [*ALWAYS, *arrays])
+        writer = RecordingWriter(path, header, arrays)
     with writer:
         yield Disk(writer, before)
 
 
-def _agree(path: str | Path, writer: RecordingWriter, new: tuple[object, ...]) -> None:
-    head = writer.head
-    there = (head.card, head.game, head.preprocessing, head.seed, head.envs, head.played)
-    names = ("model", "game", "preprocessing", "seed", "number of environments", "way of playing")
-    both = zip((*names, "kept arrays"), (*there, sorted(head.arrays)), new, strict=True)
-    other = [name for name, a, b in both if a != b]
+SAME = {  # in the header of a recording that is gone on with, and what errors call it
+    "card": "model",
+    "game": "game",
+    "preprocessing": "preprocessing",
+    "seed": "seed",
+    "envs": "number of environments",
+    "options": "way of playing",
+}
+
+
+def _agree(path: str | Path, there: Header, new: Header, arrays: set[str]) -> None:
+    other = [word for name, word in SAME.items() if getattr(there, name) != getattr(new, name)]
+    if set(there.arrays) != arrays:
+        other.append("kept arrays")
     if other:
         raise ValueError(
             f"{path} holds a recording with another {', '.join(other)}; choose another path"

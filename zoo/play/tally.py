@@ -1,4 +1,4 @@
-"""How far play has come: steps played, and which episodes have ended."""
+"""Tally of a rollout: the steps that were played, and the episodes that ended."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ class Tally:
 
     So short episodes are not counted more often than long ones: each environment plays its
     first few to the end.
+
+    count: the steps that were played.
     """
 
     def __init__(self, envs: int, steps: int | None, episodes: int | None) -> None:
         self.steps, self.episodes = steps, episodes
-        self.played = 0
+        self.count = 0
         self.score, self.length = np.zeros(envs), np.zeros(envs, int)
         self.ended: list[list[tuple[float, int]]] = [[] for _ in range(envs)]
         quota = -(-(episodes or 0) // envs)
@@ -27,7 +29,7 @@ class Tally:
 
     def add(self, rewards: Float[np.ndarray, "envs"], over: Bool[np.ndarray, "envs"]) -> None:
         """Counts a step; over: where an episode ended with it."""
-        self.played += 1
+        self.count += 1
         self.score += rewards
         self.length += 1
         for env in np.flatnonzero(over):
@@ -42,7 +44,7 @@ class Tally:
     def progress(self) -> tuple[int, int]:
         """What is done and what there is to do, in steps or in episodes."""
         if self.episodes is None:
-            return self.played, self.steps or 0
+            return self.count, self.steps or 0
         done = sum(min(len(e), int(q)) for e, q in zip(self.ended, self.quota, strict=True))
         return done, self.episodes
 

@@ -1,4 +1,4 @@
-"""What is appended to a recording at once: arrays of (steps, envs, ...), checked."""
+"""Blocks of steps that are appended to a recording at once: (steps, envs, ...), checked."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ from typing import Any
 
 import numpy as np
 
-from atari_zoo.recordings.header import Head
-from atari_zoo.recordings.layout import fits, layout
+from atari_zoo.recordings.arrays import layout
+from atari_zoo.recordings.header import Header
 
 
-def block(arrays: Mapping[str, np.ndarray], of: Head) -> dict[str, np.ndarray]:
-    """The arrays that recording `of` has, scores aside, with an axis of steps and in their types.
+def block(arrays: Mapping[str, np.ndarray], header: Header) -> dict[str, np.ndarray]:
+    """The arrays that a recording has, scores aside, with an axis of steps and in their types.
 
     A step's arrays are (envs, ...): whether it is one is told by `starts`.
     Raises ValueError if one is missing or unknown, or of a shape or type that does not fit.
     """
-    missing = [name for name in of.arrays if name not in arrays and name != "scores"]
-    unknown = [name for name in arrays if name not in of.arrays]
+    missing = [name for name in header.arrays if name not in arrays and name != "scores"]
+    unknown = [name for name in arrays if name not in header.arrays]
     if missing or unknown:
         what, name = ("lacks", missing[0]) if missing else ("was not made to keep", unknown[0])
-        raise ValueError(f"the step {what} '{name}'; the recording keeps {', '.join(of.arrays)}")
+        kept = ", ".join(header.arrays)
+        raise ValueError(f"the step {what} '{name}'; the recording keeps {kept}")
     rows = {name: np.asarray(array) for name, array in arrays.items()}
     if rows["starts"].ndim == 1:
         rows = {name: array[None] for name, array in rows.items()}
     steps = len(rows["starts"])
-    return {name: _row(name, array, steps, of) for name, array in rows.items()}
+    return {name: _row(name, array, steps, header) for name, array in rows.items()}
 
 
-def _row(name: str, array: np.ndarray, steps: int, of: Head) -> np.ndarray:
-    expected = (steps, of.envs)
-    if array.shape[:2] != expected or not fits(name, array.shape[2:]):
+def _row(name: str, array: np.ndarray, steps: int, header: Header) -> np.ndarray:
+    expected = (steps, header.envs)
+    if array.shape[:2] != expected or not layout(name).fits(array.shape[2:]):
         wanted = layout(name).row
         rest = "..." if wanted is None else str(wanted).strip("(),")
         raise ValueError(f"'{name}' is {array.shape}; expected {expected} and then ({rest})")
-    dtype = _stored(name, of.arrays[name], array.dtype)
+    dtype = _stored(name, header.arrays[name], array.dtype)
     if array.dtype == dtype:
         return array
     with np.errstate(over="ignore"):

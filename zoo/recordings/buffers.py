@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import zarr
 
-from atari_zoo.recordings.chunks import array_of, new_array
-from atari_zoo.recordings.header import Head
-from atari_zoo.recordings.layout import LONG, layout
+from atari_zoo.recordings.arrays import layout
+from atari_zoo.recordings.chunks import LONG, array_of, new_array
+from atari_zoo.recordings.header import Header
 
 
 class Buffers:
@@ -22,16 +22,16 @@ class Buffers:
     is how many steps the recording says it has.
     """
 
-    def __init__(self, group: zarr.Group, of: Head) -> None:
+    def __init__(self, group: zarr.Group, header: Header) -> None:
         self.filled = 0
-        self._group, self._head = group, of
+        self._group, self._header = group, header
         self._start = 0  # where `filled` counts from
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._rows: dict[str, np.ndarray] = {}
 
     @property
     def full(self) -> bool:
-        return self.filled == self._head.chunk
+        return self.filled == self._header.chunk
 
     @property
     def steps(self) -> int:
@@ -42,10 +42,10 @@ class Buffers:
         """Takes steps in; stops each time that the buffers are full, to have them written."""
         if not self._rows:
             for name, array in rows.items():
-                self._take(name, new_array(self._group, name, array, self._head))
+                self._take(name, new_array(self._group, name, array, self._header))
         done, total = 0, len(rows["starts"])
         while done < total:
-            some = min(self._head.chunk - self.filled, total - done)
+            some = min(self._header.chunk - self.filled, total - done)
             for name, array in rows.items():
                 place = self._begun(name) + self.filled
                 self._rows[name][place : place + some] = array[done : done + some]
@@ -80,7 +80,7 @@ class Buffers:
         checked: the group again, whose damaged chunks are told of.
         """
         self._start, self.filled = start, stop - start
-        for name in self._head.arrays:
+        for name in self._header.arrays:
             array = array_of(self._group, name)
             self._take(name, array)
             first = start - self._begun(name)
@@ -88,7 +88,7 @@ class Buffers:
         self.trim()
 
     def _lengthen(self, array: zarr.Array[Any]) -> None:
-        long = self._head.chunk * LONG
+        long = self._header.chunk * LONG
         ahead = -(-self.steps // long) * long
         if array.shape[0] < ahead:
             array.resize((ahead, *array.shape[1:]))
@@ -99,7 +99,7 @@ class Buffers:
 
     def _take(self, name: str, array: zarr.Array[Any]) -> None:
         self._arrays[name] = array
-        self._head.arrays[name] = array.dtype.name
+        self._header.arrays[name] = array.dtype.name
         how = layout(name)
         if how.apart:  # each environment's in one place, as it is packed
             shape = (array.shape[1], array.chunks[0], *array.shape[2:])

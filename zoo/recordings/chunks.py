@@ -28,25 +28,26 @@ from zarr.codecs import BytesCodec, Crc32cCodec, TransposeCodec, ZstdCodec
 from atari_zoo.arrays.lazy import Index, LazyArray
 from atari_zoo.arrays.stored import sliced
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.recordings.header import Head
-from atari_zoo.recordings.layout import LONG, fits, layout
+from atari_zoo.recordings.arrays import layout
+from atari_zoo.recordings.header import Header
 
 LEVEL = 10  # of Zstandard: 11 would save 3 % of the bytes, for a seventh more time
+LONG = 64  # chunks of those that small arrays keep in one file
 MEMORY = 8  # chunks of steps that arrays of all environments, such as RAM, keep in one file
 CONFIG: Any = {"write_empty_chunks": True}  # so that a chunk that is missing was lost
 
 
-def new_array(group: zarr.Group, name: str, rows: np.ndarray, of: Head) -> zarr.Array[Any]:
+def new_array(group: zarr.Group, name: str, rows: np.ndarray, header: Header) -> zarr.Array[Any]:
     """Makes the array called `name`, still without steps, for such `rows` as these."""
     how = layout(name)
     settings = how.changes or {}
     time = settings.get("time_axes", 1)
     last = TransposeCodec(order=(*range(time, rows.ndim), *range(time)))
-    steps = of.chunk * (1 if how.apart else MEMORY if how.changes else LONG)
+    steps = header.chunk * (1 if how.apart else MEMORY if how.changes else LONG)
     return group.create_array(
         name,
         shape=(0, *rows.shape[1:]),
-        chunks=(steps, 1 if how.apart else of.envs, *rows.shape[2:]),
+        chunks=(steps, 1 if how.apart else header.envs, *rows.shape[2:]),
         dtype=rows.dtype,
         filters=[last] if how.changes else (),
         serializer=BytesCodec(),
@@ -76,25 +77,25 @@ class ZarrRows(LazyArray):
     What reads it raises ConversionError if the array is missing or another than it should be.
     """
 
-    def __init__(self, group: zarr.Group, name: str, of: Head) -> None:
-        self._group, self._name, self._head = group, name, of
+    def __init__(self, group: zarr.Group, name: str, header: Header) -> None:
+        self._group, self._name, self._header = group, name, header
         # the first step and environment of a chunk, and its rows if they were wanted
         self._kept: tuple[tuple[int, int], np.ndarray | None] | None = None
 
     @cached_property
     def _array(self) -> zarr.Array[Any]:
-        array, of = array_of(self._group, self._name), self._head
-        whole = array.shape[0] >= of.steps and array.shape[1:2] == (of.envs,)
-        if not whole or not fits(self._name, array.shape[2:]):
+        array, header = array_of(self._group, self._name), self._header
+        whole = array.shape[0] >= header.steps and array.shape[1:2] == (header.envs,)
+        if not whole or not layout(self._name).fits(array.shape[2:]):
             raise ConversionError(
                 f"{self._group.store}: '{self._name}' is {array.shape}: damaged; it should have "
-                f"{of.steps} steps of {of.envs} environments"
+                f"{header.steps} steps of {header.envs} environments"
             )
         return array
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        return (self._head.steps, *self._array.shape[1:])
+        return (self._header.steps, *self._array.shape[1:])
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -10,16 +10,13 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from atari_zoo.arrays.lazy import Rows
 from atari_zoo.catalog.names import UnknownModel
 from atari_zoo.converters.files import written_whole
 from atari_zoo.recordings.chunks import ZarrRows
-from atari_zoo.recordings.header import Head, head
-from atari_zoo.recordings.layout import ALWAYS, LAYERS, LAYOUTS
+from atari_zoo.recordings.header import read_header
 from atari_zoo.recordings.original_play import open_cached_play
 from atari_zoo.recordings.original_saved import save_cached_play
 from atari_zoo.recordings.recordings import Recording
@@ -48,27 +45,9 @@ def open_recording(path: str | Path) -> Recording:
         return play
     store = store_of(path)
     group = group_of(store)
-    of = head(dict(group.attrs), store.where)
-    found = {name: ZarrRows(group, name, of) for name in of.arrays if of.steps}
-    layers = {n.removeprefix(LAYERS): rows for n, rows in found.items() if n.startswith(LAYERS)}
-    named: dict[str, Rows] = {n: rows for n, rows in found.items() if not n.startswith(LAYERS)}
+    header = read_header(dict(group.attrs), store.where)
     return Recording(
-        of.card,
-        of.game,
-        of.preprocessing,
-        of.seed,
-        frames=named.pop("colours", None),
-        raw_frames=named.pop("frames", None),
-        palette=of.palette,
-        greys=of.greys,
-        activations=layers,
-        counted=of.counted,
-        returns=None if of.returns is None else np.array(of.returns, float),
-        lengths=None if of.lengths is None else np.array(of.lengths, int),
-        steps=of.steps * of.envs,
-        seconds=of.seconds,
-        played=of.played,
-        **named,
+        header, {name: ZarrRows(group, name, header) for name in header.arrays if header.steps}
     )
 
 
@@ -109,39 +88,19 @@ def _published(name: str) -> Recording | None:
 
 
 def _write(recording: Recording, folder: Path) -> None:
-    arrays = arrays_of(recording)
+    arrays = recording.all_arrays()
     steps, envs = recording.starts.shape
-    of = Head(
-        recording.card,
-        recording.game,
-        recording.preprocessing,
-        recording.seed,
-        envs,
-        palette=recording.palette,
-        greys=recording.greys,
-        seconds=recording.seconds,
+    header = replace(
+        recording.header,
+        envs=envs,
+        counted=None,
         returns=recording.returns.tolist(),
         lengths=recording.lengths.tolist(),
-        played=recording.played,
     )
-    with RecordingWriter.of(folder, of, list(arrays)) as writer:
-        for at in range(0, steps, of.chunk):
-            writer.append_block({n: rows[at : at + of.chunk] for n, rows in arrays.items()})
-
-
-def arrays_of(recording: Recording) -> dict[str, Rows]:
-    """What there is in a recording, by the names that arrays have on disk."""
-    found: dict[str, Rows | None] = {
-        name: getattr(recording, name)
-        for name in (*ALWAYS, *LAYOUTS)
-        if name not in ("frames", "colours", "executed")
-    }
-    found["frames"] = recording.raw_frames
-    found["colours"] = recording.frames if recording.raw_frames is None else None
-    if recording.executed is not recording.actions:
-        found["executed"] = recording.executed
-    found |= {f"{LAYERS}{layer}": rows for layer, rows in recording.activations.items()}
-    return {name: rows for name, rows in found.items() if rows is not None and len(rows)}
+    with RecordingWriter(folder, header, list(arrays), always=()) as writer:
+        for start in range(0, steps, header.chunk):
+            block = slice(start, start + header.chunk)
+            writer.append_block({name: rows[block] for name, rows in arrays.items()})
 
 
 @contextmanager

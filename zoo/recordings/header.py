@@ -1,4 +1,4 @@
-"""What a recording on disk tells of itself: the attributes of its Zarr group."""
+"""The header of a recording: what it tells of itself, the attributes of its Zarr group on disk."""
 
 from __future__ import annotations
 
@@ -12,29 +12,32 @@ import numpy as np
 
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.recordings.layout import CHUNK, layout
+from atari_zoo.recordings.arrays import layout
 
 FORMAT = "atari-zoo recording"
 VERSION = 1  # later ones are refused
+CHUNK = 64  # steps that are written together
+OPTIONS = "played"  # what the group calls `options`
 
 
 @dataclass
-class Head:
-    """The attributes of the group.
+class Header:
+    """What a recording tells of itself.
 
+    card: of the model that played. game: its name in the zoo. seed: of the first environment.
     steps: that are whole in every array. arrays: their names and types, "" before the first step.
     palette: RGB of the 256 colours that `frames` point to; greys: the emulator's own of the same.
     counted: how many of each environment's first episodes count; all that ended if None.
     returns, lengths: of the episodes that counted, where steps alone do not tell them.
-    played: how: the rule that chose actions, and what was unusual, as `plans.told` has it.
-    seconds: that playing took; 0 where unknown.
+    options: of the rollout: the rule that chose actions, and what was not as usual.
+    seconds: that playing took; 0 or NaN where unknown.
     """
 
     card: ModelCard
     game: str
     preprocessing: Preprocessing
-    seed: int
-    envs: int
+    seed: int = 0
+    envs: int = 1
     chunk: int = CHUNK
     steps: int = 0
     arrays: dict[str, str] = field(default_factory=dict)
@@ -44,10 +47,10 @@ class Head:
     returns: list[float] | None = None
     lengths: list[int] | None = None
     seconds: float = 0.0
-    played: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def attributes(self) -> dict[str, Any]:
-        """As JSON has them: `episodes` holds what is known of these, bytes are hexadecimal."""
+        """As JSON has them; bytes are hexadecimal."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         return plain | {
             "format": FORMAT,
@@ -57,11 +60,12 @@ class Head:
             "seconds": self.seconds if math.isfinite(self.seconds) else 0.0,
             "palette": None if self.palette is None else self.palette.tobytes().hex(),
             "greys": None if self.greys is None else self.greys.tobytes().hex(),
+            OPTIONS: plain.pop("options"),
         }
 
 
-def head(attributes: Mapping[str, Any], where: str) -> Head:
-    """Reads what `Head.attributes` wrote.
+def read_header(attributes: Mapping[str, Any], where: str) -> Header:
+    """Reads what `Header.attributes` wrote.
 
     Raises ConversionError, naming `where`, if that is no recording or a later version's.
     """
@@ -74,36 +78,35 @@ def head(attributes: Mapping[str, Any], where: str) -> Head:
             "update atari-zoo"
         )
     try:
-        return _head(attributes)
+        return _header(attributes)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ConversionError(f"{where}: its attributes are damaged ({error!r})") from error
 
 
-def _head(attributes: Mapping[str, Any]) -> Head:
-    told = {"played": {}} | {
-        f.name: attributes[f.name] for f in fields(Head) if f.name in attributes
-    }
+def _header(attributes: Mapping[str, Any]) -> Header:
+    found = {f.name: attributes[f.name] for f in fields(Header) if f.name in attributes}
+    found["options"] = attributes.get(OPTIONS, {})
     # preprocessing through a card, which passes over fields that a newer version added
     card, seen = (
-        ModelCard.from_json(json.dumps(of))
-        for of in (told["card"], {"preprocessing": told["preprocessing"]})
+        ModelCard.from_json(json.dumps(plain))
+        for plain in (found["card"], {"preprocessing": found["preprocessing"]})
     )
-    for name in told["arrays"]:
+    for name in found["arrays"]:
         layout(name)
-    if (again := told["played"].get("recompute")) is not None and not (
+    if (again := found["options"].get("recompute")) is not None and not (
         isinstance(again["weights"], str) and all(isinstance(n, str) for n in again["layers"])
     ):
         raise ValueError(f"recompute is {again}")
-    counts = [told[name] for name in ("envs", "chunk", "steps")]
+    counts = [found[name] for name in ("envs", "chunk", "steps")]
     if not all(type(count) is int and count >= 0 for count in counts) or 0 in counts[:2]:
         raise ValueError(f"envs, chunk and steps are {counts}")
-    return Head(
-        **told
+    return Header(
+        **found
         | {
             "card": card,
             "preprocessing": seen.preprocessing,
-            "palette": _bytes(told["palette"], (256, 3)),
-            "greys": _bytes(told["greys"], (256,)),
+            "palette": _bytes(found["palette"], (256, 3)),
+            "greys": _bytes(found["greys"], (256,)),
         }
     )
 

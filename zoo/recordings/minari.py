@@ -44,7 +44,7 @@ def to_minari(recording: Recording, dataset_id: str, **metadata: Any) -> MinariD
         raise ValueError("no actions in this recording: cached play has kept none")
     first = recording.observations(steps=slice(0, 1))[0].numpy()
     high = 255 if first.dtype == np.uint8 else 1
-    told: dict[str, Any] = {
+    described: dict[str, Any] = {
         "algorithm_name": recording.card.algorithm,
         "description": f"{recording.card.name} playing {recording.game}, "
         f"preprocessing {recording.preprocessing.name}, seed {recording.seed}",
@@ -61,7 +61,7 @@ def to_minari(recording: Recording, dataset_id: str, **metadata: Any) -> MinariD
             warnings.filterwarnings("ignore", category=UserWarning, module="minari")
             # it only goes through them, so that they need not be in memory together
             return minari.create_dataset_from_buffers(
-                dataset_id, _episodes(recording), **(told | metadata)
+                dataset_id, _episodes(recording), **(described | metadata)
             )
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)  # it would be there in part

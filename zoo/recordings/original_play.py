@@ -6,7 +6,7 @@ output and the episode's score; and the returns of the episodes that ended. No a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,17 +17,21 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from atari_zoo.arrays.lazy import Derived, LazyArray, OneEnvironment
+from atari_zoo.arrays.lazy import Derived, LazyArray, OneEnvironment, Rows
 from atari_zoo.arrays.stored import StoredArray
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.recordings.arrays import LAYERS
 from atari_zoo.recordings.episodes import summary
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.original_arrays import stored_arrays
 from atari_zoo.recordings.original_episodes import episode_lengths, episode_starts, rewards_of
 from atari_zoo.recordings.original_files import card_of
 from atari_zoo.recordings.recordings import Recording
 
 OPTIONAL = ("frames", "ram", "representation")
+# what a recording of the zoo calls those that have another name there
+HERE = {"frames": "colours", "representation": f"{LAYERS}fc"}
 
 
 def open_cached_play(path: str | Path, card: ModelCard | None = None) -> CachedPlay:
@@ -144,22 +148,23 @@ class CachedPlay:
             raise ValueError(f"cannot keep '{unknown[0]}'; there are {choice}")
         zeros = not self.observations(0, 1)[:, :-1].any()
         stack_start = "zeros" if zeros else "copies"  # the original's are copies
-        fc = {"fc": self.representation[:, None]} if "representation" in keep else {}
-        return Recording(
+        header = Header(
             self.card,
             self.card.game,
             replace(self.card.preprocessing, stack_start=stack_start),
-            seed=0,
-            screens=self.screens if "screens" in keep else None,
-            frames=OneEnvironment(self.frames) if "frames" in keep else None,
-            ram=OneEnvironment(self.ram) if "ram" in keep else None,
-            activations=fc,
-            starts=self.episode_starts[:, None],
-            rewards=self.rewards[:, None],
-            returns=self.returns,
-            lengths=self.lengths,
             steps=self.steps,
+            returns=self.returns.tolist(),
+            lengths=self.lengths.tolist(),
         )
+        asked: dict[str, Callable[[], Rows]] = {
+            "screens": lambda: self.screens,
+            "frames": lambda: OneEnvironment(self.frames),
+            "ram": lambda: OneEnvironment(self.ram),
+            "representation": lambda: self.representation[:, None],
+        }
+        arrays = {HERE.get(name, name): read() for name, read in asked.items() if name in keep}
+        arrays |= {"starts": self.episode_starts[:, None], "rewards": self.rewards[:, None]}
+        return Recording(header, arrays)
 
     def _array(self, name: str) -> StoredArray:
         if name not in self._arrays:

@@ -54,12 +54,12 @@ class Recomputed(LazyArray):
         wanted, columns = np.arange(len(self))[steps], np.arange(self.shape[1])[envs]
         made = np.empty((wanted.size, columns.size, *self._row), np.float16)
         for place, env in enumerate(columns.reshape(-1).tolist()):
-            for at in range(0, wanted.size, BATCH):
-                some = wanted.reshape(-1)[at : at + BATCH]
+            for start in range(0, wanted.size, BATCH):
+                some = wanted.reshape(-1)[start : start + BATCH]
                 first, last = int(some.min()), int(some.max()) + 1
                 seen = self._observations(env, slice(first, last))[some - first]
                 values = activations(self._network, seen, [self._layer])[self._layer]
-                made[at : at + len(some), place] = values.half().numpy()
+                made[start : start + len(some), place] = values.half().numpy()
         return made.reshape(*wanted.shape, *columns.shape, *self._row)
 
     @cached_property

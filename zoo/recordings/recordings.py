@@ -1,8 +1,8 @@
-"""What was recorded while agents played."""
+"""Recordings: what was seen, done and computed while an agent played."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,116 +17,82 @@ from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.preprocessing.colours import colours
 from atari_zoo.preprocessing.renderer import render
 from atari_zoo.preprocessing.stacks import stacks_at
-from atari_zoo.recordings.episodes import Episodes, episodes, scores_before, summary
+from atari_zoo.recordings.arrays import LAYERS, Arrays, layout
+from atari_zoo.recordings.episodes import Episodes, episodes, summary
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recomputed import Recomputed
 
-NAMES = frozenset(
-    "ram terminated truncated actions executed rewards lives scores outputs probabilities".split()
-)
 
+class Recording(Arrays):
+    """Play of one agent in several environments; the first axes of its arrays are (steps, envs).
 
-class Recording:
-    """Play of one agent in several environments; the first axes are (steps, envs).
+    Its arrays are the attributes that `Arrays` declares. Those on a disk, or at an address, are
+    read when they are indexed, and no more of them than that; the small ones whole at first use.
 
-    Of the large arrays, those that were not kept are None; those on a disk, or at an address, are
-    read when they are indexed, and no more of them than that. The small ones are then empty, or
-    read whole at first use.
-
-    screens: the newest of the stacked frames that the agent saw before it acted.
-    frames: the colour screen at the same time, the maximum of the emulator's last two.
-    raw_frames: these two, oldest first, as indices into `palette`, RGB. greys: the emulator's own
-        of the same colours, where they were kept.
-    ram: the console's memory at the same time.
-    starts: true where the agent's stack of frames begins anew: at a game's first step, and after a
-        lost life if the preprocessing has that end its episodes. terminated, truncated: true at a
-        game's last step.
-    actions: as chosen, indices into the game's minimal actions; executed: as the emulator was
-        given them. rewards, lives: what the step gave, and left.
-    outputs, activations: the network's, by layer; of some, the model may compute them only when
-        they are read. probabilities: of the actions.
+    header: of which card, game, preprocessing, seed, palette, greys and options can be had from
+        the recording too.
+    arrays: those that there are, by their names on disk, such as "ram" or "activations/fc".
+    activations: by layer; of some, the model may compute them only when they are read.
     returns, lengths: of the episodes that counted, by environment, then in order; `counted` of
         each environment's first ones, or all that ended.
-    played: how: the rule that chose actions, and noise, mode and the like where there were any.
     steps: of all environments together. seconds: what playing took; 0 or NaN where unknown.
 
     Raises ValueError for arrays of other names.
+
+    >>> Recording(Header(card, "Pong", preprocessing), {"starts": starts, "screens": screens})
     """
 
-    def __init__(
-        self,
-        card: ModelCard,
-        game: str,
-        preprocessing: Preprocessing,
-        seed: int,
-        screens: Rows | None = None,
-        starts: Rows | None = None,
-        frames: Rows | None = None,
-        *,
-        raw_frames: Rows | None = None,
-        palette: UInt8[np.ndarray, "256 3"] | None = None,
-        greys: UInt8[np.ndarray, "256"] | None = None,
-        activations: Mapping[str, Rows] | None = None,
-        returns: Float[np.ndarray, "episodes"] | None = None,
-        lengths: Int[np.ndarray, "episodes"] | None = None,
-        counted: Sequence[int] | None = None,
-        steps: int | None = None,
-        seconds: float = 0.0,
-        played: Mapping[str, Any] | None = None,
-        **arrays: Rows | None,
-    ) -> None:
-        if unknown := sorted(arrays.keys() - NAMES):
-            raise ValueError(
-                f"recordings have no '{unknown[0]}'; they have {', '.join(sorted(NAMES))}"
-            )
-        self.card, self.game, self.preprocessing, self.seed = card, game, preprocessing, seed
-        self.raw_frames, self.palette, self.greys = raw_frames, palette, greys
-        self.activations = dict(activations or {})
-        self.counted, self.seconds, self.played = counted, seconds, dict(played or {})
-        self.screens, self.ram = screens, arrays.get("ram")
-        self.outputs, self.probabilities = arrays.get("outputs"), arrays.get("probabilities")
-        self._arrays = {"starts": starts} | arrays
-        self._frames, self._steps = frames, steps
-        self._told = None if returns is None or lengths is None else Episodes(returns, lengths)
-        again = self.played.get("recompute", {})
+    def __init__(self, header: Header, arrays: Mapping[str, Rows | None]) -> None:
+        for name in arrays:
+            layout(name)  # raises ValueError
+        self.header = header
+        self.arrays = {name: rows for name, rows in arrays.items() if rows is not None}
+        self.activations: dict[str, Rows] = {
+            name.removeprefix(LAYERS): rows
+            for name, rows in self.arrays.items()
+            if name.startswith(LAYERS)
+        }
+        again = self.options.get("recompute", {})
         for layer in again.get("layers", ()):
-            shape = (0, 0) if starts is None else starts.shape
-            made = Recomputed(self.observations, shape, card.name, layer, again["weights"])
+            made = Recomputed(
+                self.observations, self._steps_envs, self.card.name, layer, again["weights"]
+            )
             self.activations.setdefault(layer, made)
 
-    @cached_property
-    def starts(self) -> Bool[np.ndarray, "steps envs"]:
-        return self._small("starts", bool)
+    @property
+    def card(self) -> ModelCard:
+        return self.header.card
 
-    @cached_property
-    def terminated(self) -> Bool[np.ndarray, "steps envs"]:
-        return self._small("terminated", bool)
+    @property
+    def game(self) -> str:
+        return self.header.game
 
-    @cached_property
-    def truncated(self) -> Bool[np.ndarray, "steps envs"]:
-        return self._small("truncated", bool)
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self.header.preprocessing
 
-    @cached_property
-    def actions(self) -> Int[np.ndarray, "steps envs"]:
-        return self._small("actions", int)
+    @property
+    def seed(self) -> int:
+        return self.header.seed
 
-    @cached_property
-    def executed(self) -> Int[np.ndarray, "steps envs"]:
-        return self._small("executed", int) if "executed" in self._arrays else self.actions
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of the rollout: the rule that chose actions, and what was not as usual."""
+        return self.header.options
 
-    @cached_property
-    def rewards(self) -> Float[np.ndarray, "steps envs"]:
-        return self._small("rewards", float)
+    @property
+    def seconds(self) -> float:
+        return self.header.seconds
 
-    @cached_property
-    def lives(self) -> Int[np.ndarray, "steps envs"]:
-        return self._small("lives", int)
+    @property
+    def palette(self) -> UInt8[np.ndarray, "256 3"] | None:
+        """RGB of what `raw_frames` point to."""
+        return self.header.palette
 
-    @cached_property
-    def scores(self) -> Float[np.ndarray, "steps envs"]:
-        """The episode's score before each step."""
-        if self._arrays.get("scores") is not None:
-            return self._small("scores", float)
-        return scores_before(self.rewards, self.over)[0]
+    @property
+    def greys(self) -> UInt8[np.ndarray, "256"] | None:
+        """The emulator's own of the same colours, where they were kept."""
+        return self.header.greys
 
     @cached_property
     def over(self) -> Bool[np.ndarray, "steps envs"]:
@@ -139,9 +105,9 @@ class Recording:
 
     @property
     def frames(self) -> Rows | None:
-        """The colour screens, RGB: (steps, envs, height, width, 3)."""
+        """The colour screens, RGB, the maximum of the pairs: (steps, envs, height, width, 3)."""
         if self.raw_frames is None or self.palette is None:
-            return self._frames
+            return self.colours
         return Derived(self.raw_frames, colours(self.palette), (*self.raw_frames.shape[3:], 3))
 
     @property
@@ -164,7 +130,7 @@ class Recording:
 
     @property
     def steps(self) -> int:
-        return self.starts.size if self._steps is None else self._steps
+        return self.header.steps * self.header.envs or self.starts.size
 
     def observations(
         self,
@@ -179,33 +145,33 @@ class Recording:
         Returns bytes, or float32 in 0..1 where the preprocessing does not round; newest frame last.
         Raises ValueError if neither screens nor raw frames were recorded, or those do not serve.
         """
-        of = preprocessing or self.preprocessing
+        wanted = preprocessing or self.preprocessing
         kept = self.screens
 
         def screens(start: int, stop: int) -> np.ndarray:
-            if kept is not None and of == self.preprocessing:
+            if kept is not None and wanted == self.preprocessing:
                 return np.asarray(kept[start:stop, env])
-            return self._rendered(slice(start, stop), env, of)
+            return self._rendered(slice(start, stop), env, wanted)
 
-        return stacks_at(steps, screens, self.starts[:, env], of)
+        return stacks_at(steps, screens, self.starts[:, env], wanted)
 
     def summary(self) -> dict[str, Any]:
-        """The episodes that counted, in numbers: see `recording_episodes.summary`."""
+        """The episodes that counted, in numbers: see `episodes.summary`."""
         return summary(self.card.name, self.game, self.returns, self.steps, self.seconds)
 
     def save(self, path: str | Path) -> None:
-        """Writes it where `open_recording` finds it: see `recording_files.save_recording`."""
+        """Writes it where `open_recording` finds it: see `files.save_recording`."""
         from atari_zoo.recordings.files import save_recording
 
         save_recording(self, path)
 
     def to_minari(self, dataset_id: str, **metadata: Any) -> Any:
-        """Makes a Minari dataset of it: see `minari_export.to_minari`."""
+        """Makes a Minari dataset of it: see `minari.to_minari`."""
         from atari_zoo.recordings.minari import to_minari
 
         return to_minari(self, dataset_id, **metadata)
 
-    def _rendered(self, steps: slice, env: int, of: Preprocessing) -> np.ndarray:
+    def _rendered(self, steps: slice, env: int, preprocessing: Preprocessing) -> np.ndarray:
         if self.raw_frames is None or self.palette is None:
             wanted = "keep=['screens']" if self.screens is None else "keep=['frames']"
             what = "screens" if self.screens is None else "raw frames"
@@ -213,14 +179,22 @@ class Recording:
         pairs = torch.from_numpy(np.ascontiguousarray(self.raw_frames[steps, env]))
         if not len(pairs):
             return np.zeros((0, 84, 84), np.uint8)
-        return render(pairs, self.palette, of, self.greys).numpy()
+        return render(pairs, self.palette, preprocessing, self.greys).numpy()
+
+    def all_arrays(self) -> dict[str, Rows]:
+        """What there is, by the names on disk; scores and recomputed activations too."""
+        layers = {f"{LAYERS}{layer}": rows for layer, rows in self.activations.items()}
+        found = self.arrays | {"scores": self.scores} | layers
+        return {name: rows for name, rows in found.items() if len(rows)}
+
+    @property
+    def _steps_envs(self) -> tuple[int, ...]:
+        starts = self.arrays.get("starts")
+        return (0, 0) if starts is None else starts.shape
 
     @cached_property
     def _episodes(self) -> Episodes:
-        if self._told is not None:
-            return self._told
-        return episodes(self.over, self.scores + self.rewards, self.counted)
-
-    def _small(self, name: str, dtype: type) -> np.ndarray:
-        array = self._arrays.get(name)
-        return np.zeros((0, 0), dtype) if array is None else np.asarray(array)
+        header = self.header
+        if header.returns is not None and header.lengths is not None:
+            return Episodes(np.array(header.returns, float), np.array(header.lengths, int))
+        return episodes(self.over, self.scores + self.rewards, header.counted)

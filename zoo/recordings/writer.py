@@ -1,4 +1,4 @@
-"""Writes recordings while they are played, so that little is lost if the process dies.
+"""Recordings written while they are played, so that little is lost if the process dies.
 
 Chunks are written beside their place and renamed, all arrays' first and then the count of steps
 that are safe; whatever is behind that count is as good as absent.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -16,58 +17,56 @@ import zarr
 from jaxtyping import UInt8
 from zarr.storage import LocalStore
 
-from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.files import Hold
+from atari_zoo.recordings.arrays import ALWAYS, LAYERS, layout
 from atari_zoo.recordings.blocks import block
 from atari_zoo.recordings.buffers import Buffers
 from atari_zoo.recordings.chunks import array_of
 from atari_zoo.recordings.episodes import scores_before
-from atari_zoo.recordings.header import Head, head
-from atari_zoo.recordings.layout import ALWAYS, CHUNK, LAYERS, layout
+from atari_zoo.recordings.header import Header, read_header
 from atari_zoo.recordings.stores import group_of, store_of
 
 
 class RecordingWriter:
     """Appends steps to a recording; a folder that Zarr reads.
 
-    path: of the folder, which must not be there yet. game: its name in the zoo.
-    keep: arrays beside actions, rewards, ends, starts, lives and scores: "frames", "ram",
-        "screens", "executed", "outputs", "probabilities", "colours", "activations/LAYER".
-    chunk: steps that are written together, and the most that are lost.
-    counted: how many of each environment's first episodes count; all if not given.
-    head: what the recording tells of itself; set `head.seconds` when that is known.
+    path: of the folder, which must not be there yet.
+    header: what the recording tells of itself; set `header.seconds` when that is known.
+    keep: arrays beside those of `always`: the names of `arrays.KEEP`, "colours",
+        "activations/LAYER". always: "starts" must be among them.
+    At most `header.chunk` steps are lost, which are written together.
 
     Raises FileExistsError if there is something at `path`, ValueError for what cannot be kept, or
     where another process writes there.
 
-    >>> with RecordingWriter("play.zarr", card, "Pong", preprocessing, 0, 8, ["ram"]) as writer:
+    >>> with RecordingWriter("play.zarr", Header(card, "Pong", preprocessing), ["ram"]) as writer:
     ...     writer.append(actions=actions, ram=ram, ...)
     """
 
     def __init__(
         self,
         path: str | Path,
-        card: ModelCard,
-        game: str,
-        preprocessing: Preprocessing,
-        seed: int,
-        envs: int,
+        header: Header,
         keep: Sequence[str] = (),
-        chunk: int = CHUNK,
-        counted: Sequence[int] | None = None,
+        always: Sequence[str] = ALWAYS,
     ) -> None:
-        if envs < 1 or chunk < 1:
-            raise ValueError(f"{envs} environments, {chunk} steps a chunk: both must be at least 1")
-        of = Head(card, game, preprocessing, seed, envs, chunk)
-        of.counted = None if counted is None else list(map(int, counted))
-        self._make(path, of, [*ALWAYS, *keep])
-
-    @classmethod
-    def of(cls, path: str | Path, of: Head, arrays: Sequence[str]) -> RecordingWriter:
-        """A recording of what `of` tells, with those arrays alone; "starts" must be among them."""
-        self = cls.__new__(cls)
-        self._make(path, of, arrays)
-        return self
+        if header.envs < 1 or header.chunk < 1:
+            raise ValueError(
+                f"{header.envs} environments, {header.chunk} steps a chunk: both must be at least 1"
+            )
+        for name in keep:
+            layout(name)  # raises ValueError
+        # their types are not known yet
+        header = replace(header, steps=0, arrays=dict.fromkeys([*always, *keep], ""))
+        try:
+            Path(path).mkdir(parents=True)
+        except FileExistsError as error:
+            there = f"{path}: is there already; go on with RecordingWriter.resume"
+            raise FileExistsError(there) from error
+        with self._held(Path(path)):
+            plain = header.attributes()
+            group = zarr.create_group(LocalStore(path), zarr_format=3, attributes=plain)
+            self._begin(Path(path), header, group)
 
     @classmethod
     def resume(cls, path: str | Path) -> RecordingWriter:
@@ -81,24 +80,11 @@ class RecordingWriter:
             raise FileNotFoundError(f"{path}: no recording to go on with")
         self = cls.__new__(cls)
         with self._held(path):
-            of = head(dict(group_of(store_of(path)).attrs), str(path))
-            self._begin(path, of, zarr.open_group(LocalStore(path), mode="r+"))
-            if of.steps:
+            header = read_header(dict(group_of(store_of(path)).attrs), str(path))
+            self._begin(path, header, zarr.open_group(LocalStore(path), mode="r+"))
+            if header.steps:
                 self._take_up(group_of(store_of(path)))
         return self
-
-    def _make(self, path: str | Path, of: Head, arrays: Sequence[str]) -> None:
-        for name in arrays:
-            layout(name)  # raises ValueError
-        of.arrays = dict.fromkeys(arrays, "")  # their types are not known yet
-        try:
-            Path(path).mkdir(parents=True)
-        except FileExistsError as error:
-            there = f"{path}: is there already; go on with RecordingWriter.resume"
-            raise FileExistsError(there) from error
-        with self._held(Path(path)):
-            group = zarr.create_group(LocalStore(path), zarr_format=3, attributes=of.attributes())
-            self._begin(Path(path), of, group)
 
     @contextmanager
     def _held(self, path: Path) -> Iterator[None]:
@@ -110,15 +96,15 @@ class RecordingWriter:
             self._hold.release()
             raise
 
-    def _begin(self, path: Path, of: Head, group: zarr.Group) -> None:
-        self.path, self.head, self._group = path, of, group
-        self._buffers, self._failed = Buffers(group, of), False
-        self._next = np.zeros(of.envs)  # the scores before the step that comes next
+    def _begin(self, path: Path, header: Header, group: zarr.Group) -> None:
+        self.path, self.header, self._group = path, header, group
+        self._buffers, self._failed = Buffers(group, header), False
+        self._next = np.zeros(header.envs)  # the scores before the step that comes next
 
     @property
     def safe(self) -> int:
         """How many steps would outlive the process."""
-        return self.head.steps
+        return self.header.steps
 
     @property
     def steps(self) -> int:
@@ -143,9 +129,9 @@ class RecordingWriter:
         saying how many steps are safe, where they cannot be written.
         """
         if palette is not None:
-            self.head.palette = palette.copy()
+            self.header.palette = palette.copy()
         if greys is not None:
-            self.head.greys = greys.copy()
+            self.header.greys = greys.copy()
         layers = {f"{LAYERS}{layer}": array for layer, array in (activations or {}).items()}
         self.append_block(arrays | layers)
 
@@ -153,10 +139,10 @@ class RecordingWriter:
         """The same of arrays by their names on disk, such as "activations/fc"."""
         if self._failed:
             raise ValueError(f"{self.path}: writing failed; go on with RecordingWriter.resume")
-        rows = block(arrays, self.head)
-        if "frames" in rows and self.head.palette is None:
+        rows = block(arrays, self.header)
+        if "frames" in rows and self.header.palette is None:
             raise ValueError("frames are palette indices: give their palette too")
-        if "scores" in self.head.arrays and "scores" not in rows:
+        if "scores" in self.header.arrays and "scores" not in rows:
             over = rows["terminated"] | rows["truncated"]
             rows["scores"], self._next = scores_before(rows["rewards"], over, self._next)
         for _ in self._buffers.fill(rows):
@@ -164,11 +150,11 @@ class RecordingWriter:
 
     def flush(self) -> None:
         """Makes all steps safe; a chunk that is not full is written again when it is."""
-        changed = self.head.attributes() | {"steps": self.steps}
-        with self._told():
+        changed = self.header.attributes() | {"steps": self.steps}
+        with self._saying_what_is_safe():
             self._buffers.write()
             self._group.update_attributes(changed)  # last, so that what it counts is there
-        self.head.steps, self._failed = self.steps, False
+        self.header.steps, self._failed = self.steps, False
         if self._buffers.full:
             self._buffers.empty()
 
@@ -177,7 +163,7 @@ class RecordingWriter:
         try:
             if not self._failed:
                 self.flush()
-                with self._told():
+                with self._saying_what_is_safe():
                     self._buffers.trim()
         finally:
             self._hold.release()
@@ -194,7 +180,7 @@ class RecordingWriter:
         self.close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _saying_what_is_safe(self) -> Iterator[None]:
         """An OSError says how many steps are safe, and nothing is appended after it."""
         try:
             yield
@@ -208,9 +194,9 @@ class RecordingWriter:
             ) from error
 
     def _take_up(self, checked: zarr.Group) -> None:
-        whole = self.safe // self.head.chunk * self.head.chunk
+        whole = self.safe // self.header.chunk * self.header.chunk
         self._buffers.reopen(checked, whole, self.safe)
-        if "scores" in self.head.arrays:
+        if "scores" in self.header.arrays:
             last = {n: np.asarray(array_of(checked, n)[self.safe - 1]) for n in ALWAYS}
             over = last["terminated"] | last["truncated"]
             self._next = np.where(over, 0, last["scores"] + last["rewards"])

@@ -10,13 +10,17 @@ name of a job is asked for.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from atari_zoo.converters.registration import RegisteredTwice
+from atari_zoo.play.noise import Noise
+from atari_zoo.play.options import flattened
+from atari_zoo.play.plans import CACHE, FLAT, Plan, as_cached, plan_of
 
 Job = Callable[..., dict[str, Any]]
 POINTS = "atari_zoo.jobs"
@@ -66,56 +70,70 @@ def check_settings(name: str, given: Mapping[str, Any]) -> None:
             )
 
 
+def planned(usual: Mapping[str, Any], without: Iterable[str] = ()) -> Callable[[Job], Job]:
+    """Gives a job a plan's options for settings, by flat names; it takes the plan for `plan`.
+
+    usual: what the job takes where an option is not given, if that is not the plan's own default;
+        of steps and episodes, whichever is given. without: options that are not the user's.
+    """
+    there = {name: flat for name, flat in FLAT.items() if name not in ("seed", *without)}
+
+    def given(job: Job) -> Job:
+        @wraps(job)
+        def run(model: str, folder: Path, seed: int, **settings: Any) -> dict[str, Any]:
+            asked = {name: settings.pop(name) for name in [*settings] if name in there}
+            lengths = {"steps", "episodes"}
+            defaults = {n: v for n, v in usual.items() if not (n in lengths and lengths & {*asked})}
+            plan = plan_of(defaults | asked | {"seed": seed})
+            return job(model, folder, seed, plan=plan, **settings)
+
+        own = inspect.signature(job)
+        parameters = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=usual.get(name, flat.default),
+            )
+            for name, flat in sorted(there.items(), key=lambda item: item[0] not in usual)
+        ]
+        first = [p for p in own.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+        rest = [p for p in own.parameters.values() if p not in first and p.name != "plan"]
+        vars(run)["__signature__"] = own.replace(parameters=[*first, *parameters, *rest])
+        return run
+
+    return given
+
+
+@planned(CACHE)
 def record(
-    model: str,
-    folder: Path,
-    seed: int,
-    *,
-    steps: int = 2500,
-    envs: int = 1,
-    keep: Sequence[str] = ("frames", "ram", "outputs"),
-    layers: Sequence[str] = ("fc",),
-    device: str = "cpu",
+    model: str, folder: Path, seed: int, *, plan: Plan, device: str = "cpu"
 ) -> dict[str, Any]:
     """Records play into `play.zarr`: by default all that the paper's cache held."""
     import atari_zoo as zoo
 
-    network = zoo.load(model, device)
     path = folder / "play.zarr"
-    return zoo.rollout(
-        network, steps=steps, envs=envs, seed=seed, keep=keep, layers=layers, path=path
-    ).summary()
+    return zoo.rollout(zoo.load(model, device), as_cached(plan), path=path).summary()
 
 
+@planned({"episodes": 30})
 def score(
-    model: str,
-    folder: Path,
-    seed: int,
-    *,
-    episodes: int = 30,
-    envs: int = 8,
-    action: str | None = None,
-    sticky: float | None = None,
-    device: str = "cpu",
+    model: str, folder: Path, seed: int, *, plan: Plan, device: str = "cpu"
 ) -> dict[str, Any]:
     """Plays whole episodes: returns, their mean, its interval."""
     import atari_zoo as zoo
 
-    network = zoo.load(model, device)
-    return zoo.rollout(
-        network, episodes=episodes, envs=envs, seed=seed, action=action, sticky=sticky
-    ).summary()
+    return zoo.rollout(zoo.load(model, device), plan).summary()
 
 
+@planned({"episodes": 10}, without=flattened(Noise))
 def noise(
     model: str,
     folder: Path,
     seed: int,
     *,
+    plan: Plan,
     kind: str = "parameters",
     levels: Sequence[float] = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2),
-    episodes: int = 10,
-    envs: int = 8,
     device: str = "cpu",
 ) -> dict[str, Any]:
     """Scores under noise of each level on "parameters" (the convolutions' kernels, as in the
@@ -124,16 +142,12 @@ def noise(
 
     network = zoo.load(model, device)
     kinds = {
-        "parameters": [zoo.Noise(parameters=level) for level in levels],
-        "observation": [zoo.Noise(observation=level) for level in levels],
-        "actions": [zoo.Noise(actions=level) for level in levels],
+        "parameters": [Noise(parameters=level) for level in levels],
+        "observation": [Noise(observation=level) for level in levels],
+        "actions": [Noise(actions=level) for level in levels],
     }
     if kind not in kinds:
         raise ValueError(f"no noise on '{kind}'; there are {', '.join(kinds)}")
-    plays = [
-        zoo.rollout(network, episodes=episodes, envs=envs, seed=seed, noise=noise)
-        for noise in kinds[kind]
-    ]
-    returns = [play.returns.tolist() for play in plays]
+    returns = [zoo.rollout(network, plan, noise=noise).returns.tolist() for noise in kinds[kind]]
     means = [sum(some) / len(some) for some in returns]
     return {"kind": kind, "levels": list(levels), "returns": returns, "means": means}

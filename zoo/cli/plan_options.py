@@ -1,0 +1,60 @@
+"""Options of the command line that are a rollout's, made from where a plan declares them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from atari_zoo.play.options import Flat
+from atari_zoo.play.plans import FLAT, plan_of
+
+PLAN = "plan"  # the parameter in whose place the options come
+
+
+def planned(verb: str, usual: Mapping[str, Any]) -> Callable[[Callable[..., None]], Any]:
+    """Gives a verb the options that it has of a plan, in the place of its parameter `plan`.
+
+    usual: what the verb takes where an option is not given, if that is not the plan's own default.
+    """
+    there = {name: flat for name, flat in FLAT.items() if verb in flat.about.verbs}
+
+    def given(command: Callable[..., None]) -> Callable[..., None]:
+        own, kinds = inspect.signature(command), get_type_hints(command, include_extras=True)
+
+        def run(**words: Any) -> None:
+            flat = {name: words.pop(name) for name in there}
+            asked = {name: value for name, value in flat.items() if value is not None}
+            command(**words, **{PLAN: plan_of(asked)})
+
+        parameters: list[inspect.Parameter] = []
+        for parameter in own.parameters.values():
+            if parameter.name == PLAN:
+                parameters += [_parameter(flat, usual) for flat in there.values()]
+            else:
+                parameters.append(parameter.replace(annotation=kinds[parameter.name]))
+        keywords = [p.replace(kind=p.KEYWORD_ONLY) for p in parameters]
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        vars(run)["__signature__"] = own.replace(parameters=keywords)
+        run.__annotations__ = {p.name: p.annotation for p in keywords}
+        return run
+
+    return given
+
+
+def _parameter(flat: Flat, usual: Mapping[str, Any]) -> inspect.Parameter:
+    """One of the verb's parameters, as typer reads them."""
+    default = usual.get(flat.name, flat.default)
+    if flat.kind == list[str]:
+        default = list(default) or None
+    reach = f" {flat.about.range[0].upper()}{flat.about.range[1:]}." if flat.about.range else ""
+    flags = [flat.about.flag] if flat.about.flag else []
+    kind: Any = Annotated[
+        flat.kind | None if default is None else flat.kind,
+        typer.Option(*flags, help=flat.about.help + reach),
+    ]
+    return inspect.Parameter(
+        flat.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind
+    )

@@ -1,0 +1,75 @@
+"""Rules of one network's play: a plan's open ends, settled by the network's card."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from typing import Any
+
+from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, Preprocessing
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.games import Game, check_actions
+from atari_zoo.games import game as find_game
+from atari_zoo.play.options import options
+from atari_zoo.play.plans import Plan
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The network's game, how it chooses, what it sees, and in how many environments.
+
+    envs: no more than there are episodes.
+    """
+
+    game: Game
+    action: str
+    epsilon: float
+    preprocessing: Preprocessing
+    envs: int
+
+
+def rules(plan: Plan, network: Network) -> Rules:
+    """What the plan leaves open, as the network's card has it.
+
+    Raises ValueError if neither names a game, or the network's actions are not the game's.
+    """
+    card = network.card
+    if not (plan.game or card.game):
+        raise ValueError("the model's card names no game: say which with game='Pong'")
+    game = find_game(plan.game or card.game)
+    action = plan.action or card.action_rule
+    if action not in ACTION_RULES:
+        raise ValueError(f"no action rule '{action}'; there are {', '.join(ACTION_RULES)}")
+    as_played = card.replace(game=game.name, action_meanings=game.actions)
+    check_actions(network.actions, as_played, card.name)
+    return Rules(
+        game,
+        action,
+        card.epsilon if plan.epsilon is None else plan.epsilon,
+        _preprocessing(plan, card.preprocessing),
+        min(plan.envs, plan.episodes or plan.envs),
+    )
+
+
+def _preprocessing(plan: Plan, usual: Preprocessing) -> Preprocessing:
+    asked = plan.preprocessing or usual
+    chosen = PREPROCESSINGS[asked] if isinstance(asked, str) else asked
+    if plan.sticky is None:
+        return chosen
+    return replace(chosen, name=f"{chosen.name}, changed", sticky=plan.sticky)
+
+
+def recorded_options(plan: Plan, settled: Rules) -> dict[str, Any]:
+    """What a recording's header tells of the options: JSON, only what is not as usual.
+
+    The rule that chose actions is always told.
+    """
+    greedy = settled.action == "epsilon-greedy"
+    rule = {"action": settled.action} | ({"epsilon": settled.epsilon} if greedy else {})
+    passed_over = {f.name for f in fields(Rules)} | {"recompute"}  # told of with the weights
+    changed = {
+        f.name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        for f, about in options(Plan)
+        if about.header == "options" and f.name not in passed_over
+        if (value := getattr(plan, f.name)) != f.default
+    }
+    return rule | changed

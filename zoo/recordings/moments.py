@@ -1,0 +1,25 @@
+"""Moments of play: what is known of a group of environments before it acts."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+from atari_zoo.emulator.rendered_frames import Raw
+
+
+class Moment(NamedTuple):
+    """What a network saw and computed, and the actions that were chosen.
+
+    raw: the screens that the observations were made from, and the RAM; None where no array that
+        is kept needs them.
+    """
+
+    observations: Shaped[Tensor, "envs stack 84 84"]
+    outputs: Float[Tensor, "envs actions"]
+    actions: Int[np.ndarray, "envs"]
+    starts: Bool[np.ndarray, "envs"]
+    raw: Raw | None
