@@ -2,18 +2,21 @@
 
 All codecs are Zarr's own, so that any Zarr opens a recording. What changes little from step to step
 is stored with time as the last axis, each element's history in one place, which Zstandard then
-packs well. Of 2,500 steps of random play in one environment (`benchmarks/recordings.py --codecs`):
+packs well. Seaquest, 2,500 steps of random play in one environment, without representations
+(`benchmarks/recordings.py --codecs`, processor time):
 
-    codecs of the screens         MiB of Seaquest   Seaquest's .npz / that   play and record / play
-    Zstandard 9                             0.465                     15.0                     1.17
-    Blosc, Zstandard 5, bitshuffle          0.525                     13.3                     1.20
-    in shards of 16 steps                   0.511                     13.7                     1.25
-    time last, Zstandard 9                  0.342                     20.4                     1.20
-    time last, Zstandard 12                 0.317                     22.1                     1.39
-    time last, Delta, Zstandard 9           0.323                     21.7                     1.20
-    `arrays.changes`, the first one         0.267                     26.2                     1.11
+    codecs of the screens             MiB   the original's .npz   play and record   one frame
+    Zstandard 9                     0.465                 15.0 x     1.15 of play      2.2 ms
+    Blosc, Zstandard 5, shuffle     0.481                 14.5       1.17              2.2
+    Blosc, Zstandard 5, bitshuffle  0.525                 13.3       1.17              5.3
+    16 steps a chunk in shards      0.511                 13.7       1.24              4.6
+    time last, Zstandard 9          0.342                 20.4       1.20              2.7
+    time last, Zstandard 10         0.326                 21.5       1.19              2.6
+    time last, Zstandard 12         0.317                 22.1       1.34              2.6
+    time last, Delta, Zstandard 9   0.323                 21.7       1.17             14.3
+    `arrays.changes`, the first     0.250                 28.0       1.17              3.0
 
-Delta is in no specification of Zarr, and reads six times slower; level 10 is between 9 and 12.
+Delta is in no specification of Zarr's, and slow to read.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.recordings.arrays import layout
 from atari_zoo.recordings.header import Header
 
-LEVEL = 10  # of Zstandard: 11 would save 3 % of the bytes, for a seventh more time
+LEVEL = 10  # of Zstandard
 LONG = 64  # chunks of those that small arrays keep in one file
 MEMORY = 8  # chunks of steps that arrays of all environments, such as RAM, keep in one file
 CONFIG: Any = {"write_empty_chunks": True}  # so that a chunk that is missing was lost
