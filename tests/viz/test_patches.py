@@ -56,7 +56,7 @@ def recording() -> Recording:
     return recorded(
         random.integers(0, 256, (STEPS, ENVS, 84, 84), np.uint8),
         starts,
-        frames=random.integers(0, 256, (STEPS, ENVS, 210, 160, 3), np.uint8),
+        colours=random.integers(0, 256, (STEPS, ENVS, 210, 160, 3), np.uint8),
         rewards=random.integers(0, 3, (STEPS, ENVS)).astype(np.float32),
     )
 

@@ -194,6 +194,8 @@ def test_what_was_played_in_memory_is_saved(random_agent, tmp_path):
 def test_unknown_arrays_are_refused():
     with pytest.raises(ValueError, match="cannot keep 'sound'; there are actions, "):
         Recording(HEADER, {"sound": np.zeros((0, 0))})
+    with pytest.raises(ValueError, match=r"'frames' is \(2, 1, 210, 160, 3\); expected steps, env"):
+        Recording(HEADER, {"frames": np.zeros((2, 1, 210, 160, 3), np.uint8)})
 
 
 def test_a_lost_life_may_begin_a_stack_but_no_game(play):

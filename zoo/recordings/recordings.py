@@ -37,14 +37,14 @@ class Recording(Arrays):
         each environment's first ones, or all that ended.
     steps: of all environments together. seconds: what playing took; 0 or NaN where unknown.
 
-    Raises ValueError for arrays of other names.
+    Raises ValueError for arrays of other names or shapes.
 
     >>> Recording(Header(card, "Pong", preprocessing), {"starts": starts, "screens": screens})
     """
 
     def __init__(self, header: Header, arrays: Mapping[str, Rows | None]) -> None:
-        for name in arrays:
-            layout(name)  # raises ValueError
+        for name, rows in arrays.items():
+            _check(name, rows)
         self.header = header
         self.arrays = {name: rows for name, rows in arrays.items() if rows is not None}
         self.activations: dict[str, Rows] = {
@@ -198,3 +198,11 @@ class Recording(Arrays):
         if header.returns is not None and header.lengths is not None:
             return Episodes(np.array(header.returns, float), np.array(header.lengths, int))
         return episodes(self.over, self.scores + self.rewards, header.counted)
+
+
+def _check(name: str, rows: Rows | None) -> None:
+    declared = layout(name)  # raises ValueError
+    # of what is not in memory, whoever reads it finds out
+    if isinstance(rows, np.ndarray) and rows.size and not declared.fits(rows.shape[2:]):
+        wanted = ", ".join(map(str, declared.row or ())).replace("-1", "any")
+        raise ValueError(f"'{name}' is {rows.shape}; expected steps, environments, {wanted}")
