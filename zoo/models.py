@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 import torch
 
-from atari_zoo.catalog.catalog import UnknownModel, find, measured
+from atari_zoo.catalog.catalog import UnknownModel, find, measured_scores
 from atari_zoo.catalog.conversions import converted
 from atari_zoo.converters.algorithms import algorithm_named
 from atari_zoo.converters.cards import (
@@ -69,13 +69,13 @@ def load(
 
 
 def facts_about(name: str | Path) -> dict[str, Any]:
-    """What is known of a model: its card's fields, what the catalogue measured, its layers.
+    """What is known of a model: its card's fields, what the catalogue has measured, its layers.
 
     Raises as `load` does.
     """
     network = load(name)
     facts = json.loads(network.card.to_json()) | {"name": network.card.name}
-    facts["scores"] = facts["scores"] | measured(str(name))
+    facts["scores"] = facts["scores"] | measured_scores(str(name))
     facts["living_units"] = facts["scores"].pop("living_units", {})
     facts["parameters"] = sum(parameter.numel() for parameter in network.parameters())
     return facts | {"layers": list(network.layers)}

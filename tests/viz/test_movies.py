@@ -112,7 +112,7 @@ def panel_of(shapes) -> panels.Panel:
 
 def shown(panel, layers, output=(0.0,) * 6) -> np.ndarray:
     screen, frames = np.zeros((210, 160, 3), np.uint8), np.zeros((4, 84, 84), np.uint8)
-    return panel.picture(panels.Moment(screen, frames, layers, np.array(output), 0, ""))
+    return panel.picture(panels.MovieMoment(screen, frames, layers, np.array(output), 0, ""))
 
 
 @cache

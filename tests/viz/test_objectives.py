@@ -13,7 +13,7 @@ from atari_zoo.viz.objectives import batches as batch_objectives
 from atari_zoo.viz.objectives import directions
 from atari_zoo.viz.objectives import penalties as image_objectives
 from atari_zoo.viz.objectives import units as unit_objectives
-from atari_zoo.viz.objectives.checks import check
+from atari_zoo.viz.objectives.checks import check_objective
 from atari_zoo.viz.objectives.joining import joined
 from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.text import parse
@@ -456,7 +456,7 @@ def test_a_distribution_of_values_is_not_a_value():
     objective = unit_objectives.value()
     values = values_of(network, objective.references, torch.zeros(1, 4, 84, 84))
     with pytest.raises(ValueError, match="value has 1 x 51 values an image"):
-        check(objective, values)
+        check_objective(objective, values)
 
 
 @pytest.mark.parametrize("head", ["implicit quantile", "dueling streams", "categorical streams"])

@@ -20,7 +20,7 @@ from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.pool import Emulators
 from atari_zoo.emulator.resets import ale_draws, gymnasium_draws
-from atari_zoo.emulator.shared_arrays import layout
+from atari_zoo.emulator.shared_arrays import memory_layout
 
 SEED = 5
 BARE = Preprocessing(noops=0, fire_reset=False)
@@ -208,5 +208,5 @@ def test_draws():
 def test_screens_begin_on_whole_words():
     """Eight pixels are compared at once."""
     for height in (210, 214, 220, 230, 250):
-        offset = layout(3, height, 160, "float32").fields["screens"][1]
+        offset = memory_layout(3, height, 160, "float32").fields["screens"][1]
         assert offset % 8 == height * 160 % 8 == 0

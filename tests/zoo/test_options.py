@@ -16,7 +16,7 @@ from atari_zoo.cli.app import app
 from atari_zoo.play.options import KEY, Option, check_values, flattened, option, options
 from atari_zoo.play.plans import FLAT, Plan, plan_of
 from atari_zoo.play.rules import recorded_options, rules
-from atari_zoo.play.signatures import explained, parameters
+from atari_zoo.play.signatures import options_text, parameters
 from atari_zoo.recordings.arrays import ALWAYS, ARRAYS, KEEP, Arrays, Large, Layout
 from atari_zoo.recordings.header import Header
 from atari_zoo.sweeps.jobs import job_named
@@ -140,7 +140,7 @@ class Brighter(Plan):
 
 def test_a_new_option_is_one_edit() -> None:
     assert [p.name for p in parameters(Brighter)] == [*NAMES, "brightness"]
-    assert explained(Brighter).endswith("brightness: Of the screens. It is at least 0.")
+    assert options_text(Brighter).endswith("brightness: Of the screens. It is at least 0.")
     assert flattened(Brighter)["brightness"].kind is float
     assert flattened(Brighter)["brightness"].about.verbs == ("play", "record")
     with pytest.raises(ValueError, match="brightness is -1; it must be at least 0"):

@@ -18,7 +18,7 @@ from atari_zoo.games import game as find_game
 from atari_zoo.layers import activations
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.movies.mp4 import write_mp4
-from atari_zoo.viz.movies.panels import Moment, Panel, Range
+from atari_zoo.viz.movies.panels import MovieMoment, Panel, Range
 
 SHOWN_LAYERS = ("conv1", "conv2", "conv3", "fc")
 BATCH = 128  # observations at a time: bounds the memory, about 15 MB of activations
@@ -70,7 +70,7 @@ def _pictures(
     for step, layers, value in _steps(network, observations, names):
         value_words = "" if value is None else f"    value {value:z.2f}"
         yield panel.picture(
-            Moment(
+            MovieMoment(
                 frame=recording.frames[step, env],
                 observation=observations[step].numpy(),
                 layers=layers,

@@ -51,7 +51,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Moment:
+class MovieMoment:
     """What one picture shows; `layers` are (channels, height, width) or (units,)."""
 
     frame: UInt8[np.ndarray, "height width 3"]
@@ -97,7 +97,7 @@ class Panel:
         # 4:2:0 video halves the colour's size, so both sides are even
         self.background = self._drawn(title, labels, height + height % 2, width + width % 2)
 
-    def picture(self, moment: Moment) -> UInt8[np.ndarray, "height width 3"]:
+    def picture(self, moment: MovieMoment) -> UInt8[np.ndarray, "height width 3"]:
         """The moment's picture; its size is always the same."""
         canvas = self.background.copy()
         _paste(canvas, enlarge(moment.frame, ZOOM), *self.game)
@@ -119,7 +119,7 @@ class Panel:
         tiles = colours.reshape(len(values), *(values.shape[1:] or (1, 1)), 3)
         return grid(enlarge(tiles, factor), columns, background=LINE)
 
-    def _bars(self, draw: ImageDraw.ImageDraw, moment: Moment) -> None:
+    def _bars(self, draw: ImageDraw.ImageDraw, moment: MovieMoment) -> None:
         scale = self.ranges["output"]
         left, right = MARGIN + 132, MARGIN + self.left_width - 58
         for index, part in enumerate(scale.unit(moment.output)):

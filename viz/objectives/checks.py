@@ -8,7 +8,7 @@ from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.values import Values
 
 
-def check(objective: Objective, values: Values) -> None:
+def check_objective(objective: Objective, values: Values) -> None:
     """Raises ValueError if a unit is not there, given the values for any one image."""
     for term in objective.terms:
         shape = tuple(values[term.references[0]].shape[1:])

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network, observation_shape
-from atari_zoo.viz.objectives.checks import check
+from atari_zoo.viz.objectives.checks import check_objective
 from atari_zoo.viz.objectives.joining import joined
 from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.text import parse
@@ -62,7 +62,7 @@ def render(
     if getattr(network, "bytes", False):
         raise ValueError("this network takes bytes alone, which have no gradient to ascend")
     objective = _objective(network, objectives, copies)
-    check(objective, _probe(network, objective))
+    check_objective(objective, _probe(network, objective))
     names = told_apart(objective.names)
     size = _batch(network, objective, settings)
     chunks = [slice(start, start + size) for start in range(0, len(names), size)]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from atari_zoo.catalog.entries import Entry, Listed
-from atari_zoo.catalog.groups import Group
-from atari_zoo.catalog.names import STARTER, Name, check_collection, explained
+from atari_zoo.catalog.groups import ModelGroup
+from atari_zoo.catalog.names import STARTER, Name, check_collection, no_such_model
 from atari_zoo.catalog.names import UnknownModel as UnknownModel
 from atari_zoo.catalog.published import published
 from atari_zoo.catalog.user import user_catalog
@@ -71,10 +71,10 @@ def find(name: str) -> Entry:
         for source in _sources(wanted.collection):
             for card in source.cards(wanted.title, wanted.algorithm, wanted.run, wanted.tag):
                 return source.entry(card)
-    raise UnknownModel(explained(name, list_models()))
+    raise UnknownModel(no_such_model(name, list_models()))
 
 
-def measured(name: str) -> dict[str, Any]:
+def measured_scores(name: str) -> dict[str, Any]:
     """What the catalogue says was measured on the model called `name`; empty if it lists none."""
     try:
         return find(name).card.scores
@@ -96,7 +96,7 @@ def _found(
     run: str | None,
     tag: str | None,
     collection: str | None,
-) -> Iterator[tuple[ModelCard, Group | Listed]]:
+) -> Iterator[tuple[ModelCard, ModelGroup | Listed]]:
     if collection is not None:
         check_collection(collection, collections())
     parts = (find_game(game).name if game else None, algorithm, run, tag)
@@ -105,7 +105,7 @@ def _found(
             yield card, source
 
 
-def _sources(collection: str | None = None) -> list[Group | Listed]:
+def _sources(collection: str | None = None) -> list[ModelGroup | Listed]:
     sources = [_starters(), *published(), *user_catalog()]
     return [source for source in sources if collection in (None, source.collection)]
 

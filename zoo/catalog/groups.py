@@ -16,7 +16,7 @@ from atari_zoo.games import games
 
 
 @dataclass(frozen=True)
-class Group:
+class ModelGroup:
     """Every combination of some algorithms, games, runs and tags of a collection.
 
     algorithms, runs, tags: the zoo's name of each, and how the addresses spell it; a tag's

@@ -73,7 +73,7 @@ def collection_of(card: ModelCard) -> str:
     return card.collection or STARTER
 
 
-def explained(name: str, cards: Sequence[ModelCard]) -> str:
+def no_such_model(name: str, cards: Sequence[ModelCard]) -> str:
     """Why none of the cards is called `name`, and what there is instead, in one line."""
     wanted = Name.parse(name)
     everywhere = f"`atari-zoo list` shows all {len(cards):,}"

@@ -14,7 +14,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from atari_zoo.catalog.groups import Group
+from atari_zoo.catalog.groups import ModelGroup
 
 
 class BadGroup(ValueError):
@@ -22,7 +22,7 @@ class BadGroup(ValueError):
 
 
 @cache
-def published() -> tuple[Group, ...]:
+def published() -> tuple[ModelGroup, ...]:
     """The groups of the collections that come with the zoo, in order of precedence."""
     table = json.loads(resources.files("atari_zoo").joinpath("data/collections.json").read_text())
     return tuple(
@@ -30,7 +30,7 @@ def published() -> tuple[Group, ...]:
     )
 
 
-def groups(collection: Any, lists: dict[str, list[str]]) -> Iterator[Group]:
+def groups(collection: Any, lists: dict[str, list[str]]) -> Iterator[ModelGroup]:
     """What one collection's row stands for; `lists` are the lists of games it may name.
 
     Raises BadGroup where a field is unknown, missing or no text.
@@ -50,11 +50,11 @@ def groups(collection: Any, lists: dict[str, list[str]]) -> Iterator[Group]:
         fields["games"] = tuple(
             name for word in fields["games"].split() for name in lists.get(word, [word])
         )
-        yield Group(**{key: _frozen(value) for key, value in fields.items()})
+        yield ModelGroup(**{key: _frozen(value) for key, value in fields.items()})
 
 
 def _check(given: dict[str, Any]) -> None:
-    known = {field.name: field for field in fields_of(Group)}
+    known = {field.name: field for field in fields_of(ModelGroup)}
     if unknown := sorted(given.keys() - known.keys()):
         raise BadGroup(f"no field '{unknown[0]}'; there are {', '.join(known)}")
     for name, field in known.items():

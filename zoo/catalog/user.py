@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from atari_zoo.catalog.entries import Entry, Listed, RemoteFile, model_place
-from atari_zoo.catalog.groups import Group
+from atari_zoo.catalog.groups import ModelGroup
 from atari_zoo.catalog.names import Name
 from atari_zoo.catalog.published import groups
 from atari_zoo.converters.algorithms import ALGORITHMS
@@ -36,7 +36,7 @@ class BadCatalog(ValueError):
     """A user's catalogue that cannot be used; the message says which row, and why."""
 
 
-def user_catalog() -> tuple[Group | Listed, ...]:
+def user_catalog() -> tuple[ModelGroup | Listed, ...]:
     """What the user's file lists; nothing if there is none.
 
     Raises BadCatalog if it cannot be read, or a row is not right.
@@ -52,7 +52,7 @@ def user_catalog() -> tuple[Group | Listed, ...]:
 
 
 @cache
-def _read(path: Path, changed: int) -> tuple[Group | Listed, ...]:
+def _read(path: Path, changed: int) -> tuple[ModelGroup | Listed, ...]:
     try:
         table = json.loads(path.read_text())
     except ValueError as error:
@@ -61,7 +61,7 @@ def _read(path: Path, changed: int) -> tuple[Group | Listed, ...]:
         table = {"models": table}
     if not isinstance(table, dict) or not set(table) <= {"about", "games", "collections", "models"}:
         raise BadCatalog(f"{path}: expected a list of models, or 'models' and 'collections'")
-    found: list[Group | Listed] = []
+    found: list[ModelGroup | Listed] = []
     for row in table.get("collections", []):
         try:
             found += [_checked(group) for group in groups(row, table.get("games", {}))]
@@ -141,7 +141,7 @@ def _one_of(name: Any, known: Any, what: str) -> Any:
     return name
 
 
-def _checked(group: Group) -> Group:
+def _checked(group: ModelGroup) -> ModelGroup:
     """Raises ValueError where a collection names what there is not."""
     for algorithm in group.algorithms:
         _one_of(algorithm, ALGORITHMS, "algorithm")

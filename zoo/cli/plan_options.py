@@ -14,7 +14,7 @@ from atari_zoo.play.plans import FLAT, plan_of
 PLAN = "plan"  # the parameter in whose place the options come
 
 
-def planned(verb: str, usual: Mapping[str, Any]) -> Callable[[Callable[..., None]], Any]:
+def with_plan_options(verb: str, usual: Mapping[str, Any]) -> Callable[[Callable[..., None]], Any]:
     """Gives a verb the options that it has of a plan, in the place of its parameter `plan`.
 
     usual: what the verb takes where an option is not given, if that is not the plan's own default.

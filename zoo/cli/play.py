@@ -11,7 +11,7 @@ import typer
 
 from atari_zoo.catalog.names import file_name
 from atari_zoo.cli.options import Device, Json, Model
-from atari_zoo.cli.plan_options import planned
+from atari_zoo.cli.plan_options import with_plan_options
 from atari_zoo.cli.verbs import verb
 from atari_zoo.play.plans import CACHE, Plan, as_cached
 from atari_zoo.progress import progress_bar
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     "atari-zoo play agent.onnx --action argmax --sticky 0.25",
     "atari-zoo play agent.onnx --observation-noise 0.05 --noise-place frame",
 )
-@planned("play", {"episodes": 10})
+@with_plan_options("play", {"episodes": 10})
 def play(model: Model, plan: Plan, device: Device = "cpu", as_json: Json = False) -> None:
     """Plays whole episodes, and says how well."""
     _tell(model, _recording(model, device, plan, "episodes"), as_json)
@@ -38,7 +38,7 @@ def play(model: Model, plan: Plan, device: Device = "cpu", as_json: Json = False
     "atari-zoo record agent.onnx --steps 2500 -o play.npz    # as the original zoo has it",
     "atari-zoo record apex/Pong/1 --recompute fc    # smaller: the model computes fc when read",
 )
-@planned("record", CACHE)
+@with_plan_options("record", CACHE)
 def record(
     model: Model,
     plan: Plan,

@@ -19,7 +19,7 @@ from atari_zoo.emulator.cartridges import Cartridge, cartridge
 from atari_zoo.emulator.processes import Workers
 from atari_zoo.emulator.resets import reset_rule
 from atari_zoo.emulator.screens import rom_path, screen
-from atari_zoo.emulator.shared_arrays import layout, memory_file, shared_arrays
+from atari_zoo.emulator.shared_arrays import memory_file, memory_layout, shared_arrays
 from atari_zoo.preprocessing.renderer import Renderer
 
 
@@ -63,7 +63,7 @@ class Emulators:
         self.screen, self.count = screen(inside), count
         size = self.screen.height, self.screen.width
         blank = Renderer(preprocessing, *size)(np.zeros((2, *size), np.uint8))
-        fields = layout(count, *size, blank.dtype.name)
+        fields = memory_layout(count, *size, blank.dtype.name)
         memory = memory_file(fields.itemsize)
         self._arrays = shared_arrays(memory, fields)
         self._results = {name: self._arrays[name] for name in Emulated._fields}

@@ -12,7 +12,7 @@ import tempfile
 import numpy as np
 
 
-def layout(count: int, height: int, width: int, frames: str) -> np.dtype:
+def memory_layout(count: int, height: int, width: int, frames: str) -> np.dtype:
     """The arrays of `count` emulators with screens of this size, as fields of one record.
 
     frames: the type of the rendered ones, such as "uint8".

@@ -24,7 +24,7 @@ from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.consoles import Console
 from atari_zoo.emulator.palettes import SharedPalette
 from atari_zoo.emulator.resets import reset_rule
-from atari_zoo.emulator.shared_arrays import layout, shared_arrays
+from atari_zoo.emulator.shared_arrays import memory_layout, shared_arrays
 from atari_zoo.preprocessing.renderer import Renderer
 
 
@@ -85,7 +85,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pipe's end is heard instead
     assignment = json.loads(sys.argv[1])
     height, width = assignment["size"]
-    fields = layout(assignment["count"], height, width, assignment["frames"])
+    fields = memory_layout(assignment["count"], height, width, assignment["frames"])
     arrays = shared_arrays(assignment["memory"], fields)
     os.close(assignment["memory"])
     with Connection(assignment["pipe"]) as pipe, suppress(EOFError, OSError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from atari_zoo.play.options import check, option
+from atari_zoo.play.options import check_options, option
 
 PLACES = ("stack", "frame")
 
@@ -53,4 +53,4 @@ class Noise:
     )
 
     def __post_init__(self) -> None:
-        check(self)
+        check_options(self)

@@ -59,7 +59,7 @@ def options(holder: type[Any]) -> Iterator[tuple[Field[Any], Option]]:
     yield from ((f, f.metadata[KEY]) for f in fields(holder))
 
 
-def check(holder: Any) -> None:
+def check_options(holder: Any) -> None:
     """Raises ValueError if an option of a dataclass's instance is out of its range or choices."""
     check_values(type(holder), **vars(holder))
 

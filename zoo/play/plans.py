@@ -9,7 +9,7 @@ from typing import Any
 
 from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, Preprocessing
 from atari_zoo.play.noise import Noise
-from atari_zoo.play.options import check, flattened, gathered, option
+from atari_zoo.play.options import check_options, flattened, gathered, option
 from atari_zoo.recordings.arrays import KEEP
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -143,7 +143,7 @@ class Plan:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.episodes is None):
             raise ValueError("say how long to play: either steps= or episodes=")
-        check(self)
+        check_options(self)
         if self.recompute and (self.noise != SILENCE or self.dtype != "float32"):
             raise ValueError(
                 "what a network computed with noise or in half precision cannot be recomputed: "

@@ -48,7 +48,7 @@ def takes_options(plan: Callable[P, Plan]) -> Callable[[Callable[..., Any]], Rol
         first = [p for p in own.parameters.values() if p.kind is p.POSITIONAL_ONLY]
         signed = own.replace(parameters=[*first, *parameters(holder)])
         vars(function)["__signature__"] = signed
-        function.__doc__ = (inspect.getdoc(function) or "").replace(HOLE, explained(holder))
+        function.__doc__ = (inspect.getdoc(function) or "").replace(HOLE, options_text(holder))
         return cast("Rollout[P]", function)
 
     return given
@@ -63,7 +63,7 @@ def parameters(plan: type[Plan]) -> Iterable[inspect.Parameter]:
         )
 
 
-def explained(plan: type[Plan]) -> str:
+def options_text(plan: type[Plan]) -> str:
     """What a docstring says of the options, a paragraph each."""
     texts = []
     for f, about in options(plan):

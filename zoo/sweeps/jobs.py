@@ -70,7 +70,7 @@ def check_settings(name: str, given: Mapping[str, Any]) -> None:
             )
 
 
-def planned(usual: Mapping[str, Any], without: Iterable[str] = ()) -> Callable[[Job], Job]:
+def job_of_a_plan(usual: Mapping[str, Any], without: Iterable[str] = ()) -> Callable[[Job], Job]:
     """Gives a job a plan's options for settings, by flat names; it takes the plan for `plan`.
 
     usual: what the job takes where an option is not given, if that is not the plan's own default;
@@ -104,7 +104,7 @@ def planned(usual: Mapping[str, Any], without: Iterable[str] = ()) -> Callable[[
     return given
 
 
-@planned(CACHE)
+@job_of_a_plan(CACHE)
 def record(
     model: str, folder: Path, seed: int, *, plan: Plan, device: str = "cpu"
 ) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def record(
     return zoo.rollout(zoo.load(model, device), as_cached(plan), path=path).summary()
 
 
-@planned({"episodes": 30})
+@job_of_a_plan({"episodes": 30})
 def score(
     model: str, folder: Path, seed: int, *, plan: Plan, device: str = "cpu"
 ) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def score(
     return zoo.rollout(zoo.load(model, device), plan).summary()
 
 
-@planned({"episodes": 10}, without=flattened(Noise))
+@job_of_a_plan({"episodes": 10}, without=flattened(Noise))
 def noise(
     model: str,
     folder: Path,
