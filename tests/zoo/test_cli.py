@@ -44,7 +44,7 @@ def test_help_and_list_do_not_wait_for_torch(words: list[str]) -> None:
         "import sys; from atari_zoo.cli.app import app\n"
         f"try: app({words!r})\n"
         "except SystemExit as stop: assert not stop.code\n"
-        "heavy = 'torch onnx ale_py gymnasium numpy scipy pandas matplotlib requests zarr'\n"
+        "heavy = 'torch onnx ale_py gymnasium scipy pandas matplotlib requests zarr'\n"
         "heavy = set(heavy.split()) & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

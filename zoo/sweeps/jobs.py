@@ -13,7 +13,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -40,21 +40,21 @@ def job_named(name: str) -> Job:
     try:
         if colon:
             return getattr(import_module(module), function)
-        return _point(name).load()
+        return _installed(name)
     except (StopIteration, ImportError, AttributeError) as error:
         raise ValueError(
             f"no job '{name}'; there are {', '.join(jobs())}, or MODULE:FUNCTION of your own"
         ) from error
 
 
-def _point(name: str) -> EntryPoint:
+def _installed(name: str) -> Job:
     points = {point.value: point for point in entry_points(group=POINTS) if point.name == name}
     if len(points) > 1:
         raise RegisteredTwice(
             f"two jobs are called '{name}': {' and '.join(sorted(points))}; "
             "uninstall one of the packages that bring them, or ask for MODULE:FUNCTION"
         )
-    return next(iter(points.values()))
+    return next(iter(points.values())).load()
 
 
 def check_settings(name: str, given: Mapping[str, Any]) -> None:
