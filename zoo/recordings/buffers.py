@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import zarr
+from zarr.core.sync import sync
 
 from atari_zoo.recordings.arrays import layout
 from atari_zoo.recordings.chunks import LONG, array_of, new_array
@@ -58,11 +60,9 @@ class Buffers:
         if not self.filled:
             return
         for name, rows in self._rows.items():
-            array, begun = self._arrays[name], self._begun(name)
-            rows[begun + self.filled :] = 0  # what the chunk before left there
-            self._lengthen(array)
-            first = self._start - begun
-            array[first : first + len(rows)] = rows
+            rows[self._begun(name) + self.filled :] = 0  # what the chunk before left there
+            self._lengthen(self._arrays[name])
+        sync(self._write_chunks())
 
     def empty(self) -> None:
         """Begins the next chunk; this one was full, and written."""
@@ -92,6 +92,17 @@ class Buffers:
         ahead = -(-self.steps // long) * long
         if array.shape[0] < ahead:
             array.resize((ahead, *array.shape[1:]))
+
+    async def _write_chunks(self) -> None:
+        """All arrays' at once: one after another would take a fifth more of the processor."""
+        writing = []
+        for name, rows in self._rows.items():
+            first = self._start - self._begun(name)
+            part = slice(first, first + len(rows))
+            writing.append(self._arrays[name].async_array.setitem(part, rows))
+        for failed in await asyncio.gather(*writing, return_exceptions=True):
+            if failed is not None:
+                raise failed
 
     def _begun(self, name: str) -> int:
         """How many rows of the array's chunk are written: small arrays have longer chunks."""
