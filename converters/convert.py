@@ -136,8 +136,8 @@ def white_of(model: onnx.ModelProto) -> float | None:
 
 def _tells_its_range(model: onnx.ModelProto) -> bool:
     """Whether a graph does; those written here take 0..1 where they do not divide."""
-    told = model.producer_name == PRODUCER or white_of(model) is not None
-    return told or input_maximum(model) is not None
+    stated = model.producer_name == PRODUCER or white_of(model) is not None
+    return stated or input_maximum(model) is not None
 
 
 def _origin(path: Path, form: str) -> dict[str, str]:

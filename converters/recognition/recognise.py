@@ -31,7 +31,7 @@ class Input:
     """How the graph takes an observation.
 
     layout: its axes, such as "NFHW" or "NHWF" (F: frames).
-    maximum: the value of a white pixel, 1 or 255. told: whether the graph itself tells it.
+    maximum: the value of a white pixel, 1 or 255.
     dtype: of the input tensor. batch: the only batch size it takes, or None for any.
     """
 
@@ -40,7 +40,6 @@ class Input:
     maximum: float
     dtype: np.dtype
     batch: int | None
-    told: bool
 
     def feed(self, observations: np.ndarray) -> np.ndarray:
         """Observations (batch, frames, height, width) in 0..1, as this graph wants them."""
@@ -155,10 +154,10 @@ def _describe(
     start: Layer,
     values: dict[str, Operand],
     static: int | None,
-    given: float | None,
-    told: float | None,
+    stated: float | None,
+    read: float | None,
 ) -> Input:
-    """What the input is; `given` is somebody's word on a white pixel, `told` the graph's."""
+    """The input; `stated` is somebody's word on a white pixel, `read` the graph's."""
     scales = [
         value.layer.args[0].layer.data["scale"]
         for value in values.values()
@@ -170,9 +169,9 @@ def _describe(
     divided = bool(scales) and abs(scales[0]) < 0.1
     layout = "".join(axis[0].label for axis in start.axes)
     if divided or dtype.kind in "ui":
-        told = 255.0
-    maximum = given or told or 1.0
+        read = 255.0
+    maximum = stated or read or 1.0
     for value in values.values():
         if isinstance(value, Symbol) and value.layer.op == "input":
             value.layer.data["maximum"] = maximum
-    return Input(start.tensor, layout, maximum, dtype, static, told is not None)
+    return Input(start.tensor, layout, maximum, dtype, static)
