@@ -35,6 +35,18 @@ class Frozen:
     checkpoint: Checkpoint | None = None
     file: Path | None = None
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Tag, frames, hours, score and file, for JSON: None where unknown or not reached."""
+        found = self.checkpoint
+        return {
+            "tag": self.tag,
+            "frames": None if found is None else found.frames,
+            "hours": None if found is None else _known(found.seconds / 3600),
+            "score": None if found is None else _known(found.score),
+            "file": None if self.file is None else str(self.file),
+        }
+
 
 def freeze(
     run: str | Path,
@@ -64,6 +76,10 @@ def freeze(
             file = _write(folder, checkpoint, tag, facts, place)
         rows.append(Frozen(tag, checkpoint, file))
     return rows
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None  # NaN is no JSON
 
 
 def _log(folder: Path) -> pandas.DataFrame:

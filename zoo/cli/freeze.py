@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from atari_zoo.cli.options import Json
 from atari_zoo.cli.tables import print_table
 from atari_zoo.cli.verbs import verb
-
-if TYPE_CHECKING:
-    from atari_zoo.training.freeze import Frozen
 
 UNITS = {"k": 10**3, "M": 10**6, "B": 10**9}
 
@@ -41,7 +38,7 @@ def freeze(
     samples = [round(_number(word)) for word in _words(frames)]
     from atari_zoo.training.freeze import freeze as freeze_run
 
-    rows = [_facts(row) for row in freeze_run(run, output, marks, samples)]
+    rows = [row.facts for row in freeze_run(run, output, marks, samples)]
     if as_json:
         print(json.dumps({"run": str(run), "frozen": rows}))
         return
@@ -55,23 +52,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     hours = "" if row["hours"] is None else f"{row['hours']:.2f}"
     score = "" if row["score"] is None else f"{row['score']:.1f}"
     return row["tag"], frames, hours, score, row["file"] or ""
-
-
-def _facts(row: Frozen) -> dict[str, Any]:
-    checkpoint = row.checkpoint
-    if checkpoint is None:
-        return {"tag": row.tag, "frames": None, "hours": None, "score": None, "file": None}
-    return {
-        "tag": row.tag,
-        "frames": checkpoint.frames,
-        "hours": _known(checkpoint.seconds / 3600),
-        "score": _known(checkpoint.score),
-        "file": str(row.file),
-    }
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None  # NaN is no JSON
 
 
 def _words(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 <cache>/index.json                                        size, sha256 and date of every file
 <cache>/<collection>/<algorithm>/<Game>/<run>[@tag]/...   the files, as they were published
+<cache>/play/...                                          what local cached play became
 
 A folder of this layout is a mirror too, wherever it is served from: `ATARI_ZOO_MIRROR`.
 """

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from atari_zoo.sweeps.tasks import Outcome, Task, do
 
-PATIENCE = 20.0  # seconds that a cluster may be without workers
+PATIENCE = 10.0  # seconds that a cluster may be without workers
 PAUSE = 0.05  # seconds between two looks
 
 
