@@ -6,6 +6,7 @@ import importlib
 import re
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -154,8 +155,8 @@ def test_a_method_of_a_name_that_is_taken_is_refused():
 
 def test_two_packages_with_a_job_of_one_name_are_both_named(monkeypatch):
     brought = [
-        jobs.EntryPoint("score", "atari_zoo.sweeps.jobs:score", jobs.GROUP),
-        jobs.EntryPoint("score", "other.package:score", jobs.GROUP),
+        EntryPoint("score", "atari_zoo.sweeps.jobs:score", jobs.POINTS),
+        EntryPoint("score", "other.package:score", jobs.POINTS),
     ]
     monkeypatch.setattr(jobs, "entry_points", lambda group: brought)
     with pytest.raises(

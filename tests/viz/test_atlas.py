@@ -7,6 +7,7 @@ import io
 import json
 import re
 from copy import copy, deepcopy
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -251,7 +252,7 @@ def test_odd_texts_of_a_card_are_text(network, recording, tmp_path):
     strange = deepcopy(network)
     strange.card = ModelCard(odd, odd, odd, tag=odd, collection=odd, source=odd)
     named = copy(recording)
-    named.game = odd
+    named.header = replace(recording.header, game=odd)
     atlas(strange, named, tmp_path / "atlas.html", layers=["output"], selection=Selection(1))
     page = Page((tmp_path / "atlas.html").read_text(encoding="utf-8"))
     assert len([1 for tag, _ in page.tags if tag == "script"]) == 2
