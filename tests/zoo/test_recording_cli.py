@@ -17,7 +17,7 @@ RECORD = ["record", "dqn/Seaquest/1", "--keep", "outputs"]
 WORDS = [sys.executable, "-m", "atari_zoo", *RECORD]
 LITTLE_ROOM = """\
 import resource, runpy
-resource.setrlimit(resource.RLIMIT_FSIZE, (11_000, 11_000))  # less than the second chunk takes
+resource.setrlimit(resource.RLIMIT_FSIZE, (14_500, 14_500))  # less than the second chunk takes
 runpy.run_module("atari_zoo", run_name="__main__")
 """
 
