@@ -11,7 +11,7 @@ import zarr
 from zarr.core.sync import sync
 
 from atari_zoo.recordings.arrays import layout
-from atari_zoo.recordings.chunks import LONG, array_of, new_array
+from atari_zoo.recordings.chunks import COMPACT, LONG, array_of, new_array
 from atari_zoo.recordings.header import Header
 
 
@@ -72,7 +72,8 @@ class Buffers:
         """Cuts the arrays to the steps that there are."""
         for array in self._arrays.values():
             if array.shape[0] != self.steps:
-                array.resize((self.steps, *array.shape[1:]))
+                with zarr.config.set(COMPACT):
+                    array.resize((self.steps, *array.shape[1:]))
 
     def reopen(self, checked: zarr.Group, start: int, stop: int) -> None:
         """Takes up the steps from `start`, a chunk's first, to `stop`; cuts off what is behind.
@@ -91,7 +92,8 @@ class Buffers:
         long = self._header.chunk * LONG
         ahead = -(-self.steps // long) * long
         if array.shape[0] < ahead:
-            array.resize((ahead, *array.shape[1:]))
+            with zarr.config.set(COMPACT):
+                array.resize((ahead, *array.shape[1:]))
 
     async def _write_chunks(self) -> None:
         """All arrays' at once: one after another would take a fifth more of the processor."""

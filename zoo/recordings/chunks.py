@@ -38,6 +38,7 @@ from atari_zoo.recordings.header import Header
 LEVEL = 10  # of Zstandard
 LONG = 64  # chunks of those that small arrays keep in one file
 MEMORY = 8  # chunks of steps that arrays of all environments, such as RAM, keep in one file
+COMPACT = {"json_indent": None}  # of Zarr's settings: a small recording is mostly metadata
 CONFIG: Any = {"write_empty_chunks": True}  # so that a chunk that is missing was lost
 
 
@@ -48,20 +49,21 @@ def new_array(group: zarr.Group, name: str, rows: np.ndarray, header: Header) ->
     time = settings.get("time_axes", 1)
     last = TransposeCodec(order=(*range(time, rows.ndim), *range(time)))
     steps = header.chunk * (1 if how.apart else MEMORY if how.changes else LONG)
-    return group.create_array(
-        name,
-        shape=(0, *rows.shape[1:]),
-        chunks=(steps, 1 if how.apart else header.envs, *rows.shape[2:]),
-        dtype=rows.dtype,
-        filters=[last] if how.changes else (),
-        serializer=BytesCodec(),
-        compressors=[ZstdCodec(level=settings.get("level", LEVEL)), Crc32cCodec()],
-        fill_value=0,
-        dimension_names=("step", "env", *(None for _ in rows.shape[2:])),
-        config=CONFIG,
-        chunk_key_encoding={"name": "default", "separator": "."},  # folders cost time, too
-        overwrite=True,
-    )
+    with zarr.config.set(COMPACT):
+        return group.create_array(
+            name,
+            shape=(0, *rows.shape[1:]),
+            chunks=(steps, 1 if how.apart else header.envs, *rows.shape[2:]),
+            dtype=rows.dtype,
+            filters=[last] if how.changes else (),
+            serializer=BytesCodec(),
+            compressors=[ZstdCodec(level=settings.get("level", LEVEL)), Crc32cCodec()],
+            fill_value=0,
+            dimension_names=("step", "env", *(None for _ in rows.shape[2:])),
+            config=CONFIG,
+            chunk_key_encoding={"name": "default", "separator": "."},  # folders cost time, too
+            overwrite=True,
+        )
 
 
 def array_of(group: zarr.Group, name: str) -> zarr.Array[Any]:

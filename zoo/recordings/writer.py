@@ -21,7 +21,7 @@ from atari_zoo.converters.files import Hold
 from atari_zoo.recordings.arrays import ALWAYS, LAYERS, layout
 from atari_zoo.recordings.blocks import block
 from atari_zoo.recordings.buffers import Buffers
-from atari_zoo.recordings.chunks import array_of
+from atari_zoo.recordings.chunks import COMPACT, array_of
 from atari_zoo.recordings.episodes import scores_before
 from atari_zoo.recordings.header import Header, read_header
 from atari_zoo.recordings.stores import group_of, store_of
@@ -65,7 +65,8 @@ class RecordingWriter:
             raise FileExistsError(there) from error
         with self._held(Path(path)):
             plain = header.attributes()
-            group = zarr.create_group(LocalStore(path), zarr_format=3, attributes=plain)
+            with zarr.config.set(COMPACT):
+                group = zarr.create_group(LocalStore(path), zarr_format=3, attributes=plain)
             self._begin(Path(path), header, group)
 
     @classmethod
@@ -153,7 +154,8 @@ class RecordingWriter:
         changed = self.header.attributes() | {"steps": self.steps}
         with self._saying_what_is_safe():
             self._buffers.write()
-            self._group.update_attributes(changed)  # last, so that what it counts is there
+            with zarr.config.set(COMPACT):
+                self._group.update_attributes(changed)  # last, so that what it counts is there
         self.header.steps, self._failed = self.steps, False
         if self._buffers.full:
             self._buffers.empty()
