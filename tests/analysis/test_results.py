@@ -21,6 +21,7 @@ from atari_zoo.converters.network.heads import QHead
 from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.converters.registration import RegisteredTwice
 from atari_zoo.logs.tables import common_table
+from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recordings import Recording
 
 STEPS, ENVS = 9, 2
@@ -38,14 +39,12 @@ def network() -> MnihNetwork:
 def recording() -> Recording:
     """Episodes of 4, 4 and 1 steps in each of two environments."""
     random = np.random.default_rng(2)
-    return Recording(
-        ModelCard("dqn", "Seaquest", "7"),
-        "Seaquest",
-        Preprocessing(),
-        0,
-        screens=random.integers(0, 256, (STEPS, ENVS, 84, 84), np.uint8),
-        starts=np.arange(STEPS)[:, None] % 4 == np.zeros(ENVS, int),
-    )
+    header = Header(ModelCard("dqn", "Seaquest", "7"), "Seaquest", Preprocessing())
+    arrays = {
+        "screens": random.integers(0, 256, (STEPS, ENVS, 84, 84), np.uint8),
+        "starts": np.arange(STEPS)[:, None] % 4 == np.zeros(ENVS, int),
+    }
+    return Recording(header, arrays)
 
 
 def log(algorithm: str, run: int, rows: int = 20) -> pandas.DataFrame:
