@@ -11,6 +11,7 @@ import torch
 from torch.testing import assert_close
 
 import atari_zoo as zoo
+from atari_zoo.converters.network.receptive_fields import receptive_field
 from atari_zoo.viz.attribution.attribution import (
     attribute,
     attribute_layer,
@@ -147,7 +148,7 @@ def test_an_observation_gets_the_same_in_any_company(seen, method):
     network, observations = seen
     options = {
         "occlusion": {"size": 12, "stride": 12},
-        "kernel_shap": {"samples": 60},
+        "kernel_shap": {"samples": 100},
         "lime": {"samples": 60},
         "rise": {"masks": 60},
     }.get(method, {})
@@ -162,7 +163,7 @@ def test_an_observation_gets_the_same_in_any_company(seen, method):
 @pytest.mark.parametrize("method", [of.name for of in methods() if of.stochastic])
 def test_the_seed_decides(seen, method):
     network, observations = seen
-    options = {"kernel_shap": {"samples": 60}, "lime": {"samples": 60}, "rise": {"masks": 30}}
+    options = {"kernel_shap": {"samples": 120}, "lime": {"samples": 60}, "rise": {"masks": 30}}
     torch.manual_seed(1)
     state = torch.get_rng_state()
     one, same, other = (
@@ -204,6 +205,18 @@ def test_sums_of_frames(seen):
     assert_close(found.per_frame()[1, 2], found.values[1, 2].sum())
 
 
+def test_a_sum_that_misses_its_rise_is_told():
+    """Ape-X's dense layer is one of two ways to the output."""
+    network = architectures.network("dueling streams")
+    observations = architectures.observations(2).float() / 255
+    with pytest.warns(UserWarning, match="conductance at fc misses the rise by up to"):
+        attribute_layer(network, observations, "fc", "conductance", steps=3)
+    delta = attribute(network, observations, "layer_conductance", steps=3).delta
+    assert delta is not None and delta.shape == (2,)
+    with pytest.raises(ValueError, match="grad_cam promises no sum"):
+        attribute_layer(network, observations, "conv3", "grad_cam", return_convergence_delta=True)
+
+
 @pytest.mark.parametrize("kind", ["gradient_x_activation", "conductance"])
 @pytest.mark.parametrize("layer", ["conv1", "conv3", "fc"])
 def test_layers_have_attributions_of_their_own_size(seen, layer, kind):
@@ -214,7 +227,16 @@ def test_layers_have_attributions_of_their_own_size(seen, layer, kind):
         rise = (network(observations) - network(torch.zeros_like(observations)))[:, 2]
     if kind == "conductance":  # complete at any layer
         sums = found.flatten(1).sum(1)
-        assert_close(sums, rise, atol=0.05 * float(rise.abs().max()), rtol=0)
+        assert_close(sums, rise, atol=0.01 * float(rise.abs().max()), rtol=0)
+        again, delta = attribute_layer(
+            network, observations, layer, kind, 2, steps=200, return_convergence_delta=True
+        )
+        assert_close(again, found)
+        assert_close(delta, sums - rise, atol=1e-5, rtol=0)
+    if kind == "conductance" and layer == "fc":  # by hand, as all behind it is linear
+        ends = zoo.activations(network, torch.cat([observations, 0 * observations]), ["fc"])["fc"]
+        by_hand = (ends[:3] - ends[3:]) * network.head.output.weight[2].detach()
+        assert_close(found, by_hand, atol=1e-5, rtol=1e-4)
     elif layer == "fc":  # by hand: what the last layer makes of each unit
         units = zoo.activations(network, observations, ["fc"])["fc"]
         assert_close(found, units * network.head.output.weight[2], atol=1e-5, rtol=1e-4)
@@ -232,8 +254,45 @@ def test_grad_cam_by_hand(seen):
     drawn = attribute(network, observations, "grad_cam", 4, layer="conv2", rectify=True).values
     assert drawn.shape == (3, 1, 84, 84)
     assert (drawn >= 0).all()
-    share = 81 / 7056  # bilinear: what is spread over the screen's pixels keeps about its sum
-    assert_close(drawn.mean(), by_hand.clamp(min=0).mean() * share, rtol=0.1, atol=0)
+    sums = by_hand.clamp(min=0).sum(dim=(1, 2, 3))
+    assert_close(drawn.sum(dim=(1, 2, 3)), sums, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("same", [False, True])
+@pytest.mark.parametrize(
+    "method", ["grad_cam", "layer_gradient_x_activation", "layer_conductance", "internal_influence"]
+)
+def test_a_layers_map_lies_where_its_units_looked(method, same):
+    """Each unit of conv3 is made to copy one pixel; one of them is lit, at the border too. Its mass
+    is then spread about that pixel, within what the unit can see."""
+    network = architectures.network("q", same=same)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        # the middle of the kernels, so that of the 36 x 36 pixels it is the middle one
+        for index, offset in enumerate((5, 1, 1) if same else (1, 2, 1), start=1):
+            weight = network.layers[f"conv{index}"].conv.weight
+            weight[0, 3 if index == 1 else 0, offset, offset] = 1
+        rows = network.trunk.maps[1]
+        network.layers["fc"].linear.weight[0, : rows**2] = 1
+        network.head.output.weight[0, 0] = 1
+    for place in (0, 3, rows - 1):
+        pixel = 8 * place + (3 if same else 17)
+        lit = torch.zeros(1, 4, 84, 84)
+        lit[0, 3, pixel, pixel] = 1
+        maps = zoo.activations(network, lit, ["conv3"])["conv3"][0, 0]
+        assert maps[place, place] == 1 == maps.sum()
+        values = attribute(network, lit, method, target=0).values[0, 0]
+        if method == "internal_influence":  # all units count alike, lit or not
+            assert_close(values.sum(), torch.tensor(float(rows**2)))
+            continue
+        box = receptive_field(network, "conv3", place, place).seen
+        # at a ReLU's edge half a step of conductance is lost
+        assert_close(values.sum(), torch.tensor(1.0), atol=0.006, rtol=0)
+        assert_close(values[box.slices].sum(), values.sum())
+        middle = float((values.sum(1) * torch.arange(84)).sum() / values.sum())
+        # where the screen's edge cuts the field, the middle of what is left
+        assert middle == pytest.approx(pixel, abs=7 if same and place != 3 else 0.6)
 
 
 @pytest.mark.parametrize("head", architectures.HEADS)
@@ -261,9 +320,21 @@ def test_works_on_every_head(head, method):
         ({"method": "grad_cam", "layer": "fc"}, "layer 'fc' has no maps"),
         ({"method": "grad_cam", "layer": "conv9"}, "no layer 'conv9'; this network has conv1"),
         ({"method": "rise", "keep": 1.0}, "keep 1.0; expected"),
-        ({"method": "lime", "samples": 1}, "samples is 1; it must be at least 2"),
+        ({"method": "lime", "samples": 1}, "samples is 1, too few to tell 49 cells apart; give at"),
+        ({"method": "kernel_shap", "samples": 97}, "to tell 49 cells apart; give at least 98"),
         ({"method": "kernel_shap", "cells": 0}, "cells is 0; expected 1 to 84"),
         ({"method": "occlusion", "size": 2, "stride": 3}, "size is 2 and stride 3"),
+        ({"method": "occlusion", "size": 85}, "size is 85 and stride 3; expected size of 1 to 84"),
+        ({"steps": 1.5}, "steps is 1.5; expected a whole number, such as 50"),
+        ({"steps": True}, "steps is True; expected a whole number"),
+        ({"method": "smoothgrad", "noise": float("nan")}, "noise is nan; expected a finite number"),
+        ({"method": "smoothgrad", "noise": -0.1}, "noise is -0.1; it must be at least 0"),
+        ({"method": "grad_cam", "layer": 3}, "layer is 3; expected a word"),
+        ({"method": "grad_cam", "rectify": 1}, "rectify is 1; expected yes or no"),
+        ({"method": "lrp", "epsilon": 0.0}, "epsilon is 0.0 and gamma 0.25; expected above 0"),
+        ({"baseline": torch.full((4, 84, 84), 255.0)}, r"baseline's numbers are in 255\.\.255"),
+        ({"baseline": torch.full((4, 84, 84), torch.nan)}, "baseline's numbers hold numbers that"),
+        ({"method": "layer_conductance", "layer": "value"}, "'value' does not lead to what is"),
         ({"method": "occlusion", "frames": "all"}, "frames is 'all'; expected 'together' or"),
         ({"method": "sarfa", "target": "value"}, "sarfa explains an action"),
         ({"method": "sarfa", "variant": "x"}, "variant is 'x'"),
@@ -275,10 +346,61 @@ def test_refuses_what_is_not_there(seen, arguments, message):
         attribute(*seen, **arguments)
 
 
-def test_refuses_observations_out_of_range(seen):
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda seen: seen * 255, r"expected 0\.\.1: divide bytes by 255"),
+        (lambda seen: seen - 0.5, r"observations are in -0\..*; expected 0\.\.1"),
+        (lambda seen: seen / seen, "observations hold numbers that are not finite"),
+        (lambda seen: seen[..., :80], r"observations are \(3, 4, 84, 80\); expected \(batch, 4, 84"),
+        (lambda seen: seen.permute(0, 2, 3, 1), r"observations are \(3, 84, 84, 4\); expected"),
+        (lambda seen: seen[0, 0], r"observations are \(84, 84\); expected"),
+        (lambda seen: seen.numpy().astype("O"), "observations are an array of object"),
+    ],
+)
+def test_refuses_observations_that_are_none(seen, spoil, message):
     network, observations = seen
-    with pytest.raises(ValueError, match=r"expected 0\.\.1: divide bytes by 255"):
-        attribute(network, observations * 255)
+    for ask in (attribute, lambda *given: attribute_layer(*given, "conv3")):
+        with pytest.raises(ValueError, match=message):
+            ask(network, spoil(observations * 0 if "finite" in message else observations))
+
+
+def test_one_observation_and_an_array_are_taken(seen):
+    network, observations = seen
+    batch = attribute(network, observations[1:2], target=3, steps=5).values
+    for form in (observations[1], observations[1].numpy(), observations[1:2].double().numpy()):
+        assert torch.equal(attribute(network, form, target=3, steps=5).values, batch)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_gradients_are_taken_where_they_are_off(seen, mode):
+    """As in most evaluation loops; also of what was made in there."""
+    network, observations = seen
+    names = "integrated_gradients deeplift lrp guided_backprop smoothgrad gradient_shap grad_cam"
+    expected = {name: attribute(network, observations[:1], name).values for name in names.split()}
+    layer = attribute_layer(network, observations[:1], "fc", "conductance", steps=5)
+    with mode():
+        made, other = observations[:1] * 1, zoo.load("a2c/Pong/1")
+        for name, values in expected.items():
+            assert_close(attribute(network, made, name).values, values)
+        found = attribute_layer(network, made, "fc", "conductance", steps=5)
+        assert attribute(other, made, "gradient", baseline="black").values.abs().sum() > 0
+        assert torch.is_inference_mode_enabled() == (mode is torch.inference_mode)
+    assert_close(found, layer)
+
+
+def test_a_network_that_diverged_is_refused(seen):
+    network = deepcopy(seen[0])
+    with torch.no_grad():
+        network.layers["fc"].linear.weight[3, 5] = torch.nan
+    with pytest.raises(ValueError, match=r"weights in 'trunk\.fc\.linear\.weight' are not finite"):
+        attribute(network, seen[1])
+    with pytest.raises(ValueError, match="are not finite"):
+        attribute_layer(network, seen[1], "conv3")
+    with torch.no_grad():
+        network.layers["fc"].linear.weight[:] = 3e38  # finite, but what follows is not
+    with pytest.raises(ValueError, match="its outputs are not finite numbers"):
+        attribute(network, seen[1])
 
 
 def test_refuses_bytes(seen):
