@@ -159,7 +159,7 @@ def test_saliency_movie_plays_and_films(tmp_path):
         (["--option", "steps"], "--option takes NAME=VALUE, such as steps=200; it was 'steps'"),
         (["-o", "why.jpg"], "why.jpg: a picture's name ends in .png"),
         (["--table", "-o", "why.png"], "why.png: a table's name ends in .csv or .md"),
-        (["--step", "-1"], "0 steps; expected at least 1"),
+        (["--step", "-1"], "step is -1; expected 0 or more"),
         (["--method", "tarot"], "no method 'tarot'"),
     ],
 )

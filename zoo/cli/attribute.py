@@ -28,8 +28,8 @@ Method = Annotated[str, typer.Option(help="integrated_gradients, greydanus, lrp 
 Target = Annotated[
     str,
     typer.Option(
-        help="chosen, an action's name or number, margin, value, advantage, entropy, "
-        "atom:FIRE:50 ..."
+        help="decision (of Q-networks the margin, of policies the output of the choice), chosen, "
+        "an action's name or number, margin, value, advantage, entropy, atom:FIRE:50 ..."
     ),
 ]
 Baseline = Annotated[
@@ -53,7 +53,7 @@ def attribute(
     model: Model,
     step: Annotated[int, typer.Option(help="Of the agent, from 0: whose decision.")] = 200,
     method: Method = "integrated_gradients",
-    target: Target = "chosen",
+    target: Target = "decision",
     baseline: Baseline = "black",
     option: Options = None,
     output: Annotated[
@@ -75,7 +75,9 @@ def attribute(
     if output is not None and output.suffix.lower() not in ENDINGS[kind]:
         raise ValueError(f"{output}: a {kind}'s name ends in {' or '.join(ENDINGS[kind])}")
     network = zoo.load(model, device)
-    played = seen_play(network, recording, step + 1, seed)
+    if step < 0:
+        raise ValueError(f"step is {step}; expected 0 or more")
+    played = seen_play(network, recording, None, seed, usual=step + 1)
     decision = Decision(network, played, step, target, baseline, env, seed)
     if table:
         _table(decision, output, as_json)
@@ -95,9 +97,11 @@ def attribute(
 )
 def saliency_movie(
     model: Model,
-    steps: Annotated[int, typer.Option(help="Of the agent.")] = 300,
+    steps: Annotated[
+        int | None, typer.Option(help="Of the agent: 300, or all of a recording.")
+    ] = None,
     method: Method = "greydanus",
-    target: Target = "chosen",
+    target: Target = "decision",
     baseline: Baseline = "black",
     option: Options = None,
     output: Output = Path("saliency.mp4"),
@@ -109,11 +113,13 @@ def saliency_movie(
 ) -> None:
     """Films the game with what each decision depends on: the actor in blue, the critic in red."""
     import atari_zoo as zoo
+    from atari_zoo.viz.movies.mp4 import check_movie
     from atari_zoo.viz.saliency.movies import Question
     from atari_zoo.viz.saliency.movies import saliency_movie as make_movie
 
     network = zoo.load(model, device)
-    played = seen_play(network, recording, steps, seed)
+    check_movie(output, fps)
+    played = seen_play(network, recording, steps, seed, usual=300)
     question = Question(method, target, baseline, seed, _options(option or []))
     with progress_bar("looking", "steps") as update:
         make_movie(network, played, output, question, env, fps, update)

@@ -62,18 +62,30 @@ def assignments(
     return found
 
 
-def seen_play(network: Network, recording: Path | None, steps: int, seed: int) -> Recording:
+def seen_play(
+    network: Network, recording: Path | None, steps: int | None, seed: int, usual: int = 1000
+) -> Recording:
     """A recording with screens and colour frames: the one at that path, or play of the network.
 
-    Raises ValueError if it is to play no step.
+    steps: to play, `usual` if not given; of a recording no more than these.
+    Raises ValueError if that is no step, or the recording is of another game or other actions.
     """
     import atari_zoo as zoo
+    from atari_zoo.recordings.beginnings import beginning
+    from atari_zoo.recordings.players import check_play
 
-    if recording is not None:
-        return zoo.open_recording(recording)
-    if steps < 1:
+    if steps is not None and steps < 1:
         raise ValueError(f"{steps} steps; expected at least 1")
+    if recording is not None:
+        played = zoo.open_recording(recording)
+        check_play(network, played)
+        return played if steps is None else beginning(played, steps)
     with progress_bar("playing", "steps") as update:
         return zoo.rollout(
-            network, steps=steps, envs=1, seed=seed, keep=["screens", "frames"], progress=update
+            network,
+            steps=usual if steps is None else steps,
+            envs=1,
+            seed=seed,
+            keep=["screens", "frames"],
+            progress=update,
         )

@@ -26,7 +26,9 @@ def patches(
     model: Model,
     units: Annotated[list[str], typer.Argument(help="Units, as in conv3:60 or fc:10.")],
     output: Output = Path("patches.png"),
-    steps: Annotated[int, typer.Option(help="Steps to play.")] = 1000,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps to play: 1000, or all of a recording.")
+    ] = None,
     seed: Seed = 0,
     n: Annotated[int, typer.Option(help="Patches of each unit.")] = 8,
     which: Annotated[str, typer.Option(help="top, bottom or random.")] = "top",
@@ -40,6 +42,7 @@ def patches(
     import atari_zoo as zoo
     from atari_zoo.analysis.peaks import check_units
     from atari_zoo.converters.network.receptive_fields import receptive_field
+    from atari_zoo.recordings.players import player_words
     from atari_zoo.viz.patches.finding import patches as find_patches
     from atari_zoo.viz.patches.moments import Selection
     from atari_zoo.viz.patches.pictures import save_patches
@@ -56,7 +59,7 @@ def patches(
     for layer, numbers in wanted.items():
         with progress_bar(f"looking at {layer}", "observations") as update:
             found += find_patches(network, play, layer, numbers, selection, update)
-    save_patches(found, output, network.card.name)
+    save_patches(found, output, f"{network.card.name}{player_words(network, play)}")
     if as_json:
         print(json.dumps({"model": model, "output": str(output), "units": list(map(_row, found))}))
         return
@@ -75,7 +78,9 @@ def atlas(
     model: Model,
     output: Output = Path("atlas.html"),
     steps: Annotated[int, typer.Option(help="Of the optimization of each image.")] = 128,
-    play: Annotated[int, typer.Option(help="Steps to play.")] = 1000,
+    play: Annotated[
+        int | None, typer.Option(help="Steps to play: 1000, or all of a recording.")
+    ] = None,
     layers: Annotated[
         str, typer.Option(help="Layers to show, as in conv3,fc; all if not given.")
     ] = "",
@@ -89,14 +94,17 @@ def atlas(
     """Every unit of an agent on one page: what drives it, and what it answered to in play."""
     import atari_zoo as zoo
     from atari_zoo.converters.network.receptive_fields import receptive_field
+    from atari_zoo.diverged import check_finite
     from atari_zoo.viz.pages.atlas import atlas as write_atlas
     from atari_zoo.viz.pages.atlas import atlas_layers
     from atari_zoo.viz.pages.atlas_images import atlas_images
+    from atari_zoo.viz.pages.atlas_rows import read_from
 
     network = zoo.load(model, device)
     names = layers.replace(",", " ").split() or atlas_layers(network)
+    check_finite(network)
     for name in names:
-        receptive_field(network, name)  # refuses before minutes of play
+        receptive_field(network, read_from(name))  # refuses before minutes of play
     played = seen_play(network, recording, play, seed)
     images = None
     if synthesis:
@@ -108,7 +116,7 @@ def atlas(
 
 
 def _unit(words: str) -> tuple[str, int]:
-    layer, colon, number = words.partition(":")
+    layer, colon, number = words.removesuffix("@max").partition(":")
     if not (layer and colon and number.isdecimal()):
         raise ValueError(f"'{words}' names no unit; expected a layer and a number, as in conv3:60")
     return layer, int(number)
@@ -118,6 +126,7 @@ def _row(unit: UnitPatches) -> dict[str, Any]:
     return {
         "layer": unit.layer,
         "unit": unit.unit,
+        "quantity": unit.quantity,
         "which": unit.which,
         "dead": unit.dead,
         "patches": list(map(_fields, unit.patches)),
