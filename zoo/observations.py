@@ -63,6 +63,4 @@ def check_unit_range(values: Tensor, what: str = "observations") -> None:
     if not (torch.isfinite(least) and torch.isfinite(most)):
         raise ValueError(f"{what} hold numbers that are not finite; expected 0..1")
     if least < 0 or most > 1:
-        raise ValueError(
-            f"{what} are in {least:g}..{most:g}; expected 0..1: divide bytes by 255"
-        )
+        raise ValueError(f"{what} are in {least:g}..{most:g}; expected 0..1: divide bytes by 255")

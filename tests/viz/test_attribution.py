@@ -352,7 +352,10 @@ def test_refuses_what_is_not_there(seen, arguments, message):
         (lambda seen: seen * 255, r"expected 0\.\.1: divide bytes by 255"),
         (lambda seen: seen - 0.5, r"observations are in -0\..*; expected 0\.\.1"),
         (lambda seen: seen / seen, "observations hold numbers that are not finite"),
-        (lambda seen: seen[..., :80], r"observations are \(3, 4, 84, 80\); expected \(batch, 4, 84"),
+        (
+            lambda seen: seen[..., :80],
+            r"observations are \(3, 4, 84, 80\); expected \(batch, 4, 84",
+        ),
         (lambda seen: seen.permute(0, 2, 3, 1), r"observations are \(3, 84, 84, 4\); expected"),
         (lambda seen: seen[0, 0], r"observations are \(84, 84\); expected"),
         (lambda seen: seen.numpy().astype("O"), "observations are an array of object"),

@@ -135,7 +135,11 @@ def test_words_for_captions():
 @pytest.mark.parametrize(
     ("head", "target", "message"),
     [
-        ("q", "valeu", r"no target or action 'valeu'; there are decision\[:ACTION\], chosen, action:"),
+        (
+            "q",
+            "valeu",
+            r"no target or action 'valeu'; there are decision\[:ACTION\], chosen, action:",
+        ),
         ("q", "6", "action is 6; expected 0 to 5"),
         ("q", "-1", "action is -1; expected 0 to 5"),
         ("q", "value", "no layer 'value', so no value: this network has conv1, conv2, conv3, fc"),

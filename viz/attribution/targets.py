@@ -120,7 +120,9 @@ def target_words(network: Network, target: TargetLike, outputs: Tensor | None = 
         action = _name(network, number)
         other = "that of the best other"
         if outputs is not None:
-            others = outputs.index_fill(0, torch.tensor([number], device=outputs.device), -torch.inf)
+            others = outputs.index_fill(
+                0, torch.tensor([number], device=outputs.device), -torch.inf
+            )
             other = f"{_name(network, int(others.argmax()))}'s, the best other"
     return TARGETS[name].words.format(action=action, other=other, number=words[-1] if words else "")
 

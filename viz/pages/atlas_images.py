@@ -31,8 +31,9 @@ def atlas_images(
 ) -> dict[str, Float[Tensor, "_ frames height width"]]:
     """An image for each unit of each layer, that raises what enters its ReLU as far as it can.
 
-    layers: as `atlas` has them: "margin" too. Units of a convolution are raised at one place, in the middle of their map: the image then has
+    Units of a convolution are raised at one place, in the middle of their map: the image then has
     the size of what they see, and stands beside patches of that size.
+    layers: as `atlas` has them, "margin" too.
     steps: of the optimization. progress: called with the thousandths of layers that are done, and
     all there are.
     Returns layer -> images in 0..1, on the CPU. Raises ValueError if a layer is not there, or the

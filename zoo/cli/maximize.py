@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from atari_zoo.viz.objectives.objectives import Objective
     from atari_zoo.viz.render.results import Rendered
 
+FPS = 15  # of the movie
 MOVIE_PICTURES = 90  # at most, of the optimization
 
 
@@ -60,21 +61,27 @@ def maximize(
     Ctrl-C ends the optimization and keeps what is reached.
     """
     import atari_zoo as zoo
+    from atari_zoo.converters.network.foreign import observation_shape
+    from atari_zoo.viz.movies.mp4 import check_movie
     from atari_zoo.viz.parameterizations.parameterizations import parameterization_named
     from atari_zoo.viz.render.ascent import Settings
     from atari_zoo.viz.render.pictures import save_optimization, save_rendered
     from atari_zoo.viz.render.rendering import render
-    from atari_zoo.viz.render.transforms import Jitter
+    from atari_zoo.viz.render.transforms import Jitter, check_transforms
 
     network = zoo.load(model, device)
+    if movie is not None:
+        check_movie(movie, FPS)
     every = max(1, steps // MOVIE_PICTURES)
     if real_play < 0:
         raise ValueError(f"real-play is {real_play}; expected 0 or more steps")
     wanted = _parsed(objectives, network)
+    transforms = (Jitter(jitter),) if jitter else ()
+    check_transforms(transforms, observation_shape(network))  # before the play
     seen = _seen(network, real_play, seed)
     settings = Settings(
         parameterization=parameterization_named(parameterization, seen),
-        transforms=(Jitter(jitter),) if jitter else (),
+        transforms=transforms,
         steps=steps,
         rate=rate,
         seed=seed,
@@ -92,7 +99,7 @@ def maximize(
         )
     save_rendered(rendered, output)
     if movie is not None:
-        save_optimization(rendered, movie)
+        save_optimization(rendered, movie, FPS)
     _tell(model, rendered, [output] if movie is None else [output, movie], as_json)
 
 
@@ -125,15 +132,16 @@ def _tell(model: str, rendered: Rendered, files: list[Path], as_json: bool) -> N
     if as_json:
         print(json.dumps({"model": model, "images": rows, "files": names}))
         return
-    heads = "objective", "activation", "after ReLU", "% of real play", "held", "steps"
+    heads = "objective", "activation", "after ReLU", "play's most", "% of play", "held", "steps"
     print_table(map(_cells, rows), *heads)
     print("\n".join(names))
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    numbers = [row["activation"], row["rectified"], row["percentile"]]
+    numbers = [row["activation"], row["rectified"], row["played"], row["percentile"]]
     words = ["" if number is None else f"{number:.4g}" for number in numbers]
-    return row["name"], *words, "yes" if row["held"] else "no", str(row["steps"])
+    held = "yes" if row["held"] else "no" if row["rose"] else "no: it did not rise"
+    return row["name"], *words, held, str(row["steps"])
 
 
 def _row(rendered: Rendered, index: int) -> dict[str, Any]:
@@ -146,7 +154,9 @@ def _row(rendered: Rendered, index: int) -> dict[str, Any]:
         "activation": number(rendered.activation),
         "rectified": number(rendered.rectified),
         "reread": number(rendered.reread),
+        "rose": bool(rendered.rose[index]),
         "held": bool(rendered.held[index]),
         "percentile": number(rendered.percentile),
+        "played": number(rendered.played),
         "steps": int(rendered.steps[index]),
     }

@@ -23,7 +23,10 @@ def check_play(network: Network, recording: Recording) -> None:
     outputs = kept.shape[2] if kept is not None and kept.ndim == 3 else 0
     if is_own_play(network, recording) and not outputs:
         return
-    names, mine = _actions(recording.card, recording.game), _actions(network.card, network.card.game)
+    names, mine = (
+        _actions(recording.card, recording.game),
+        _actions(network.card, network.card.game),
+    )
     count = outputs or len(names)
     if count and count != network.actions:
         raise ValueError(
