@@ -272,7 +272,7 @@ def test_arguments_out_of_range_are_refused(tmp_path, pong, options, message):
 def test_a_network_that_did_not_play_is_named_or_refused(tmp_path, pong, monkeypatch):
     """Of another game, of other actions: refused. Another agent of the game: its own outputs are
     shown, and the title says who played."""
-    network, recording, *_ = pong
+    _, recording, *_ = pong
     path = tmp_path / "a.mp4"
     for other, message in (
         (network_of(PolicyHead(512, 4), game="Breakout"), "plays Breakout, but the recording is o"),

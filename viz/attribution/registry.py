@@ -16,6 +16,7 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.registration import Registry
 from atari_zoo.viz.attribution.scores import TargetScore
 
+UNIT = "in units of what is explained"  # of values that say nothing else of theirs
 BATCH = 64  # observations at a time: bounds the memory, and on a CPU no size is faster
 
 

@@ -151,7 +151,7 @@ class Panel:
         key = "black to yellow: each channel's least to most in this movie; grey: it never changes"
         text(draw, (self.right, self.legend_top), key, FAINT, 12)
         foot = self.bars_top + len(self.actions) * BAR_ROW + 4
-        scale = f"bars: output less the mean of all, {low:z.2g} to {high:z.2g}; lit: the one taken"
+        scale = f"output less the mean: {low:z.2g} to {high:z.2g}; the action taken is lit"
         text(draw, (MARGIN, foot), fitting(scale, self.left_width, 11), FAINT, 11)
         return np.asarray(image)
 

@@ -18,7 +18,7 @@ from atari_zoo.recordings.players import check_play, player_words
 from atari_zoo.recordings.recordings import Recording, check_environment
 from atari_zoo.viz.attribution.attribution import attribute, methods
 from atari_zoo.viz.attribution.cases import NOTHING, Attribution, target_for
-from atari_zoo.viz.attribution.registry import AttributionMethod, method_named
+from atari_zoo.viz.attribution.registry import UNIT, AttributionMethod, method_named
 from atari_zoo.viz.attribution.targets import DECISION, target_words
 from atari_zoo.viz.parameterizations.frames import as_floats
 from atari_zoo.viz.saliency.overlays import brightest, overlay
@@ -67,7 +67,7 @@ class Decision:
         sums = ", ".join(f"{number:.3g}" for number in row["per_frame"])
         delta = "" if row["delta"] is None else f"; delta {row['delta']:.2g}"
         notes = [
-            f"full colour at {brightest(np.abs(values)):.2g}, {used.unit or 'in units of it'}",
+            f"frames: full colour at {brightest(np.abs(values)):.2g}, {used.unit or UNIT}",
             f"sum of each frame: {sums}{delta}" if len(row["per_frame"]) > 1 else f"sum: {sums}",
         ]
         compared = f"baseline {row['baseline']}; " if row["baseline"] else ""

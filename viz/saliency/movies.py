@@ -16,11 +16,11 @@ from torch import Tensor
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.diverged import check_finite
 from atari_zoo.games import game as find_game
-from atari_zoo.recordings.players import check_play, player_words
+from atari_zoo.recordings.players import check_play, is_own_play, player_words
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.baselines import BaselineLike
 from atari_zoo.viz.attribution.cases import attributed, case_for, target_for
-from atari_zoo.viz.attribution.registry import method_named
+from atari_zoo.viz.attribution.registry import UNIT, method_named
 from atari_zoo.viz.attribution.targets import DECISION, TargetLike, target_words
 from atari_zoo.viz.images import FAINT, INK, MARGIN, PAPER, text, written_width
 from atari_zoo.viz.movies.mp4 import check_movie, write_mp4
@@ -79,8 +79,10 @@ def saliency_movie(
     if method.target:
         asked = target_for(network, method, question.target)
         title[1] += f" of {target_words(network, asked)}"
-    unit = method.unit or "units of it"
-    write_mp4(_pictures(recording, env, maps, title, unit), path, fps)
+    unit = method.unit or UNIT
+    # what is explained is the network's own choice, which another player need not have made
+    taken = "" if is_own_play(network, recording) else "it took "
+    write_mp4(_pictures(recording, env, maps, title, unit, taken), path, fps)
 
 
 def _maps(
@@ -108,7 +110,12 @@ def _maps(
 
 
 def _pictures(
-    recording: Recording, env: int, maps: SaliencyMaps, title: Sequence[str], unit: str
+    recording: Recording,
+    env: int,
+    maps: SaliencyMaps,
+    title: Sequence[str],
+    unit: str,
+    taken: str = "",
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     assert recording.frames is not None  # saliency_movie has looked
     scales = {side: float(np.percentile(values, FULL)) or 1.0 for side, values in maps.items()}
@@ -121,7 +128,7 @@ def _pictures(
             sides = {side: values[step] / scales[side] for side, values in maps.items()}
             game = two_colours(frame, sides.get("actor"), sides.get("critic"), _ZOOM)
         score, action = recording.scores[step, env], names[recording.actions[step, env]]
-        status = f"step {step}    score {score:g}    {action}"
+        status = f"step {step}    score {score:g}    {taken}{action}"
         yield _labelled(game, title, status, _legend(scales, unit))
 
 
