@@ -5,12 +5,17 @@ from __future__ import annotations
 from copy import deepcopy
 
 import architectures
+import numpy as np
 import planted
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch.testing import assert_close
 
 import atari_zoo as zoo
+from atari_zoo.converters import to_onnx
+from atari_zoo.converters.cards import ModelCard
+from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.receptive_fields import receptive_field
 from atari_zoo.viz.attribution.attribution import (
     attribute,
@@ -18,6 +23,7 @@ from atari_zoo.viz.attribution.attribution import (
     integrated_gradients,
     methods,
 )
+from atari_zoo.viz.attribution.placing import shares_on_screen
 
 unchecked = attribute.__wrapped__  # as users have it: without the tests' shape checks
 COMPLETE = {of.name: of for of in methods() if of.complete}
@@ -293,6 +299,60 @@ def test_a_layers_map_lies_where_its_units_looked(method, same):
         middle = float((values.sum(1) * torch.arange(84)).sum() / values.sum())
         # where the screen's edge cuts the field, the middle of what is left
         assert middle == pytest.approx(pixel, abs=7 if same and place != 3 else 0.6)
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_maps_of_a_foreign_graph_lie_where_the_same_networks_do(same):
+    """The geometry of one is measured, of the other it follows from kernels and strides."""
+    network = architectures.network("q", same=same)
+    foreign = ForeignNetwork(to_onnx(network), network.card).eval()
+    observations = architectures.observations(1).float() / 255
+    for method, layer in (("grad_cam", "conv3"), ("layer_conductance", "conv3"), ("grad_cam", "")):
+        theirs = attribute(foreign, observations, method, 2, layer=layer).values
+        ours = attribute(network, observations, method, 2, layer="conv3").values
+        assert_close(theirs, ours, atol=1e-4 * float(ours.abs().max()), rtol=1e-3)
+
+
+def pooling() -> ForeignNetwork:
+    """A convolution of 5 pixels every 2, a norm, and the largest of 3 every 2."""
+    weights = {
+        "kernel": np.random.default_rng(0).normal(size=(3, 4, 5, 5)).astype(np.float32),
+        **{name: np.full(3, 0.5, np.float32) for name in ("scale", "shift", "mean", "variance")},
+        "dense": np.ones((6, 3 * 20 * 20), np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["seen", "kernel"], ["a"], name="conv", strides=[2, 2]),
+        helper.make_node(
+            "BatchNormalization", ["a", "scale", "shift", "mean", "variance"], ["b"], name="norm"
+        ),
+        helper.make_node(
+            "MaxPool", ["b"], ["c"], name="pool", kernel_shape=[3, 3], strides=[2, 2],
+            pads=[1, 1, 1, 1],
+        ),
+        helper.make_node("Flatten", ["c"], ["d"], name="flat"),
+        helper.make_node("Gemm", ["d", "dense"], ["e"], name="output", transB=1),
+    ]  # fmt: skip
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("seen", ["batch", 4, 84, 84]), ("e", ["batch", 6]))
+    ]
+    filled = [numpy_helper.from_array(array, name) for name, array in weights.items()]
+    graph = helper.make_graph(nodes, "pooling", ends[:1], ends[1:], filled)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    return ForeignNetwork(model, ModelCard("dqn", "Pong")).eval()
+
+
+def test_a_map_behind_a_pool_lies_by_its_middles():
+    foreign, seen = pooling(), torch.rand(1, 4, 84, 84)
+    rows, columns = shares_on_screen(foreign, "pool", seen)
+    assert rows.shape == columns.shape == (84, 20)
+    assert_close(rows.sum(dim=0), torch.ones(20))
+    middles = (rows * torch.arange(84.0)[:, None]).sum(dim=0)
+    # place r pools convolutions 2r - 1 to 2r + 1, of which k sees pixels 2k to 2k + 4
+    assert_close(middles[1:], 4 * torch.arange(1.0, 20) + 2, atol=1e-3, rtol=0)
+    assert attribute(foreign, seen, "grad_cam").values.shape == (1, 1, 84, 84)
+    with pytest.raises(ValueError, match="layer 'flat' has no map; take a convolution"):
+        shares_on_screen(foreign, "flat", seen)
 
 
 @pytest.mark.parametrize("head", architectures.HEADS)

@@ -156,7 +156,7 @@ def test_attribute_prints_json_and_writes_a_picture(recorded, played, tmp_path):
 
 
 def test_captions_say_what_a_method_has():
-    """What is explained, whether it has signs, and in which scale: as the method really has them."""
+    """What is explained, whether with signs, and in which scale: as the method really has them."""
     network = zoo.load("dqn/Seaquest/1")
     decision = Decision(network, zoo.rollout(network, steps=4, envs=1, keep=KEEP), 3)
     first, second = decision.outputs.argsort(descending=True)[:2].tolist()
