@@ -76,12 +76,13 @@ def test_one_scale_holds_for_the_whole_movie(played, monkeypatch, tmp_path):
     scales = []
     draw = saliency_movies.overlay
 
-    def spying(frame, values, factor, scale):
+    def spying(frame, values, factor, scale, resize):
         scales.append(scale)
-        return draw(frame, values, factor, scale)
+        assert resize == recording.preprocessing.resize
+        return draw(frame, values, factor, scale, resize)
 
-    monkeypatch.setattr(saliency_movies, "overlay", spying)
     network, recording = played
+    monkeypatch.setattr(saliency_movies, "overlay", spying)
     saliency_movie(network, recording, tmp_path / "m.mp4", Question("input_x_gradient", "value"))
     seen = as_floats(recording.observations())
     values = attribute(network, seen, "input_x_gradient", "value").values
@@ -184,7 +185,7 @@ def test_captions_say_what_a_method_has():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(decisions, "explanation", spying)
             row, _ = decision.explained(method, options)
-        _, _, values, title, notes, said, signed = shown[0]
+        _, _, values, title, notes, said, signed, _ = shown[0]
         assert row["explains"] == explains and title.endswith(f"{method} of {explains}")
         assert said == signs and unit in notes[0]
         assert signed or values.min() >= 0
