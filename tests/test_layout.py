@@ -31,7 +31,7 @@ ROWS = """
     converters: verification saving
     converters: reports
     zoo: intervals progress threads interrupts
-    zoo: games downloads preprocessing
+    zoo: games downloads preprocessing observations diverged
     zoo: layers arrays emulator publishing_pages
     zoo: untrained
     zoo: catalog

@@ -48,9 +48,10 @@ def two_colours(
     resize: as of `overlay`.
     """
     picture = 0.6 * frame
+    height, width = frame.shape[:2]
     for colour, values in ((ACTOR, actor), (CRITIC, critic)):
         if values is not None:
-            strength = np.clip(resized(values, *frame.shape[:2], resize), 0, 1)[..., None]
+            strength = np.clip(resized(values, height, width, resize), 0, 1)[..., None]
             picture = picture + strength * colour
     return enlarge(np.rint(np.clip(picture, 0, 255)).astype(np.uint8), factor)
 
