@@ -13,7 +13,7 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace
 from jaxtyping import UInt8
 
-from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.files import check_ending, written_whole
 
 X264 = {"preset": "veryfast", "crf": "21"}
 
@@ -24,8 +24,9 @@ def write_mp4(
     """Writes pictures of one size as H.264 that browsers play; whole or not at all.
 
     height, width: even, since colour is stored at half the size (4:2:0).
-    Raises ValueError if there is no picture.
+    Raises ValueError if there is no picture, or the name does not end in .mp4.
     """
+    check_ending(path, ".mp4")
     pictures = iter(pictures)
     first = next(pictures, None)
     if first is None:

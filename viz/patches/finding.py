@@ -17,6 +17,7 @@ from atari_zoo.analysis.peaks import Peaks, dead_units, recorded_peaks
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.receptive_fields import Box, ReceptiveField, receptive_field
 from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.objectives.layers import unit_name
 from atari_zoo.viz.patches.moments import Selection, distinct_moments, ranking
 from atari_zoo.viz.patches.native_boxes import native_box
 
@@ -55,10 +56,12 @@ class Patch:
 class UnitPatches:
     """Patches of one unit, the most fitting first.
 
+    name: the unit's, such as conv3:60 or output:FIRE.
     dead: it never changed in this recording, or never passed its ReLU; its patches then say
     little. values: its peaks at every observation of the recording.
     """
 
+    name: str
     layer: str
     unit: int
     which: str
@@ -92,6 +95,7 @@ def patches(
     shape = recording.starts.shape
     return [
         UnitPatches(
+            unit_name(layer, unit, network),
             layer,
             unit,
             selection.which,

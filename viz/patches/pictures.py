@@ -81,7 +81,7 @@ def _band(unit: UnitPatches, title: str) -> UInt8[np.ndarray, "height width 3"]:
     chart = histogram_picture(unit.values, [patch.value for patch in unit.patches])
     image.paste(Image.fromarray(chart), (width - MARGIN - CHART[0], MARGIN - 4))
     draw = ImageDraw.Draw(image)
-    text(draw, (MARGIN, MARGIN - 4), f"{unit.layer}:{unit.unit}", INK, 20)
+    text(draw, (MARGIN, MARGIN - 4), unit.name, INK, 20)
     text(draw, (MARGIN, MARGIN + 22), _words(unit, title), FAINT, 12)
     if unit.dead:
         text(draw, (MARGIN, MARGIN + 39), "dead here: never above 0, or never changing", MARK, 12)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -58,8 +59,10 @@ class Settings:
             number = getattr(self, what)
             if number is not None and number < 1:
                 raise ValueError(f"{what} is {number}; expected at least 1")
-        if self.rate is not None and self.rate <= 0:
-            raise ValueError(f"rate is {self.rate}; expected more than 0")
+        if self.rate is not None and not 0 < self.rate < math.inf:
+            raise ValueError(f"rate is {self.rate}; expected a number above 0")
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            raise ValueError(f"threshold is {self.threshold}; expected a number, or None for none")
         if wrong := [step for step in self.snapshots if not 0 <= step <= self.steps]:
             raise ValueError(f"a snapshot after {wrong[0]} steps; expected 0 to {self.steps}")
 

@@ -27,9 +27,24 @@ Collection = Annotated[str | None, typer.Option(help="A collection, such as uber
 Run = Annotated[str | None, typer.Option(help="A run, such as 1.")]
 Tag = Annotated[str | None, typer.Option(help="A checkpoint, such as 400M or final.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
-Device = Annotated[str, typer.Option(help="cpu or cuda.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
+Steps = Annotated[int, typer.Option("--steps", help="Agent steps of play.", min=1)]
+Envs = Annotated[int, typer.Option("--envs", help="Copies of the game at once.", min=1)]
+Env = Annotated[int, typer.Option("--env", help="Which copy of the game, from 0.", min=0)]
+Iterations = Annotated[
+    int, typer.Option("--iterations", help="Of gradient ascent, for each image.", min=1)
+]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option("--layer", help="A layer, such as conv3; as often as wanted."),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Tell what would be fetched or uploaded; do neither.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Write over what is there already.")]
 Played = Annotated[
     Path | None,
     typer.Option("--recording", help="A recording with screens; else the agent plays one."),
@@ -62,7 +77,9 @@ def assignments(
     return found
 
 
-def seen_play(network: Network, recording: Path | None, steps: int, seed: int) -> Recording:
+def seen_play(
+    network: Network, recording: Path | None, steps: int, seed: int, envs: int = 1
+) -> Recording:
     """A recording with screens and colour frames: the one at that path, or play of the network.
 
     Raises ValueError if it is to play no step.
@@ -75,5 +92,5 @@ def seen_play(network: Network, recording: Path | None, steps: int, seed: int) -
         raise ValueError(f"{steps} steps; expected at least 1")
     with progress_bar("playing", "steps") as update:
         return zoo.rollout(
-            network, steps=steps, envs=1, seed=seed, keep=["screens", "frames"], progress=update
+            network, steps=steps, envs=envs, seed=seed, keep=["screens", "frames"], progress=update
         )
