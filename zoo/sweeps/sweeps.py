@@ -75,7 +75,7 @@ def sweep(
     >>> sweep("score", ["*/Seaquest/*"], "scores", seeds=range(3), workers=2).failed
     ()
     """
-    if scheduler and not re.search(r":\d+/?$", scheduler):
+    if scheduler and not re.search(r"://|:\d+$", scheduler):
         raise ValueError(f"scheduler is '{scheduler}'; expected its address, as tcp://host:8786")
     given = dict(settings or {})
     check_settings(job, given)
