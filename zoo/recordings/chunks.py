@@ -17,8 +17,9 @@ packs well. Seaquest, 2,500 steps of random play in one environment, without rep
     time last, Delta, Zstandard 9   0.323                 21.7       1.17             14.3
     `arrays.changes`, the first     0.250                 28.0       1.17              3.0
 
-Level 8 makes the bytes of level 9 in nine tenths of its time. Delta is in no specification of Zarr's, and slow to read. fc takes 0.213 MiB with time last, 0.184
-with the first codec, 0.234 with Blosc's shuffle.
+Level 8 makes the bytes of level 9 in nine tenths of its time. Delta is in no specification of
+Zarr's, and slow to read. fc takes 0.213 MiB with time last, 0.184 with the first codec, 0.234 with
+Blosc's shuffle.
 """
 
 from __future__ import annotations
