@@ -1,6 +1,7 @@
 """Learning curves: the mean score of an algorithm's runs, and how sure it is.
 
-The bands are those of `atari_zoo.intervals`: whole runs are resampled.
+The bands are those of `atari_zoo.intervals`: whole runs are resampled, of four or more. Of two or
+three runs they are the runs themselves.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from jaxtyping import Float
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
 from atari_zoo.converters.algorithms import ALGORITHMS
-from atari_zoo.intervals import CONFIDENCE, bootstrap_band
+from atari_zoo.converters.files import encodable
+from atari_zoo.intervals import CONFIDENCE, FEW, bootstrap_band
 from atari_zoo.logs.tables import NAMES
 
 AXES = ("frames", "seconds")
@@ -29,7 +31,8 @@ class LearningCurve:
     """The runs of one algorithm in one game.
 
     x: frames or seconds, where all the runs are; the rows themselves of a single run.
-    mean: of the runs' scores there. low, high: the band, NaN where there is one run alone.
+    mean: of the runs' scores there. low, high: the band; of two or three runs their lowest and
+        highest; NaN where there is one run alone.
     runs: x and score of each, whole.
     """
 
@@ -60,8 +63,8 @@ def learning(logs: Sequence[pandas.DataFrame], *, x: str = "frames", seed: int =
         for run, (xs, scores) in enumerate(curve.runs)
     ]
     uncertainty = (
-        f"low, high: {CONFIDENCE:.0%} bootstrap of the mean, whole runs resampled; missing where "
-        "there is one run alone"
+        f"low, high: {CONFIDENCE:.0%} bootstrap of the mean, whole runs resampled; of fewer than "
+        f"{FEW} runs their lowest and highest; missing where there is one run alone"
     )
     names = np.array([[curve.game, curve.label] for curve in found])
     return Result(table, uncertainty, {"curves": names, "runs": np.concatenate(runs)})
@@ -141,7 +144,7 @@ def _points(rows: pandas.DataFrame, x: str) -> tuple[np.ndarray, np.ndarray]:
 def _label(log: pandas.DataFrame, algorithm: str) -> str:
     """The algorithm and, as implementations differ, its collection; the file where unknown."""
     if algorithm == NAMES["algorithm"]:
-        return "/".join(Path(str(log.attrs.get("source", algorithm))).parts[-2:])
+        return encodable("/".join(Path(str(log.attrs.get("source", algorithm))).parts[-2:]))
     title = ALGORITHMS[algorithm].title if algorithm in ALGORITHMS else algorithm
     collection = log.attrs.get("collection", "")
     return f"{title} ({collection})" if collection else title

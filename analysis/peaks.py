@@ -15,7 +15,10 @@ from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import recorded
-from atari_zoo.intervals import CONFIDENCE, bootstrap_band
+from atari_zoo.diverged import check_finite
+from atari_zoo.intervals import CONFIDENCE, FEW, bootstrap_band
+from atari_zoo.observations import ObservationsLike, observations_for
+from atari_zoo.recordings.players import check_play
 from atari_zoo.recordings.recordings import Recording
 
 SCREENS = (1, 4, 84, 84)  # of an agent's observation
@@ -48,7 +51,8 @@ def unit_peaks(
     The table has a row for each unit: unit, dead, mean (over the episodes, of each one's mean),
     low, high, largest, and where that was: step, env, row, column. The arrays hold the peak of
     every unit at every observation, (steps, envs, units): values, rows, columns.
-    Raises ValueError if the layer or a unit is not there, or the recording is empty.
+    Raises ValueError if the layer or a unit is not there, or the recording is empty, of another
+        game or of other actions.
     """
     found = recorded_peaks(network, recording, layer, units, before_relu, progress=progress)
     steps, envs = recording.starts.shape
@@ -73,8 +77,8 @@ def unit_peaks(
         }
     )
     uncertainty = (
-        f"low, high: {CONFIDENCE:.0%} bootstrap of the mean, whole episodes resampled; missing "
-        "where there is one episode alone"
+        f"low, high: {CONFIDENCE:.0%} bootstrap of the mean, whole episodes resampled; of fewer "
+        f"than {FEW} episodes their lowest and highest; missing where there is one alone"
     )
     shape = (steps, envs, len(first))
     arrays = {name: part.reshape(shape).numpy() for name, part in found._asdict().items()}
@@ -83,26 +87,28 @@ def unit_peaks(
 
 def peaks(
     network: Network,
-    observations: Tensor,
+    observations: ObservationsLike,
     layer: str,
     before_relu: bool = True,
     batch: int = 256,
 ) -> Peaks:
     """The peak of every unit of `layer` at each observation, on the CPU.
 
-    observations: (observations, 4, 84, 84), uint8 or float in 0..1.
+    observations: (observations, 4, 84, 84), or one, uint8 or float in 0..1.
     before_relu: of a layer that has a ReLU, what enters it: silent units then differ too.
     Units are the channels of a convolution, else the layer's values one by one: of `atoms`, unit
     (action, atom) is action * atoms + atom.
-    Raises ValueError if the layer is not there; the message lists those that are.
+    Raises ValueError if the layer is not there; the message lists those that are. Also for
+        observations of another shape or range.
 
     >>> peaks(net, observations, "conv3").values.shape
     torch.Size([32, 64])
     """
     device = next(network.parameters()).device
     parts = []
+    seen = observations_for(network, observations)
     with torch.inference_mode(), recorded(network, [layer], before_relu) as values:
-        for some in observations.split(batch):
+        for some in seen.split(batch):
             network(some.to(device))
             parts.append(_of_maps(values[layer].float().cpu()))
     return Peaks(*(torch.cat(pieces) for pieces in zip(*parts, strict=True)))
@@ -121,8 +127,11 @@ def recorded_peaks(
 
     Observations are read `batch` steps at a time. They are numbered step * environments + env.
     progress: called with the observations done and those there are.
-    Raises ValueError if the layer or a unit is not there, or the recording is empty.
+    Raises ValueError if the layer or a unit is not there, the recording is empty, of another game
+        or of other actions, or the network diverged.
     """
+    check_play(network, recording)
+    check_finite(network)
     steps, envs = recording.starts.shape
     if not steps * envs:
         raise ValueError("the recording has no steps: there is nothing to see")

@@ -20,7 +20,7 @@ from atari_zoo.analysis.learning_curves import LearningCurve, curves
 from atari_zoo.converters.files import check_ending, written_whole
 from atari_zoo.games import UnknownGame
 from atari_zoo.games import game as find_game
-from atari_zoo.intervals import CONFIDENCE
+from atari_zoo.intervals import CONFIDENCE, FEW
 from atari_zoo.viz.reference_lines import add_reference_lines
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -41,7 +41,8 @@ UNITS = {
 
 
 def learning_curves(logs: Sequence[pandas.DataFrame], x: str = "frames", seed: int = 0) -> Figure:
-    """A figure of the logs: for each algorithm the mean over its runs, with a 95 % bootstrap band.
+    """A figure of the logs: for each algorithm the mean over its runs, with a 95 % bootstrap band;
+    of two or three runs the band is from the lowest to the highest.
 
     logs: tables of `training_log`, of any games and algorithms; x: "frames" or "seconds".
     The single runs are drawn thinly, to their ends; the mean only where all of them are. Grey
@@ -136,18 +137,28 @@ def _legend(figure: Figure, drawn: Sequence[LearningCurve], labels: Sequence[str
     for panel in figure.axes:
         handles |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))
     counts = {label: [len(c.runs) for c in drawn if c.label == label] for label in labels}
-    banded = any(len(curve.runs) > 1 for curve in drawn)
+    runs = [len(curve.runs) for curve in drawn]
     legend = figure.legend(
         [handles[label] for label in labels],
         [f"{label}, {_runs(counts[label])}" for label in labels],
         loc="outside lower center",
         ncols=min(len(labels), COLUMNS),
         frameon=False,
-        title=f"bands: {CONFIDENCE:.0%} bootstrap of the mean over runs" if banded else None,
+        title=_bands(runs),
         title_fontsize=9,
         labelcolor=TEXT_COLOUR,
     )
     legend.get_title().set_color(TEXT_COLOUR)
+
+
+def _bands(runs: Sequence[int]) -> str | None:
+    """What the bands are, of curves of so many runs."""
+    words = []
+    if max(runs) >= FEW:
+        words.append(f"{CONFIDENCE:.0%} bootstrap of the mean over runs")
+    if any(1 < count < FEW for count in runs):
+        words.append("from the lowest to the highest of 2 or 3 runs")
+    return f"bands: {'; '.join(words)}" if words else None
 
 
 def _runs(counts: Sequence[int]) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import io
 from functools import cache
+from math import ceil
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from atari_zoo.converters.files import check_ending, written_whole
+from atari_zoo.converters.files import check_ending, encodable, written_whole
 
 Colour = tuple[int, int, int]
 
@@ -92,12 +93,17 @@ def text(
 
     anchor: which point of the words stands at `place`, as Pillow has it: "la" is the upper left.
     """
-    draw.text(place, words, fill=fill, font=_font(size), anchor=anchor)
+    draw.text(place, encodable(words), fill=fill, font=_font(size), anchor=anchor)
+
+
+def written_width(words: str, size: int = 13) -> int:
+    """How many pixels wide `text` writes the words."""
+    return ceil(_font(size).getlength(encodable(words)))
 
 
 def fitting(words: str, width: float, size: int = 13) -> str:
     """The words, or as much of them as is no wider than `width` pixels, and dots."""
-    font = _font(size)
+    font, words = _font(size), encodable(words)
     if font.getlength(words) <= width:
         return words
     kept = words

@@ -35,5 +35,6 @@ def maximize(
         "names": list(found.names),
         "activations": found.activation.tolist(),
         "percentiles": found.percentile.tolist(),
+        "played": found.played.tolist(),
         "held": found.held.tolist(),
     }

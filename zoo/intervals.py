@@ -13,11 +13,17 @@ import numpy as np
 from jaxtyping import Float
 
 CONFIDENCE, RESAMPLES = 0.95, 10_000
+# of fewer, more than 2.5 % of the resamples are the lowest alone (1 of 27, of three): the ends of
+# the interval are then the lowest and the highest themselves
+FEW = 4
 DRAWN = 1 << 18  # numbers at once: 2 MiB
 
 
 def interval(scores: Sequence[float], seed: int = 0) -> tuple[float, float]:
-    """The ends of the 95 % interval of the scores' mean; NaN where there are fewer than two."""
+    """The ends of the 95 % interval of the scores' mean; NaN where there are fewer than two.
+
+    Of two or three scores they are the lowest and the highest.
+    """
     low, high = bootstrap_band(np.asarray(scores, float)[:, None], seed)
     return float(low[0]), float(high[0])
 
@@ -27,7 +33,8 @@ def bootstrap_band(
 ) -> tuple[Float[np.ndarray, "points"], Float[np.ndarray, "points"]]:
     """The 95 % interval of the mean over runs at each point: its low and its high ends.
 
-    Whole runs are resampled. NaN where there are fewer than two, which say nothing of others.
+    Whole runs are resampled. NaN where there are fewer than two, which say nothing of others; of
+    two or three runs, the lowest and the highest.
     """
     runs, points = scores.shape
     if runs < 2 or not points:

@@ -19,7 +19,7 @@ from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.files import encodable
 from atari_zoo.games import UnknownGame, game, score_source
-from atari_zoo.intervals import interval
+from atari_zoo.intervals import FEW, interval
 
 # the Hub's names of licences; it calls the others "other"
 LICENCES = frozenset(
@@ -132,7 +132,10 @@ def _scores(card: ModelCard) -> list[Cells]:
     rows: list[Cells] = [("mean return", f"{mean:.2f}")]
     if isinstance(returns, list) and len(returns) > 1:
         low, high = interval(returns)
-        rows.append(("95 % interval of the mean (bootstrap)", f"{low:.2f} to {high:.2f}"))
+        name = "95 % interval of the mean (bootstrap)"
+        if len(returns) < FEW:
+            name = "lowest and highest return"
+        rows.append((name, f"{low:.2f} to {high:.2f}"))
     rows += [(name, card.scores[name]) for name in ("episodes", "seed") if name in card.scores]
     return rows + _references(card)
 

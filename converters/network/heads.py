@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.relevance import Proportional, Unflatten
 
 MOST_ACTIONS = 18  # that a game of Atari's has
 
@@ -110,7 +111,7 @@ class ActorCriticHead(LinearHead):
         return logits
 
 
-class DuelingSum(nn.Module):
+class DuelingSum(Proportional, nn.Module):
     """value + (advantage - its mean over the actions) (Wang et al., 2016, arXiv:1511.06581)."""
 
     def forward(self, value: Tensor, advantage: Tensor) -> Tensor:
@@ -191,12 +192,12 @@ class CategoricalHead(Head):
         self.fc = _dense(features, units) if dueling else None
         self.advantage_fc = _dense(features, units) if dueling else None
         table = nn.Sequential(
-            nn.Linear(units or features, actions * count), nn.Unflatten(1, (actions, count))
+            nn.Linear(units or features, actions * count), Unflatten(1, (actions, count))
         )
         self.atoms: nn.Module = DuelingSum() if dueling else table
         self.advantage = table if dueling else None
         self.value = (
-            nn.Sequential(nn.Linear(units or features, count), nn.Unflatten(1, (1, count)))
+            nn.Sequential(nn.Linear(units or features, count), Unflatten(1, (1, count)))
             if dueling
             else None
         )
@@ -219,7 +220,7 @@ class CategoricalHead(Head):
         return self.output(self.atoms(value, advantage))
 
 
-class MeanOfLast(nn.Module):
+class MeanOfLast(Proportional, nn.Module):
     """The mean over the last axis."""
 
     def forward(self, values: Tensor) -> Tensor:
@@ -235,7 +236,7 @@ class QuantileHead(Head):
         super().__init__()
         self.features, self.actions = features, actions
         self.quantiles = nn.Sequential(
-            nn.Linear(features, actions * quantiles), nn.Unflatten(1, (actions, quantiles))
+            nn.Linear(features, actions * quantiles), Unflatten(1, (actions, quantiles))
         )
         self.output = MeanOfLast()
 

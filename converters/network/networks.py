@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.network.heads import Dense, Head
+from atari_zoo.converters.network.relevance import Flatten, Proportional, ZeroPad
 
 Padding = tuple[int, int, int, int]  # left, right, top, bottom, as torch.nn.ZeroPad2d has it
 VALID: tuple[Padding, ...] = ((0, 0, 0, 0),) * 3
@@ -53,7 +54,7 @@ def mnih_convolutions(
     )
 
 
-class UnitRange(nn.Module):
+class UnitRange(Proportional, nn.Module):
     """Bytes 0..255 become floats 0..1; floats pass as they are, so that gradients reach them."""
 
     def forward(self, observations: Tensor) -> Tensor:
@@ -70,7 +71,7 @@ class Convolution(nn.Sequential):
         symmetric = left == right and top == bottom
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         if not symmetric:
-            layers["pad"] = nn.ZeroPad2d(shape.padding)
+            layers["pad"] = ZeroPad(shape.padding)
         layers["conv"] = nn.Conv2d(
             inputs,
             shape.channels,
@@ -105,7 +106,7 @@ class Trunk(nn.Module):
             self.add_module(f"conv{index}", Convolution(channels, conv))
             channels, (height, width) = conv.channels, conv.output_size(height, width)
         self.maps = (channels, height, width)
-        self.flatten = nn.Flatten()
+        self.flatten = Flatten()
         self.fc = Dense(channels * height * width, units) if units else None
         self.features = units or channels * height * width
 

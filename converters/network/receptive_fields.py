@@ -7,7 +7,12 @@ padding; and so on down to the screen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from atari_zoo.converters.network.hooks import Layered, layer_named
 from atari_zoo.converters.network.networks import ConvShape, MnihNetwork
@@ -69,6 +74,23 @@ def receptive_field(network: Layered, layer: str, row: int = 0, column: int = 0)
     return ReceptiveField(whole, seen)
 
 
+def field_shares(
+    network: Layered, layer: str
+) -> tuple[Float[Tensor, "height rows"], Float[Tensor, "width columns"]]:
+    """How much of each place of a convolution's map belongs to each row, and column, of the screen.
+
+    Of all ways from the screen through the kernels to a place, the share that begins there: most
+    begin in the middle of its receptive field, none beyond it. The shares of a place sum to 1, so
+    that `rows @ map @ columns.T` is the map on the screen, with the same sum.
+    Raises ValueError as `receptive_field` does, or if the layer has no map.
+    """
+    below, sizes = _path(network, layer)
+    if not below:
+        raise ValueError(f"layer '{layer}' has no map; take a convolution")
+    rows, columns = (_shares(below, [size[axis] for size in sizes], axis) for axis in (0, 1))
+    return rows, columns
+
+
 def map_size(network: Layered, layer: str) -> tuple[int, int]:
     """Rows and columns of a layer's map; (1, 1) of a layer that is no convolution.
 
@@ -108,6 +130,21 @@ def _below(box: Box, conv: ConvShape) -> Box:
         (box.height - 1) * conv.stride[0] + conv.kernel[0],
         (box.width - 1) * conv.stride[1] + conv.kernel[1],
     )
+
+
+def _shares(below: Sequence[ConvShape], sizes: Sequence[int], axis: int) -> Tensor:
+    """Of one axis, (pixels, places). sizes: of the screen, and of what each convolution gives."""
+    ways = torch.eye(sizes[-1], dtype=torch.float64)
+    for conv, size in zip(reversed(below), reversed(sizes[:-1]), strict=True):
+        left, _, top, _ = conv.padding
+        first = torch.arange(len(ways)) * conv.stride[axis] - (top, left)[axis]
+        wider = ways.new_zeros(size, ways.shape[1])
+        for offset in range(conv.kernel[axis]):
+            pixels = first + offset
+            seen = (pixels >= 0) & (pixels < size)  # what is beyond is padding
+            wider.index_add_(0, pixels[seen], ways[seen])
+        ways = wider
+    return (ways / ways.sum(dim=0)).float()
 
 
 def _within(box: Box, height: int, width: int) -> Box:

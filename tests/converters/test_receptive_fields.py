@@ -10,7 +10,12 @@ from torch.testing import assert_close
 from atari_zoo.converters.network.heads import DuelingHead, QHead
 from atari_zoo.converters.network.networks import SAME, ConvShape, MnihNetwork, Trunk
 from atari_zoo.converters.network.networks import mnih_convolutions as mnih
-from atari_zoo.converters.network.receptive_fields import Box, map_size, receptive_field
+from atari_zoo.converters.network.receptive_fields import (
+    Box,
+    field_shares,
+    map_size,
+    receptive_field,
+)
 
 # odd ones too: no two numbers alike, and a kernel that overlooks every third row
 ODD = (
@@ -128,3 +133,26 @@ def test_refuses_other_networks():
 def test_the_box_cuts_out_its_pixels():
     screen = torch.arange(84 * 84).view(84, 84)
     assert_close(screen[Box(2, 3, 4, 5).slices], screen[2:6, 3:8])
+
+
+@pytest.mark.parametrize("layer", ["conv1", "conv2", "conv3"])
+@pytest.mark.parametrize("padding", NETWORKS)
+def test_shares_of_a_field_are_the_gradients_where_all_weights_are_one(padding, layer):
+    """There each way from a pixel to the unit counts once."""
+    made = network(NETWORKS[padding]).double()
+    rows, columns = field_shares(made, layer)
+    size = map_size(made, layer)
+    assert (rows.shape, columns.shape) == ((84, size[0]), (84, size[1]))
+    pixels = torch.ones(1, 4, 84, 84, dtype=torch.float64, requires_grad=True)
+    values = pixels
+    for index in range(1, int(layer[-1]) + 1):
+        values = made.layers[f"conv{index}"](values)
+    for row, column in ((0, 0), (0, size[1] - 1), (size[0] - 1, 1), (size[0] // 2, size[1] // 2)):
+        (ways,) = torch.autograd.grad(values[0, 0, row, column], pixels, retain_graph=True)
+        expected = (ways[0, 0] / ways[0, 0].sum()).float()
+        assert_close(torch.outer(rows[:, row], columns[:, column]), expected)
+
+
+def test_a_layer_without_a_map_has_no_shares():
+    with pytest.raises(ValueError, match="layer 'fc' has no map; take a convolution"):
+        field_shares(network(NETWORKS["VALID"]), "fc")

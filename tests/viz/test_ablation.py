@@ -130,6 +130,23 @@ def test_sampled_kernel_shap_nears_the_shapley_value():
     assert sampled.delta.abs().max() < 1e-5  # complete, however few are drawn
 
 
+@pytest.mark.parametrize(("cells", "frames", "samples"), [(4, "together", 32), (3, "each", 41)])
+def test_few_samples_of_a_linear_network_give_its_shapley_values(cells, frames, samples):
+    """They are then the sums of weight x pixel; with fewer samples it is refused."""
+    net, seen = network(), pixels(1)
+    slope = torch.randn(2, SIDE, SIDE, generator=torch.Generator().manual_seed(7))
+    net.forward = lambda given: (given * slope).sum(dim=(1, 2, 3))[:, None] * torch.ones(3)
+    options = {"cells": cells, "frames": frames}
+    found = attribute(net, seen, "kernel_shap", ACTION, samples=samples, **options).values[0]
+    for places in cells_of(cells, 2, frames == "together"):
+        right = sum(float((slope * seen[0])[place]) for place in places)
+        shared = [place for place in places if place[0] < len(found)]
+        assert sum(float(found[place]) for place in shared) == pytest.approx(right, abs=1e-3)
+    least = 2 * cells**2 * (1 if frames == "together" else 2)
+    with pytest.raises(ValueError, match=f"give at least {least}, or fewer cells"):
+        attribute(net, seen, "kernel_shap", ACTION, samples=least - 1, **options)
+
+
 def test_lime_is_ridge_regression():
     """Of the same sets: minimized by gradient descent on what the lime package minimizes."""
     net, seen = network(), pixels(1)

@@ -5,18 +5,25 @@ from __future__ import annotations
 from copy import deepcopy
 
 import architectures
+import numpy as np
 import planted
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch.testing import assert_close
 
 import atari_zoo as zoo
+from atari_zoo.converters import to_onnx
+from atari_zoo.converters.cards import ModelCard
+from atari_zoo.converters.network.foreign import ForeignNetwork
+from atari_zoo.converters.network.receptive_fields import receptive_field
 from atari_zoo.viz.attribution.attribution import (
     attribute,
     attribute_layer,
     integrated_gradients,
     methods,
 )
+from atari_zoo.viz.attribution.placing import shares_on_screen
 
 unchecked = attribute.__wrapped__  # as users have it: without the tests' shape checks
 COMPLETE = {of.name: of for of in methods() if of.complete}
@@ -147,7 +154,7 @@ def test_an_observation_gets_the_same_in_any_company(seen, method):
     network, observations = seen
     options = {
         "occlusion": {"size": 12, "stride": 12},
-        "kernel_shap": {"samples": 60},
+        "kernel_shap": {"samples": 100},
         "lime": {"samples": 60},
         "rise": {"masks": 60},
     }.get(method, {})
@@ -162,7 +169,7 @@ def test_an_observation_gets_the_same_in_any_company(seen, method):
 @pytest.mark.parametrize("method", [of.name for of in methods() if of.stochastic])
 def test_the_seed_decides(seen, method):
     network, observations = seen
-    options = {"kernel_shap": {"samples": 60}, "lime": {"samples": 60}, "rise": {"masks": 30}}
+    options = {"kernel_shap": {"samples": 120}, "lime": {"samples": 60}, "rise": {"masks": 30}}
     torch.manual_seed(1)
     state = torch.get_rng_state()
     one, same, other = (
@@ -204,6 +211,18 @@ def test_sums_of_frames(seen):
     assert_close(found.per_frame()[1, 2], found.values[1, 2].sum())
 
 
+def test_a_sum_that_misses_its_rise_is_told():
+    """Ape-X's dense layer is one of two ways to the output."""
+    network = architectures.network("dueling streams")
+    observations = architectures.observations(2).float() / 255
+    with pytest.warns(UserWarning, match="conductance at fc misses the rise by up to"):
+        attribute_layer(network, observations, "fc", "conductance", steps=3)
+    delta = attribute(network, observations, "layer_conductance", steps=3).delta
+    assert delta is not None and delta.shape == (2,)
+    with pytest.raises(ValueError, match="grad_cam promises no sum"):
+        attribute_layer(network, observations, "conv3", "grad_cam", return_convergence_delta=True)
+
+
 @pytest.mark.parametrize("kind", ["gradient_x_activation", "conductance"])
 @pytest.mark.parametrize("layer", ["conv1", "conv3", "fc"])
 def test_layers_have_attributions_of_their_own_size(seen, layer, kind):
@@ -214,7 +233,16 @@ def test_layers_have_attributions_of_their_own_size(seen, layer, kind):
         rise = (network(observations) - network(torch.zeros_like(observations)))[:, 2]
     if kind == "conductance":  # complete at any layer
         sums = found.flatten(1).sum(1)
-        assert_close(sums, rise, atol=0.05 * float(rise.abs().max()), rtol=0)
+        assert_close(sums, rise, atol=0.01 * float(rise.abs().max()), rtol=0)
+        again, delta = attribute_layer(
+            network, observations, layer, kind, 2, steps=200, return_convergence_delta=True
+        )
+        assert_close(again, found)
+        assert_close(delta, sums - rise, atol=1e-5, rtol=0)
+    if kind == "conductance" and layer == "fc":  # by hand, as all behind it is linear
+        ends = zoo.activations(network, torch.cat([observations, 0 * observations]), ["fc"])["fc"]
+        by_hand = (ends[:3] - ends[3:]) * network.head.output.weight[2].detach()
+        assert_close(found, by_hand, atol=1e-5, rtol=1e-4)
     elif layer == "fc":  # by hand: what the last layer makes of each unit
         units = zoo.activations(network, observations, ["fc"])["fc"]
         assert_close(found, units * network.head.output.weight[2], atol=1e-5, rtol=1e-4)
@@ -232,8 +260,99 @@ def test_grad_cam_by_hand(seen):
     drawn = attribute(network, observations, "grad_cam", 4, layer="conv2", rectify=True).values
     assert drawn.shape == (3, 1, 84, 84)
     assert (drawn >= 0).all()
-    share = 81 / 7056  # bilinear: what is spread over the screen's pixels keeps about its sum
-    assert_close(drawn.mean(), by_hand.clamp(min=0).mean() * share, rtol=0.1, atol=0)
+    sums = by_hand.clamp(min=0).sum(dim=(1, 2, 3))
+    assert_close(drawn.sum(dim=(1, 2, 3)), sums, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("same", [False, True])
+@pytest.mark.parametrize(
+    "method", ["grad_cam", "layer_gradient_x_activation", "layer_conductance", "internal_influence"]
+)
+def test_a_layers_map_lies_where_its_units_looked(method, same):
+    """Each unit of conv3 is made to copy one pixel; one of them is lit, at the border too. Its mass
+    is then spread about that pixel, within what the unit can see."""
+    network = architectures.network("q", same=same)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        # the middle of the kernels, so that of the 36 x 36 pixels it is the middle one
+        for index, offset in enumerate((5, 1, 1) if same else (1, 2, 1), start=1):
+            weight = network.layers[f"conv{index}"].conv.weight
+            weight[0, 3 if index == 1 else 0, offset, offset] = 1
+        rows = network.trunk.maps[1]
+        network.layers["fc"].linear.weight[0, : rows**2] = 1
+        network.head.output.weight[0, 0] = 1
+    for place in (0, 3, rows - 1):
+        pixel = 8 * place + (3 if same else 17)
+        lit = torch.zeros(1, 4, 84, 84)
+        lit[0, 3, pixel, pixel] = 1
+        maps = zoo.activations(network, lit, ["conv3"])["conv3"][0, 0]
+        assert maps[place, place] == 1 == maps.sum()
+        values = attribute(network, lit, method, target=0).values[0, 0]
+        if method == "internal_influence":  # all units count alike, lit or not
+            assert_close(values.sum(), torch.tensor(float(rows**2)))
+            continue
+        box = receptive_field(network, "conv3", place, place).seen
+        # at a ReLU's edge half a step of conductance is lost
+        assert_close(values.sum(), torch.tensor(1.0), atol=0.006, rtol=0)
+        assert_close(values[box.slices].sum(), values.sum())
+        middle = float((values.sum(1) * torch.arange(84)).sum() / values.sum())
+        # where the screen's edge cuts the field, the middle of what is left
+        assert middle == pytest.approx(pixel, abs=7 if same and place != 3 else 0.6)
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_maps_of_a_foreign_graph_lie_where_the_same_networks_do(same):
+    """The geometry of one is measured, of the other it follows from kernels and strides."""
+    network = architectures.network("q", same=same)
+    foreign = ForeignNetwork(to_onnx(network), network.card).eval()
+    observations = architectures.observations(1).float() / 255
+    for method, layer in (("grad_cam", "conv3"), ("layer_conductance", "conv3"), ("grad_cam", "")):
+        theirs = attribute(foreign, observations, method, 2, layer=layer).values
+        ours = attribute(network, observations, method, 2, layer="conv3").values
+        assert_close(theirs, ours, atol=1e-4 * float(ours.abs().max()), rtol=1e-3)
+
+
+def pooling() -> ForeignNetwork:
+    """A convolution of 5 pixels every 2, a norm, and the largest of 3 every 2."""
+    weights = {
+        "kernel": np.random.default_rng(0).normal(size=(3, 4, 5, 5)).astype(np.float32),
+        **{name: np.full(3, 0.5, np.float32) for name in ("scale", "shift", "mean", "variance")},
+        "dense": np.ones((6, 3 * 20 * 20), np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["seen", "kernel"], ["a"], name="conv", strides=[2, 2]),
+        helper.make_node(
+            "BatchNormalization", ["a", "scale", "shift", "mean", "variance"], ["b"], name="norm"
+        ),
+        helper.make_node(
+            "MaxPool", ["b"], ["c"], name="pool", kernel_shape=[3, 3], strides=[2, 2],
+            pads=[1, 1, 1, 1],
+        ),
+        helper.make_node("Flatten", ["c"], ["d"], name="flat"),
+        helper.make_node("Gemm", ["d", "dense"], ["e"], name="output", transB=1),
+    ]  # fmt: skip
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("seen", ["batch", 4, 84, 84]), ("e", ["batch", 6]))
+    ]
+    filled = [numpy_helper.from_array(array, name) for name, array in weights.items()]
+    graph = helper.make_graph(nodes, "pooling", ends[:1], ends[1:], filled)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    return ForeignNetwork(model, ModelCard("dqn", "Pong")).eval()
+
+
+def test_a_map_behind_a_pool_lies_by_its_middles():
+    foreign, seen = pooling(), torch.rand(1, 4, 84, 84)
+    rows, columns = shares_on_screen(foreign, "pool", seen)
+    assert rows.shape == columns.shape == (84, 20)
+    assert_close(rows.sum(dim=0), torch.ones(20))
+    middles = (rows * torch.arange(84.0)[:, None]).sum(dim=0)
+    # place r pools convolutions 2r - 1 to 2r + 1, of which k sees pixels 2k to 2k + 4
+    assert_close(middles[1:], 4 * torch.arange(1.0, 20) + 2, atol=1e-3, rtol=0)
+    assert attribute(foreign, seen, "grad_cam").values.shape == (1, 1, 84, 84)
+    with pytest.raises(ValueError, match="layer 'flat' has no map; take a convolution"):
+        shares_on_screen(foreign, "flat", seen)
 
 
 @pytest.mark.parametrize("head", architectures.HEADS)
@@ -261,9 +380,21 @@ def test_works_on_every_head(head, method):
         ({"method": "grad_cam", "layer": "fc"}, "layer 'fc' has no maps"),
         ({"method": "grad_cam", "layer": "conv9"}, "no layer 'conv9'; this network has conv1"),
         ({"method": "rise", "keep": 1.0}, "keep 1.0; expected"),
-        ({"method": "lime", "samples": 1}, "samples is 1; it must be at least 2"),
+        ({"method": "lime", "samples": 1}, "samples is 1, too few to tell 49 cells apart; give at"),
+        ({"method": "kernel_shap", "samples": 97}, "to tell 49 cells apart; give at least 98"),
         ({"method": "kernel_shap", "cells": 0}, "cells is 0; expected 1 to 84"),
         ({"method": "occlusion", "size": 2, "stride": 3}, "size is 2 and stride 3"),
+        ({"method": "occlusion", "size": 85}, "size is 85 and stride 3; expected size of 1 to 84"),
+        ({"steps": 1.5}, "steps is 1.5; expected a whole number, such as 50"),
+        ({"steps": True}, "steps is True; expected a whole number"),
+        ({"method": "smoothgrad", "noise": float("nan")}, "noise is nan; expected a finite number"),
+        ({"method": "smoothgrad", "noise": -0.1}, "noise is -0.1; it must be at least 0"),
+        ({"method": "grad_cam", "layer": 3}, "layer is 3; expected a word"),
+        ({"method": "grad_cam", "rectify": 1}, "rectify is 1; expected yes or no"),
+        ({"method": "lrp", "epsilon": 0.0}, "epsilon is 0.0 and gamma 0.25; expected above 0"),
+        ({"baseline": torch.full((4, 84, 84), 255.0)}, r"baseline's numbers are in 255\.\.255"),
+        ({"baseline": torch.full((4, 84, 84), torch.nan)}, "baseline's numbers hold numbers that"),
+        ({"method": "layer_conductance", "layer": "value"}, "'value' does not lead to what is"),
         ({"method": "occlusion", "frames": "all"}, "frames is 'all'; expected 'together' or"),
         ({"method": "sarfa", "target": "value"}, "sarfa explains an action"),
         ({"method": "sarfa", "variant": "x"}, "variant is 'x'"),
@@ -275,10 +406,64 @@ def test_refuses_what_is_not_there(seen, arguments, message):
         attribute(*seen, **arguments)
 
 
-def test_refuses_observations_out_of_range(seen):
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda seen: seen * 255, r"expected 0\.\.1: divide bytes by 255"),
+        (lambda seen: seen - 0.5, r"observations are in -0\..*; expected 0\.\.1"),
+        (lambda seen: seen / seen, "observations hold numbers that are not finite"),
+        (
+            lambda seen: seen[..., :80],
+            r"observations are \(3, 4, 84, 80\); expected \(batch, 4, 84",
+        ),
+        (lambda seen: seen.permute(0, 2, 3, 1), r"observations are \(3, 84, 84, 4\); expected"),
+        (lambda seen: seen[0, 0], r"observations are \(84, 84\); expected"),
+        (lambda seen: seen.numpy().astype("O"), "observations are an array of object"),
+    ],
+)
+def test_refuses_observations_that_are_none(seen, spoil, message):
     network, observations = seen
-    with pytest.raises(ValueError, match=r"expected 0\.\.1: divide bytes by 255"):
-        attribute(network, observations * 255)
+    for ask in (attribute, lambda *given: attribute_layer(*given, "conv3")):
+        with pytest.raises(ValueError, match=message):
+            ask(network, spoil(observations * 0 if "finite" in message else observations))
+
+
+def test_one_observation_and_an_array_are_taken(seen):
+    network, observations = seen
+    batch = attribute(network, observations[1:2], target=3, steps=5).values
+    for form in (observations[1], observations[1].numpy(), observations[1:2].double().numpy()):
+        assert torch.equal(attribute(network, form, target=3, steps=5).values, batch)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_gradients_are_taken_where_they_are_off(seen, mode):
+    """As in most evaluation loops; also of what was made in there."""
+    network, observations = seen
+    names = "integrated_gradients deeplift lrp guided_backprop smoothgrad gradient_shap grad_cam"
+    expected = {name: attribute(network, observations[:1], name).values for name in names.split()}
+    layer = attribute_layer(network, observations[:1], "fc", "conductance", steps=5)
+    with mode():
+        made, other = observations[:1] * 1, zoo.load("a2c/Pong/1")
+        for name, values in expected.items():
+            assert_close(attribute(network, made, name).values, values)
+        found = attribute_layer(network, made, "fc", "conductance", steps=5)
+        assert attribute(other, made, "gradient", baseline="black").values.abs().sum() > 0
+        assert torch.is_inference_mode_enabled() == (mode is torch.inference_mode)
+    assert_close(found, layer)
+
+
+def test_a_network_that_diverged_is_refused(seen):
+    network = deepcopy(seen[0])
+    with torch.no_grad():
+        network.layers["fc"].linear.weight[3, 5] = torch.nan
+    with pytest.raises(ValueError, match=r"weights in 'trunk\.fc\.linear\.weight' are not finite"):
+        attribute(network, seen[1])
+    with pytest.raises(ValueError, match="are not finite"):
+        attribute_layer(network, seen[1], "conv3")
+    with torch.no_grad():
+        network.layers["fc"].linear.weight[:] = 3e38  # finite, but what follows is not
+    with pytest.raises(ValueError, match="its outputs are not finite numbers"):
+        attribute(network, seen[1])
 
 
 def test_refuses_bytes(seen):

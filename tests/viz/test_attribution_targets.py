@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import architectures
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
@@ -11,7 +12,7 @@ from atari_zoo.converters.cards import ModelCard
 from atari_zoo.viz.attribution.attribution import attribute
 from atari_zoo.viz.attribution.baselines import BASELINES, references
 from atari_zoo.viz.attribution.target_registry import TARGETS
-from atari_zoo.viz.attribution.targets import target_score
+from atari_zoo.viz.attribution.targets import resolved_target, target_score, target_words
 
 NAMES = ("NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE")  # Pong's
 
@@ -41,7 +42,15 @@ FORMULAS = {
     ).entropy(),
     "max": lambda v, best, row: max(v["output"][row]),
 }
-OF_HEADS = {
+POLICIES = ("policy", "actor-critic")  # all other heads give values of actions
+DECISIONS = {
+    (head, f"decision{end}"): FORMULAS[
+        {True: "fire" if end else "chosen", False: f"margin{end}"}[head in POLICIES]
+    ]
+    for head in architectures.HEADS
+    for end in ("", ":FIRE")
+}
+OF_HEADS = DECISIONS | {
     ("actor-critic", "value"): lambda v, best, row: v["value"][row, 0],
     ("dueling", "value"): lambda v, best, row: v["value"][row, 0],
     ("dueling streams", "value"): lambda v, best, row: v["value"][row, 0],
@@ -81,10 +90,56 @@ def test_each_observation_may_have_its_own_action():
     assert_close(found(observations, *found.arguments), expected)
 
 
+@pytest.mark.parametrize("given", [np.array([5, 0, 2], np.uint8), [5, 0, 2]])
+def test_actions_may_be_a_recordings(given):
+    network, observations = architectures.network("q"), seen()
+    found = target_score(network, observations, given)
+    assert_close(found(observations, *found.arguments), network(observations)[range(3), [5, 0, 2]])
+
+
+def test_what_all_actions_share_explains_no_decision():
+    """A dueling value that reads one pixel alone: it is in every Q, and in no decision."""
+    network = architectures.network("dueling")
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        for name, row, column in (("conv1", 1, 1), ("conv2", 0, 0), ("conv3", 0, 0)):
+            network.layers[name].conv.weight[0, -1 if name == "conv1" else 0, row, column] = 1
+        network.layers["fc"].linear.weight[0, 0] = 1
+        network.head.value.weight[0, 0] = 1
+    observations = torch.rand(1, 4, 84, 84)
+    assert attribute(network, observations, target="chosen").values.abs().sum() > 0.01
+    assert attribute(network, observations).values.abs().sum() == 0
+
+
+def test_words_for_captions():
+    network = architectures.network("dueling")
+    network.card = ModelCard("apex", "Pong")
+    outputs = torch.tensor([0.0, 5.0, 4.0, 1.0, 1.0, 1.0])
+    words = {
+        "decision": "the output of FIRE less RIGHT's, the best other",
+        "margin:NOOP": "the output of NOOP less FIRE's, the best other",
+        "LEFT": "the output of LEFT",
+        "2": "the output of RIGHT",
+        "chosen": "the output of FIRE",
+        "advantage": "the advantage of FIRE over the mean of all actions",
+        "atom:chosen:50": "the logit of atom 50 of FIRE",
+        "value": "the value of the state",
+    }
+    assert {of: target_words(network, of, outputs) for of in words} == words
+    always = "the output of the chosen action less that of the best other"
+    assert target_words(network, "decision") == always
+    assert resolved_target(network, "decision") == "margin"
+
+
 @pytest.mark.parametrize(
     ("head", "target", "message"),
     [
-        ("q", "valeu", r"no target or action 'valeu'; there are chosen, action:ACTION, margin\["),
+        (
+            "q",
+            "valeu",
+            r"no target or action 'valeu'; there are decision\[:ACTION\], chosen, action:",
+        ),
         ("q", "6", "action is 6; expected 0 to 5"),
         ("q", "-1", "action is -1; expected 0 to 5"),
         ("q", "value", "no layer 'value', so no value: this network has conv1, conv2, conv3, fc"),
@@ -100,6 +155,7 @@ def test_each_observation_may_have_its_own_action():
         ("q", "margin:JUMP", "no target or action 'JUMP'"),
         ("q", torch.tensor([0, 9, 1]), "action is 9; expected 0 to 5"),
         ("q", torch.tensor([0, 1]), "actions for 3 observations"),
+        ("q", torch.tensor([0.0, 1.0, 2.0]), "actions are torch.float32; expected whole numbers"),
     ],
 )
 def test_refuses_what_the_network_lacks(head, target, message):
@@ -114,7 +170,7 @@ def test_names_of_actions_may_come_from_the_card():
     assert_close(found(seen(), *found.arguments), network(seen())[:, 1])
 
 
-@pytest.mark.parametrize("form", [form for _, form in TARGETS.values()])
+@pytest.mark.parametrize("form", [known.form for known in TARGETS.values()])
 def test_every_target_has_an_attribution(form):
     """Gradients reach the pixels from each of them, of a network that has it."""
     name = form.partition("[")[0].partition(":")[0]

@@ -168,6 +168,27 @@ def test_the_legend_covers_nothing_and_tells_every_curve() -> None:
             assert handle.get_color() == legend.legend_handles[place].get_color()
 
 
+@pytest.mark.parametrize(
+    ("runs", "words"),
+    [
+        ((1, 1), None),
+        ((2, 1), "bands: from the lowest to the highest of 2 or 3 runs"),
+        ((4, 1), "bands: 95% bootstrap of the mean over runs"),
+        (
+            (5, 3),
+            "bands: 95% bootstrap of the mean over runs; from the lowest to the highest of 2 or 3 "
+            "runs",
+        ),
+    ],
+)
+def test_the_legend_says_what_the_bands_are(runs, words) -> None:
+    """A band over two runs is the two runs, and no interval of a mean."""
+    named = zip(("a2c", "dqn"), runs, strict=True)
+    tables = [log(name, "Pong", n) for name, count in named for n in range(1, count + 1)]
+    figure = learning_curves(tables)
+    assert (figure.legends[0].get_title().get_text() or None) == words
+
+
 # Machado et al. (2009), severity 1.0: linear RGB as people without red or green cones see it
 VISION = {
     "all cones": np.eye(3),

@@ -6,7 +6,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 import captum.metrics
-import numpy as np
 import pytest
 import small_networks
 import torch
@@ -64,8 +63,22 @@ def test_curves_are_the_loop(case, values, measure, substrate):
                 expected.append(float(case.network(changed[None])[0, 2]))
         assert_close(curve.scores[row], torch.tensor(expected), atol=1e-4, rtol=1e-4)
         end = expected[0] if measure is insertion else expected[-1]
-        mean = np.mean([(a + b) / 2 for a, b in pairwise(expected)])
+        # the last step has 10 pixels, the others 30
+        parts = [(a + b) / 2 for a, b in pairwise(expected)]
+        mean = (30 * sum(parts[:-1]) + 10 * parts[-1]) / SIDE**2
         assert float(curve.area[row]) == pytest.approx(mean - end, abs=1e-4)
+
+
+@pytest.mark.parametrize("step", [7, 150, 390, 1000])
+def test_the_area_under_a_line_is_half_its_rise(step):
+    """However coarse the steps: a target that is the number of white pixels rises in a line."""
+    net = small_network(QHead, SIDE, width=8, units=16, actions=4)
+    net.forward = lambda seen: seen.sum(dim=(1, 2, 3))[:, None] * torch.ones(4)
+    white = torch.ones(1, 2, SIDE, SIDE)
+    case = case_for(net, white, method_named("occlusion"), 0)
+    order = torch.rand(1, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(2))
+    for measure in (insertion, deletion):
+        assert float(measure(case, order, step=step).area) == pytest.approx(SIDE**2, rel=1e-5)
 
 
 def test_a_map_for_all_frames_orders_the_same_pixels(case, values):
@@ -89,6 +102,14 @@ def test_refuses_values_of_other_pixels(case, values):
         deletion(case, values, "grey")
     with pytest.raises(ValueError, match="step is 0"):
         deletion(case, values, step=0)
+    with pytest.raises(ValueError, match="values are not finite numbers"):
+        insertion(case, values / 0)
+    of = method_named("integrated_gradients")
+    for wrong in ({"samples": 0}, {"radius": 0.0}, {"radius": float("nan")}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} is"):
+            sensitivity(of, case, values, **wrong)
+    with pytest.raises(ValueError, match="samples is 0; it must be at least 1"):
+        infidelity(of, case, values, samples=0)
 
 
 def test_rank_correlation_is_spearmans():

@@ -22,7 +22,7 @@ from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convo
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.images import in_grey, sequential
 from atari_zoo.viz.movies import panels
-from atari_zoo.viz.movies.movies import activation_movie
+from atari_zoo.viz.movies.movies import activation_movie, differences_range
 from atari_zoo.viz.movies.mp4 import write_mp4
 
 KEEP = ["screens", "frames", "outputs"]
@@ -181,14 +181,37 @@ def test_one_scale_for_the_whole_movie():
         assert (picture[second] == panels.QUIET).all()
 
 
-def test_the_bar_of_the_action_taken_is_lit_and_bars_grow_with_the_output():
+def bars(panel, output) -> list[tuple[int, int]]:
+    """Where each bar begins and ends, in pixels from the left; the first is the action taken."""
+    picture = shown(panel, {}, output=output)
+    rows = picture[panel.bars_top + panels.BAR_ROW // 2 :: panels.BAR_ROW][: len(output)]
+    ends = []
+    for index, row in enumerate(rows):
+        colour = panels.CHOSEN if index == 0 else panels.BAR
+        lit = np.flatnonzero((row == colour).all(axis=-1)[: panel.left_width - 40])
+        lit = lit[lit > panels.MARGIN + 130]
+        ends.append((int(lit[0]), int(lit[-1])))
+    return ends
+
+
+@pytest.mark.parametrize("shared", [0.0, 1000.0])
+def test_bars_show_how_outputs_differ(shared):
+    """Not what they share, as Q-values do the state's value: it moves no bar."""
     panel = panel_of({"fc": (2,)})
-    picture = shown(panel, {}, output=(0.0, 0.5, 1.0, 0.25, 0.0, 0.0))
-    rows = picture[panel.bars_top + panels.BAR_ROW // 2 :: panels.BAR_ROW][:6]
-    lengths = [int((row == panels.BAR).all(axis=-1).sum()) for row in rows]
-    assert lengths[2] > lengths[1] > lengths[3] > lengths[4] == lengths[5]
-    assert lengths[0] == 0
-    assert (rows[0] == panels.CHOSEN).all(axis=-1).any()  # the first is the one taken
+    outputs = np.array([0.1, 0.3, -0.2, 0.0, -0.1, -0.1])
+    panel.ranges["output"] = panels.Range(np.asarray(-0.2), np.asarray(0.3))
+    left, right = panels.MARGIN + 132, panels.MARGIN + panel.left_width - 58
+    for (begin, end), output in zip(bars(panel, shared + outputs), outputs, strict=True):
+        zero, here = (left + (value + 0.2) / 0.5 * (right - left) for value in (0.0, output))
+        assert begin == pytest.approx(min(zero, here), abs=1)
+        assert end == pytest.approx(max(zero, here), abs=1)
+
+
+def test_the_scale_of_the_bars_leaves_out_a_few_that_are_far():
+    outputs = np.random.default_rng(0).normal(size=(400, 6)) + 50 * np.arange(400)[:, None]
+    outputs[7, 2] += 500
+    scale = differences_range(outputs)
+    assert -4 < scale.low < -1 and 1 < scale.high < 4
 
 
 HEADS = {
@@ -246,9 +269,64 @@ def test_arguments_out_of_range_are_refused(tmp_path, pong, options, message):
         activation_movie(network, recording, tmp_path / "a.mp4", **options)
 
 
-def test_another_games_network_is_refused(tmp_path, pong):
-    with pytest.raises(ValueError, match="6 actions and the network 4"):
-        activation_movie(network_of(PolicyHead(512, 4)), pong[1], tmp_path / "a.mp4")
+def test_a_network_that_did_not_play_is_named_or_refused(tmp_path, pong, monkeypatch):
+    """Of another game, of other actions: refused. Another agent of the game: its own outputs are
+    shown, and the title says who played."""
+    _, recording, *_ = pong
+    path = tmp_path / "a.mp4"
+    for other, message in (
+        (network_of(PolicyHead(512, 4), game="Breakout"), "plays Breakout, but the recording is o"),
+        (network_of(PolicyHead(512, 4)), "the recording has 6 actions and test/Pong/1 4"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            activation_movie(other, recording, path)
+    titles, moments = [], []
+    make, picture = panels.Panel.__init__, panels.Panel.picture
+    monkeypatch.setattr(
+        panels.Panel, "__init__", lambda self, *g: (titles.append(g[0]), make(self, *g))[1]
+    )
+    monkeypatch.setattr(
+        panels.Panel, "picture", lambda self, m: (moments.append(m), picture(self, m))[1]
+    )
+    other = network_of(PolicyHead(512, 6))
+    activation_movie(other, recording, path)
+    assert titles == ["test/Pong/1, play of a2c/Pong/1"]
+    with torch.no_grad():
+        expected = other(recording.observations())
+    np.testing.assert_allclose([m.output for m in moments], expected, atol=1e-5)
+
+
+def test_a_network_that_diverged_has_no_movie(tmp_path, pong):
+    network = network_of(ActorCriticHead(512, 6))
+    with torch.no_grad():
+        network.head.output.bias[0] = torch.inf
+    with pytest.raises(ValueError, match=r"weights in 'head\.output\.bias' are not finite"):
+        activation_movie(network, pong[1], tmp_path / "a.mp4")
+
+
+def flat(height=64, width=64, kind=np.uint8) -> np.ndarray:
+    return np.full((height, width, 3), 90, kind)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "name", "fps", "message"),
+    [
+        ([flat(64, 65)], "a.mp4", 30, "a picture is 64 x 65; both sides must be even"),
+        ([flat(), flat(64, 32)], "a.mp4", 30, "is 64 x 32, the first one 64 x 64; a movie has one"),
+        ([flat(kind=np.float32)], "a.mp4", 30, "a picture is float32"),
+        ([flat()[..., :1]], "a.mp4", 30, r"is uint8 \(64, 64, 1\); expected bytes"),
+        ([], "a.mp4", 30, "no pictures: a movie needs at least one"),
+        ([flat()], "a.mp4", 0, "fps is 0; it must be at least 1"),
+        ([flat()], "a.mp4", True, "fps is True; it must be at least 1, a whole number"),
+        ([flat()], "a.mp4", 10**9, "fps is 1000000000; .*up to 1000"),
+        ([flat()], "a.gif", 30, "a.gif: a movie's name ends in .mp4"),
+        ([flat()], "nowhere/a.mp4", 30, "there is no folder .*nowhere"),
+    ],
+)
+def test_what_no_movie_can_hold_is_refused(tmp_path, pictures, name, fps, message):
+    with pytest.raises((ValueError, OSError), match=message):
+        write_mp4(iter(pictures), tmp_path / name, fps)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_fails_leaves_no_file_and_keeps_the_old_one(tmp_path):

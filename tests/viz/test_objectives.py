@@ -133,6 +133,10 @@ ORACLES = {
         unit_objectives.neuron("conv3", [0, 1, 2]),
         [float(MAPS[i, i, 2, 2]) for i in range(BATCH)],
     ),
+    "peak": (
+        unit_objectives.peak("conv3", [2, 0, 5]),
+        [max(numbers(MAPS[i, c])) for i, c in enumerate([2, 0, 5])],
+    ),
     "layer": (
         unit_objectives.whole_layer("conv3"),
         [mean([v * v for v in numbers(m)]) for m in MAPS],
@@ -344,6 +348,8 @@ TEXTS = {
     "value": unit_objectives.value(),
     "conv3:38@5,6": unit_objectives.neuron("conv3", 38, (5, 6)),
     "conv2:3:relu": unit_objectives.units("conv2", 3, rectified=True),
+    "conv3:38@max": unit_objectives.peak("conv3", 38),
+    "conv3:0..3@max:relu": unit_objectives.peak("conv3", range(4), rectified=True),
     "conv2:3@1,2:relu": unit_objectives.neuron("conv2", 3, (1, 2), rectified=True),
     "0.5*conv2:3 + 0.5*conv2:7": unit_objectives.group("conv2", {3: 0.5, 7: 0.5}),
     "margin:2": unit_objectives.margin(2),
@@ -396,6 +402,8 @@ UNREADABLE = {
     "fc:5 + conv3:64@1,1": ("no unit 64 in conv3; expected 0 to 63", 13),
     "conv3:1@7,0": ("no row 7 in conv3; expected 0 to 6", 0),
     "fc:1@2,2": ("fc has no map", 0),
+    "fc:1@max": ("fc has no map", 0),
+    "conv3:1@most": ("expected a whole number", 8),
     "output:JUMP": ("'JUMP'; there are NOOP, FIRE, RIGHT", 7),
     "fc:RIGHT": ("no unit in fc is called 'RIGHT'", 3),
     "fc:1 +": ("expected a layer, a word such as tv, or a number", 6),

@@ -232,9 +232,8 @@ def test_rise_is_the_loop():
     for one, map_ in zip(seen.double().numpy(), found, strict=True):
         hidden = np.stack([gaussian_filter(frame, 3) for frame in one])
         scores = [outputs(net, one * mask + hidden * (1 - mask))[2] for mask in masks]
-        expected = sum(s * m for s, m in zip(scores, masks, strict=True)) / 30 / 0.3 - np.mean(
-            scores
-        )
+        above = scores - np.mean(scores)
+        expected = sum(s * m for s, m in zip(above, masks, strict=True)) / 30 / 0.3
         assert_close(map_.double(), torch.from_numpy(expected), atol=1e-4, rtol=1e-3)
 
 
@@ -252,7 +251,28 @@ def test_masks_of_rise():
     assert sum(torch.equal(one, window) for window in windows) >= 1
 
 
-@pytest.mark.parametrize("options", [{"step": 0}, {"radius": 0.0}])
-def test_refuses_masks_of_no_size(options):
-    with pytest.raises(ValueError, match="expected at least 1, and above 0"):
-        attribute(network(), pixels(), "greydanus", **options)
+def test_rise_is_blind_to_a_constant():
+    net, shifted = network(), network()
+    with torch.no_grad():
+        shifted.head.output.bias += 100
+    maps = [attribute(n, pixels(), "rise", 2, masks=40).values for n in (net, shifted)]
+    assert_close(maps[1], maps[0], atol=2e-4, rtol=1e-3)  # float32 of 100: steps of 8e-6
+    with torch.no_grad():
+        shifted.head.output.weight.zero_()
+    assert attribute(shifted, pixels(), "rise", 2, masks=40).values.abs().max() == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("greydanus", {"step": 0}, f"step is 0 and radius 5.0; expected 1 to {SIDE - 1}"),
+        ("greydanus", {"step": SIDE}, f"expected 1 to {SIDE - 1}, and above 0"),
+        ("greydanus", {"radius": 0.0}, "radius 0.0; expected"),
+        ("greydanus", {"blur": 0.0}, "it must be above 0, or nothing would change"),
+        ("sarfa", {"blur": -1.0}, "blur is -1.0; expected 0 or more"),
+        ("rise", {"masks": 1}, "masks is 1, cells 8 and keep 0.5; expected at least 2"),
+    ],
+)
+def test_refuses_masks_that_tell_nothing(method, options, message):
+    with pytest.raises(ValueError, match=message):
+        attribute(network(), pixels(), method, **options)

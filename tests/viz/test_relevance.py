@@ -159,3 +159,35 @@ def test_the_network_is_left_as_it_was():
     after = network.state_dict()
     assert list(after) == list(before)
     assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+EVERY_WEIGHT = [name for name in architectures.HEADS if "implicit" not in name]
+
+
+@pytest.mark.parametrize("head", [name for name in EVERY_WEIGHT if "categorical" not in name])
+@pytest.mark.parametrize("same", [False, True])
+def test_captums_own_takes_a_network_as_it_is(head, same):
+    """It shares out as ours does, twice in a row, and leaves no rule behind."""
+    network = architectures.network(head, same=same)
+    pixels = architectures.observations(2).float() / 255
+    with torch.no_grad():  # no sum near zero, by which the two divide in other ways
+        for parameter in network.parameters():
+            parameter.abs_()
+    ours = attribute(network, pixels, "lrp", 1, epsilon=1e-9).values
+    pixels.requires_grad_()
+    for _ in range(2):
+        theirs = LRP(network).attribute(pixels, target=1)
+    assert_close(ours, theirs.detach(), atol=1e-5 * float(ours.max()), rtol=1e-3)
+    assert not any("_relevance_rule" in vars(module) for module in network.modules())
+
+
+def test_captums_own_is_refused_where_it_would_be_wrong():
+    """The softmax of C51 has no rule."""
+    with pytest.raises(TypeError, match=r"Expectation.* has no rule defined"):
+        LRP(architectures.network("categorical")).attribute(torch.rand(1, 4, 84, 84), target=1)
+
+
+def test_a_module_may_have_another_rule():
+    network = architectures.network("q")
+    network.trunk.flatten.rule = rule = GammaRule(0.5)
+    assert network.trunk.flatten.rule is rule

@@ -213,24 +213,27 @@ def test_reports_what_the_network_says_of_the_images(agent, seen):
     assert torch.equal(rendered.bytes, bytes_)
 
 
-def test_the_percentile_is_among_peaks_and_of_other_objectives_among_their_values(agent, seen):
-    wanted = ["conv3:5", "margin:3", "-fc:3"]
+def test_the_percentile_and_the_most_are_of_the_same_quantity_in_play(agent, seen):
+    """`conv3:5` is the mean of the map, `conv3:5@max` its largest, in the image and in play."""
+    wanted = ["conv3:5", "conv3:5@max", "margin:3", "-fc:3"]
     still = Settings(steps=1, rate=1e-9, transforms=())  # the random start, which is middling
     rendered = render(agent, wanted, still, observations=seen)
-    single = render(agent, "conv3:5", still, observations=seen)
     maps = activations(agent, seen, ["conv3"], before_relu=True)["conv3"][:, 5].flatten(1)
-    own = activations(agent, single.images, ["conv3"], before_relu=True)["conv3"][0, 5]
-    expected = 100 * (maps.amax(1) < own.max()).float().mean()
-    assert_close(single.percentile[0], expected, atol=1, rtol=0)
-    for index, objective in ((1, margin(3)), (2, -units("fc", 3))):
-        values = values_of(agent, objective.references, seen)
-        expected = 100 * (objective(values) < rendered.activation[index]).float().mean()
+    own = activations(agent, rendered.images, ["conv3"], before_relu=True)["conv3"][:, 5]
+    real = {"conv3:5": maps.mean(1), "conv3:5@max": maps.amax(1)}
+    assert_close(rendered.activation[0], own[0].mean(), atol=1e-4, rtol=1e-4)
+    assert_close(rendered.activation[1], own[1].max(), atol=1e-4, rtol=1e-4)
+    for name, objective in (("margin:3", margin(3)), ("-fc:3", -units("fc", 3))):
+        real[name] = objective(values_of(agent, objective.references, seen))
+    for index, name in enumerate(wanted):
+        expected = 100 * (real[name] < rendered.activation[index]).float().mean()
         assert_close(rendered.percentile[index], expected, atol=1, rtol=0)
+        assert_close(rendered.played[index], real[name].max(), atol=1e-4, rtol=1e-4)
 
 
 def test_without_observations_there_is_no_percentile(network):
     rendered = render(network, ["fc:1", "-tv"], STILL)
-    assert rendered.percentile.isnan().all()
+    assert rendered.percentile.isnan().all() and rendered.played.isnan().all()
     with pytest.raises(ValueError, match="give one at least"):
         render(network, "fc:1", STILL, observations=torch.zeros(0, 4, 84, 84))
 
@@ -248,6 +251,45 @@ def test_held_is_false_where_the_optimum_lives_on_transforms(network):
     bad = render(network, "fc:5", Settings(steps=30, transforms=(Always(),)))
     assert bool(good.held)
     assert not bool(bad.held)
+
+
+def test_an_image_that_only_pays_less_did_not_hold(network):
+    """A penalty far above what a unit can give leaves an even grey: it rose by that alone."""
+    settings = Settings(steps=60, transforms=())
+    rendered = render(network, ["fc:5 - 3*tv", "fc:5 - 1e-6*tv", "-l1"], settings)
+    grey, _, penalty = range(3)
+    assert rendered.objective[grey] > rendered.curve[0, grey]
+    assert rendered.images[grey].std() < 0.01
+    assert rendered.rose.tolist() == [False, True, True]
+    assert rendered.held.tolist()[:2] == [False, True]
+    assert rendered.activation[penalty].isnan()
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_images_are_made_where_gradients_are_off(network, mode):
+    expected = render(network, "fc:5", STILL).images
+    with mode():
+        assert_close(render(network, "fc:5", STILL).images, expected)
+
+
+def test_what_no_image_can_be_made_of_is_refused(network):
+    for wrong, message in (
+        ({"steps": True}, "steps is True; expected at least 1, a whole number"),
+        ({"rate": float("nan")}, "rate is nan; expected more than 0"),
+        ({"rescue_steps": -1}, "rescue_steps is -1; expected 0 or more"),
+        ({"threshold": float("nan")}, "threshold is nan; expected a finite number"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Settings(**wrong)
+    with pytest.raises(ValueError, match="jitter is 84; images of this size take 0 to 83"):
+        render(network, "fc:5", Settings(steps=2, transforms=(Jitter(84),)))
+    with pytest.raises(ValueError, match=r"expected 0\.\.1: divide bytes by 255"):
+        render(network, "fc:5", STILL, observations=torch.full((2, 4, 84, 84), 200.0))
+    broken = make_network("actor-critic")
+    with torch.no_grad():
+        broken.head.value.weight[0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"weights in 'head\.value\.weight' are not finite"):
+        render(broken, "fc:5", STILL)
 
 
 def test_a_sample_stops_at_its_threshold_and_stays(network):

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import atari_zoo as zoo
 from atari_zoo.cli.app import app
 from atari_zoo.viz.attribution.attribution import attribute
+from atari_zoo.viz.saliency import decisions
 from atari_zoo.viz.saliency import movies as saliency_movies
 from atari_zoo.viz.saliency.decisions import Decision, as_floats
 from atari_zoo.viz.saliency.movies import Question, saliency_movie
@@ -99,6 +100,28 @@ def test_what_a_movie_needs(played, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_title_of_a_movie_says_what_is_explained(played, monkeypatch, tmp_path):
+    titles = []
+    draw = saliency_movies._labelled
+    monkeypatch.setattr(
+        saliency_movies, "_labelled", lambda *given: (titles.append(given[1:4:2]), draw(*given))[1]
+    )
+    network, recording = played
+    other = zoo.load("dqn/Pong/1")
+    for agent, question in (
+        (network, Question("gradient")),
+        (network, Question(options=QUICK)),
+        (other, Question("gradient")),
+    ):
+        saliency_movie(agent, recording, tmp_path / "m.mp4", question)
+    chosen, greydanus, margin = (title for title, _ in titles[::12])
+    assert chosen == ["a2c/Pong/1", "gradient of the output of the chosen action"]
+    assert greydanus == ["a2c/Pong/1", "greydanus"]  # it has no target
+    assert margin[0] == "dqn/Pong/1, play of a2c/Pong/1"
+    assert margin[1] == "gradient of the output of the chosen action less that of the best other"
+    assert "half the squared distance" in titles[12][1][-1]
+
+
 def test_a_decision_is_explained_in_numbers(played):
     network, recording = played
     decision = Decision(network, recording, 7, "margin", "mean")
@@ -130,6 +153,42 @@ def test_attribute_prints_json_and_writes_a_picture(recorded, played, tmp_path):
     assert (row["step"], row["target"], row["game"]) == (9, "value", "Pong")
     with Image.open(io.BytesIO((tmp_path / "why.png").read_bytes())) as image:
         assert np.asarray(image).std() > 10
+
+
+def test_captions_say_what_a_method_has():
+    """What is explained, whether with signs, and in which scale: as the method really has them."""
+    network = zoo.load("dqn/Seaquest/1")
+    decision = Decision(network, zoo.rollout(network, steps=4, envs=1, keep=KEEP), 3)
+    first, second = decision.outputs.argsort(descending=True)[:2].tolist()
+    names = zoo.game("Seaquest").actions
+    margin = f"the output of {names[first]} less {names[second]}'s, the best other"
+    none = "no signs: the brighter, the more depends on it"
+    slope = "red: brighter pixels there raise the number, blue: they lower it"
+    raised = "red raised the number, blue lowered it"
+    target = "units of what is explained"
+    for method, explains, signs, unit in (
+        ("input_x_gradient", margin, raised, target),
+        ("gradient", margin, slope, "of the target for a pixel from black to white"),
+        ("sarfa", f"the output of {names[first]}", none, "0 to 1"),
+        ("greydanus", "all outputs", none, "half the squared distance of the outputs"),
+        ("grad_cam", margin, "red raised the number; what lowered it is left out", "slope"),
+    ):
+        options = {"step": 40} if method in ("sarfa", "greydanus") else {}
+        shown = []
+        draw = decisions.explanation
+
+        def spying(*given, draw=draw, shown=shown):
+            shown.append(given)
+            return draw(*given)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(decisions, "explanation", spying)
+            row, _ = decision.explained(method, options)
+        _, _, values, title, notes, said, signed = shown[0]
+        assert row["explains"] == explains and title.endswith(f"{method} of {explains}")
+        assert said == signs and unit in notes[0]
+        assert signed or values.min() >= 0
+        assert (row["target"] is None) == (method == "greydanus")
 
 
 def test_attribute_shows_all_methods(recorded, tmp_path):

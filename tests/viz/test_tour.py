@@ -186,7 +186,9 @@ def test_odd_texts_of_a_card_and_a_path_are_text(random_agent, tmp_path):
     name = f"{seen}:{seen}/Freeway/{seen}@{seen}"
     assert page.words.count(name) == 2  # title and heading
     # algorithm, run and tag, preprocessing, score, source and format, licence, SHA-256
-    assert page.words.count(seen) == 2 * 4 + 1 + 2 + 1 + 1 + 2 + 1 + 1
+    # and the action of each moment
+    moments = page.words.count("Shared out: the output of")
+    assert moments and page.words.count(seen) == 2 * 4 + 1 + 2 + 1 + 1 + 2 + 1 + 1 + moments
     assert repr(str(agent)) in page.blocks[0]
 
 

@@ -9,7 +9,15 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from atari_zoo.viz.render.transforms import Jitter, Pad, Rotate, Scale, draws_for, transformed
+from atari_zoo.viz.render.transforms import (
+    Jitter,
+    Pad,
+    Rotate,
+    Scale,
+    check_transforms,
+    draws_for,
+    transformed,
+)
 
 IMAGES = torch.rand(5, 4, 84, 84, generator=torch.Generator().manual_seed(0))
 ALL = {
@@ -106,6 +114,12 @@ def test_several_share_the_numbers_in_order():
     assert_close(transformed(IMAGES[:2], transforms, numbers[0]), expected)
 
 
+def test_the_largest_jitter_is_taken():
+    moved = Jitter(83)(IMAGES, torch.ones(len(IMAGES), 2))
+    assert moved.shape == IMAGES.shape
+    check_transforms((Jitter(83), Pad(2), Scale(), Rotate()), (4, 84, 84))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -114,6 +128,17 @@ def test_several_share_the_numbers_in_order():
         (lambda: Rotate(-5), "rotation is -5"),
         (lambda: Scale(0, 1), "expected 0 < least <= most"),
         (lambda: Scale(1.2, 1.1), "expected 0 < least <= most"),
+        (lambda: Scale(1.0, math.inf), "expected 0 < least <= most"),
+        (lambda: Jitter(True), "jitter is True; expected 0 or more, a whole number of pixels"),
+        (lambda: Jitter(2, border=math.nan), "jitter's border is nan; expected 0 to 1"),
+        (lambda: Pad(2, grey=1.5), "padding's grey is 1.5; expected 0 to 1"),
+        (lambda: Rotate(math.nan), "rotation is nan; expected 0 to 360 degrees"),
+        (
+            lambda: Jitter(84)(IMAGES, torch.rand(len(IMAGES), 2)),
+            "images of this size take 0 to 83",
+        ),
+        (lambda: Pad(84)(IMAGES, torch.rand(len(IMAGES), 0)), "images of this size take 0 to 83"),
+        (lambda: check_transforms((Jitter(90),), (4, 84, 84)), "jitter is 90; images of this size"),
     ],
 )
 def test_refuses(make, message):

@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from atari_zoo.intervals import bootstrap_band, interval
+from atari_zoo.intervals import FEW, bootstrap_band, interval
 
 
 @pytest.mark.parametrize("runs", [2, 3, 4])
@@ -25,6 +25,16 @@ def test_the_band_is_that_of_all_resamples(runs: int) -> None:
     mean = scores.mean(axis=0)
     assert (low <= mean).all() and (mean <= high).all()
     np.testing.assert_array_equal(bootstrap_band(scores), (low, high))  # the seed is fixed
+
+
+def test_of_two_or_three_it_is_the_lowest_and_the_highest() -> None:
+    """As the words beside it say; of four no longer."""
+    scores = [1.0, 9.0, 5.0, 7.0]
+    for count in range(2, FEW):
+        some = scores[:count]
+        assert interval(some) == (min(some), max(some))
+    low, high = interval(scores[:FEW])
+    assert min(scores) < low < high < max(scores)
 
 
 def test_a_band_narrows_with_more_runs_and_one_run_has_none() -> None:

@@ -77,9 +77,24 @@ def test_an_unknown_layer_names_those_there_are(random_agent, observations):
 
 def test_hooks_go_when_the_network_fails(random_agent):
     network = random_agent()
+    network.trunk.fc.linear.weight.data = torch.zeros(512, 3)
     with pytest.raises(RuntimeError):
-        zoo.activations(network, torch.zeros(1, 3, 84, 84), ["conv1", "fc"])
+        zoo.activations(network, torch.zeros(1, 4, 84, 84), ["conv1", "fc"])
     assert hooks(network) == 0
+
+
+def test_observations_may_be_one_or_an_array_but_not_others(random_agent, observations):
+    network = random_agent()
+    expected = zoo.activations(network, observations[:1], ["fc"])["fc"]
+    for form in (observations[0], observations[0].numpy()):
+        assert zoo.activations(network, form, ["fc"])["fc"].equal(expected)
+    for wrong, message in (
+        (torch.zeros(1, 3, 84, 84), r"are \(1, 3, 84, 84\); expected \(batch, 4, 84, 84\)"),
+        (observations.float(), r"expected 0\.\.1: divide bytes by 255"),
+        (observations.long(), r"are torch\.int64; expected floats in 0\.\.1, or bytes"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            zoo.activations(network, wrong, ["fc"])
 
 
 def test_recorded_holds_the_newest_pass(random_agent, observations):

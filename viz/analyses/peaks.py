@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from atari_zoo.analysis.results import Result, picture
+from atari_zoo.converters.files import encodable
 from atari_zoo.viz.curves import DPI, OKABE_ITO, PANEL_HEIGHT, PANEL_WIDTH, TEXT_COLOUR
 
 
@@ -19,10 +20,12 @@ def draw_peaks(result: Result) -> Figure:
     panel.plot(
         table.index, table["largest"], ".", color=OKABE_ITO[1], markersize=3, label="largest"
     )
-    model, layer = result.made.inputs["network"], result.made.parameters["layer"]
-    panel.set_title(f"{model}   {layer}", loc="left", color=TEXT_COLOUR)
+    (model, player), layer = result.made.inputs.values(), result.made.parameters["layer"]
+    whose = "" if player == model else f", play of {player}"
+    title = encodable(f"{model}{whose}   {layer}")
+    panel.set_title(title, loc="left", color=TEXT_COLOUR, parse_math=False)
     panel.set_xlabel("units, by their mean peak", color=TEXT_COLOUR)
-    panel.set_ylabel("peak", color=TEXT_COLOUR)
+    panel.set_ylabel("peak: the largest of a unit's map", color=TEXT_COLOUR)
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False)
     return figure

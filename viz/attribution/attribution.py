@@ -6,41 +6,56 @@ The methods stand in `methods`, a file for each family; the targets in `targets`
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from typing import Any, Literal, overload
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.observations import ObservationsLike
 from atari_zoo.viz.attribution.baselines import BaselineLike
-from atari_zoo.viz.attribution.cases import Attribution, attributed, case_for, parts_of
+from atari_zoo.viz.attribution.cases import (
+    Attribution,
+    attributed,
+    case_for,
+    parts_of,
+    rises,
+)
+from atari_zoo.viz.attribution.gradient_mode import gradients
 from atari_zoo.viz.attribution.methods.layers import layer_attribution
 from atari_zoo.viz.attribution.registry import ATTRIBUTION_METHODS, AttributionMethod, method_named
-from atari_zoo.viz.attribution.targets import TargetLike
+from atari_zoo.viz.attribution.targets import DECISION, TargetLike
+
+GAP = 0.05  # of the rise, by which a sum may miss it unsaid
 
 
 def attribute(
     network: Network,
-    observations: Float[Tensor, "batch frames height width"],
+    observations: ObservationsLike,
     method: str = "integrated_gradients",
-    target: TargetLike = "chosen",
+    target: TargetLike = DECISION,
     baseline: BaselineLike = "black",
     seed: int = 0,
     **options: Any,
 ) -> Attribution:
     """What each pixel did for a number that the network computes.
 
-    observations: floats in 0..1, oldest frame first.
+    observations: (batch, frames, height, width), or one without the batch; floats in 0..1, oldest
+        frame first.
     method: a name in `methods()`; options are the method's own, as its row there lists them.
-    target: "chosen", an action's number or name, (batch,) numbers of actions, "margin", "value",
+    target: "decision" (of Q-networks the chosen action's margin, of policies its output),
+        "chosen", an action's number or name, (batch,) numbers of actions, "margin", "value",
         "advantage", "atom:FIRE:50", "quantile:FIRE:3", "entropy" or "max": see
         `targets`.
     baseline: "black", "mean", "previous", "still", "blurred", "observations" or a tensor, such as
         `zoo.counterfactual` gives, of the methods that compare: see `baselines`.
     seed: of methods with randomness; an observation gets the same values in any batch.
+    Gradients are taken also where the caller has switched them off (`torch.no_grad`).
     Returns values and deltas on the network's device.
-    Raises ValueError if something is not there, or the method would be wrong on this network.
+    Raises ValueError if something is not there, out of range or no number, or the method would be
+        wrong on this network.
 
     >>> attribute(network, observations, "deeplift", "margin").values.shape
     torch.Size([8, 4, 84, 84])
@@ -51,27 +66,74 @@ def attribute(
     )
 
 
+@overload
 def attribute_layer(
     network: Network,
-    observations: Float[Tensor, "batch frames height width"],
+    observations: ObservationsLike,
+    layer: str,
+    kind: str = ...,
+    target: TargetLike = ...,
+    baseline: BaselineLike = ...,
+    steps: int = ...,
+    return_convergence_delta: Literal[False] = False,
+) -> Tensor: ...
+@overload
+def attribute_layer(
+    network: Network,
+    observations: ObservationsLike,
+    layer: str,
+    kind: str = ...,
+    target: TargetLike = ...,
+    baseline: BaselineLike = ...,
+    steps: int = ...,
+    *,
+    return_convergence_delta: Literal[True],
+) -> tuple[Tensor, Tensor]: ...
+@gradients()
+def attribute_layer(
+    network: Network,
+    observations: ObservationsLike,
     layer: str,
     kind: str = "gradient_x_activation",
     target: TargetLike = "chosen",
     baseline: BaselineLike = "black",
-    steps: int = 50,
-) -> Tensor:
+    steps: int = 100,
+    return_convergence_delta: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
     """What each number of a layer did for the target, (batch, ...) of the layer's own shape.
 
+    target: as of `attribute`, but that it is the chosen action's output if not given.
     kind: "gradient_x_activation", "conductance" (these sum to the target's rise from the
-        baseline), "internal_influence" or "grad_cam"; steps: points of the integrals.
-    Raises ValueError if something is not there.
+        baseline, of a layer that nothing goes around), "internal_influence" or "grad_cam".
+    steps: points of the integrals.
+    return_convergence_delta: of conductance, also by how much each sum misses the rise, (batch,),
+        as Captum calls it; if not, what misses it by more than 5 % is warned of.
+    Raises ValueError if something is not there, as `attribute` does.
 
     >>> attribute_layer(network, observations, "fc", "conductance").shape
     torch.Size([8, 512])
     """
     conductance = ATTRIBUTION_METHODS["layer_conductance"]  # compares as all kinds here do
     case = case_for(network, observations, conductance, target, baseline)
-    return torch.cat([layer_attribution(part, layer, kind, steps) for part in parts_of(case)])
+    found = torch.cat([layer_attribution(part, layer, kind, steps) for part in parts_of(case)])
+    if kind != "conductance":
+        if return_convergence_delta:
+            raise ValueError(f"{kind} promises no sum, so it has no delta; conductance does")
+        return found
+    rise = rises(case)
+    delta = found.flatten(1).sum(1) - rise
+    if return_convergence_delta:
+        return found, delta
+    if bool((delta.abs() > GAP * rise.abs()).any()):
+        worst = float((delta / rise).abs().max())
+        warnings.warn(
+            f"conductance at {layer} misses the rise by up to {worst:.0%}: take more steps than "
+            f"{steps}, if nothing goes around this layer (return_convergence_delta=True gives the "
+            "gaps)",
+            UserWarning,
+            stacklevel=2,
+        )
+    return found
 
 
 def methods() -> list[AttributionMethod]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.converters.registration import Registry
+from atari_zoo.observations import as_tensor, check_unit_range
 from atari_zoo.viz.attribution.blurring import blurred
 
 Observations = Float[Tensor, "batch frames height width"]
 ReferenceSets = Float[Tensor, "batch references frames height width"]
-BaselineLike = str | Tensor
+BaselineLike = str | Tensor | np.ndarray
 BaselineMaker = Callable[[Tensor], Tensor]
 BASELINES: Registry[BaselineMaker] = Registry("baseline", "atari_zoo.viz.attribution")
 BLUR = 3.0  # pixels, as Greydanus et al. blur
@@ -35,7 +37,7 @@ def references(observations: Observations, baseline: BaselineLike = "black") -> 
     baseline: a name in `BASELINES`, or floats in 0..1: (frames, height, width), one for all;
         (batch, frames, height, width), one each, such as another state of the game rendered;
         (batch, references, frames, height, width), several each.
-    Raises ValueError for another name or shape.
+    Raises ValueError for another name, shape or range, or where a number is missing (NaN).
 
     >>> references(observations, "black").shape
     torch.Size([8, 1, 4, 84, 84])
@@ -83,10 +85,12 @@ def observed(observations: Observations) -> ReferenceSets:
     return observations[None].expand(len(observations), *observations.shape)
 
 
-def _given(observations: Tensor, baseline: Tensor) -> Tensor:
-    if not baseline.is_floating_point():
-        raise ValueError(f"the baseline is {baseline.dtype}; expected floats in 0..1")
-    made = baseline.detach().to(observations)
+def _given(observations: Tensor, baseline: Tensor | np.ndarray) -> Tensor:
+    given = as_tensor(baseline, "the baseline's numbers")
+    if not given.is_floating_point():
+        raise ValueError(f"the baseline is {given.dtype}; expected floats in 0..1")
+    check_unit_range(given, "the baseline's numbers")
+    made = given.detach().clone().to(observations)
     if made.shape == observations.shape[1:]:
         return made.expand_as(observations)
     several = made.ndim == 5 and made.shape[:1] + made.shape[2:] == observations.shape

@@ -10,10 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.diverged import check_finite
+from atari_zoo.observations import ObservationsLike, observations_for
 from atari_zoo.viz.attribution.baselines import BaselineLike, references
+from atari_zoo.viz.attribution.gradient_mode import differentiable, gradients
 from atari_zoo.viz.attribution.module_checks import check_modules
 from atari_zoo.viz.attribution.registry import AttributionMethod, Case
-from atari_zoo.viz.attribution.targets import TargetLike, target_score
+from atari_zoo.viz.attribution.targets import DECISION, TargetLike, resolved_target, target_score
 
 AT_ONCE = 32  # observations at a time: bounds the memory
 NOTHING: Mapping[str, Any] = {}
@@ -32,27 +35,25 @@ class Attribution(NamedTuple):
         return self.values.sum(dim=(2, 3))
 
 
+@gradients()
 def case_for(
     network: Network,
-    observations: Tensor,
+    observations: ObservationsLike,
     method: AttributionMethod,
-    target: TargetLike = "chosen",
+    target: TargetLike = DECISION,
     baseline: BaselineLike = "black",
     seed: int = 0,
 ) -> Case:
     """What `attribute` would explain: the target and baselines of these observations, looked up.
 
-    observations: (batch, frames, height, width), floats in 0..1.
-    Raises ValueError if something is not there.
+    observations: (batch, frames, height, width), or one without the batch; floats in 0..1.
+    Raises ValueError if something is not there, or no number in 0..1.
     """
-    _check(network, observations)
+    check_finite(network)
+    network = differentiable(network)
     weight = next(network.parameters())
-    observations = observations.detach().to(weight.device, weight.dtype)
-    if not method.target and str(target) != "chosen":
-        raise ValueError(
-            f"{method.name} measures all outputs, not '{target}'; leave the target out, "
-            "or ask for side='critic'"
-        )
+    observations = _floats(network, observations).to(weight.device, weight.dtype)
+    asked = target_for(network, method, target)
     if method.baselines == "none" and not (isinstance(baseline, str) and baseline == "black"):
         raise ValueError(f"{method.name} compares with no baseline; leave it out")
     compared = references(observations, baseline)
@@ -61,9 +62,28 @@ def case_for(
             f"{method.name} compares with one baseline, not {compared.shape[1]}; "
             "deep_shap and gradient_shap take several"
         )
-    return Case(network, target_score(network, observations, target), observations, compared, seed)
+    return Case(network, target_score(network, observations, asked), observations, compared, seed)
 
 
+def target_for(network: Network, method: AttributionMethod, target: TargetLike) -> TargetLike:
+    """What the method explains where this target is asked for: of "decision" what it takes.
+
+    Raises ValueError if the method has no target, and another one than the choice is asked for.
+    """
+    name, _, action = target.partition(":") if isinstance(target, str) else ("", "", "")
+    if method.target:
+        if method.action and name == DECISION:
+            return action or "chosen"
+        return resolved_target(network, target)
+    if target not in (DECISION, "chosen") if isinstance(target, str) else True:
+        raise ValueError(
+            f"{method.name} measures all outputs, not '{target}'; leave the target out, "
+            "or ask for side='critic'"
+        )
+    return "chosen"
+
+
+@gradients()
 def attributed(
     method: AttributionMethod,
     case: Case,
@@ -97,33 +117,43 @@ def parts_of(case: Case) -> Iterator[Case]:
         )
 
 
+def rises(case: Case) -> Float[Tensor, "batch"]:
+    """How far the target of each observation lies above its baselines'."""
+    with torch.no_grad():
+        parts = [_whole(part) - _compared(part) for part in parts_of(case)]
+    return torch.cat(parts) if parts else case.observations.new_zeros(0)
+
+
 def _delta(method: AttributionMethod, case: Case, values: Tensor) -> Float[Tensor, "batch"] | None:
     """How far the sums are from what the method promises."""
     if not method.complete or not len(values):
         return None
-    with torch.no_grad():
-        promised = torch.cat([_promised(method, part) for part in parts_of(case)])
+    if method.complete == "rise":
+        promised = rises(case)
+    else:
+        with torch.no_grad():
+            promised = torch.cat([_whole(part) for part in parts_of(case)])
     return values.detach().sum(dim=(1, 2, 3)) - promised
 
 
-def _promised(method: AttributionMethod, case: Case) -> Float[Tensor, "batch"]:
-    whole = case.score(case.observations, *case.score.arguments)
-    if method.complete == "whole":
-        return whole
+def _whole(case: Case) -> Float[Tensor, "batch"]:
+    return case.score(case.observations, *case.score.arguments)
+
+
+def _compared(case: Case) -> Float[Tensor, "batch"]:
     several = case.references.unbind(dim=1)
-    return whole - sum(case.score(some, *case.score.arguments) for some in several) / len(several)
+    total = torch.stack([case.score(some, *case.score.arguments) for some in several])
+    return total.mean(dim=0)
 
 
-def _check(network: Network, observations: Tensor) -> None:
+def _floats(network: Network, given: ObservationsLike) -> Tensor:
+    """The observations as a normal tensor of floats, on their own device."""
+    if getattr(network, "bytes", False):
+        raise ValueError("this network takes bytes alone, by which no pixel can be varied a little")
+    observations = observations_for(network, given)
     if not observations.is_floating_point():
         raise ValueError(
             f"observations are {observations.dtype}; gradients need floats in 0..1: "
             "divide bytes by 255"
         )
-    if observations.numel() and not 0 <= observations.min() <= observations.max() <= 1:
-        raise ValueError(
-            f"observations are in {observations.min():g}..{observations.max():g}; "
-            "expected 0..1: divide bytes by 255"
-        )
-    if getattr(network, "bytes", False):
-        raise ValueError("this network takes bytes alone, by which no pixel can be varied a little")
+    return observations.detach().clone()  # a normal one also of what inference mode made

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.registration import Registry
 from atari_zoo.viz.attribution.scores import TargetScore
 
+UNIT = "in units of what is explained"  # of values that say nothing else of theirs
 BATCH = 64  # observations at a time: bounds the memory, and on a CPU no size is faster
 
 
@@ -58,7 +60,10 @@ class AttributionMethod:
         else bends, and each module runs once) or "relevance" (nothing bends but ReLUs).
     baselines: how many references it compares an observation with: "none", "one" or "many".
     target: whether it explains a target, and not all outputs at once.
+    action: whether that target is an action's output, and nothing else.
     evidence: whether values speak for the target or, below 0, against it; slopes do neither.
+    signed: whether it has values below 0, of what it shows; else they are sizes.
+    unit: of the values, in words; the target's if not given.
     sides: of a network and observations, what its option `side` may ask for: parts of the agent
         that have a map each.
     """
@@ -73,8 +78,21 @@ class AttributionMethod:
     gradients: bool = False
     stochastic: bool = False
     target: bool = True
+    action: bool = False
     evidence: bool = True
+    signed: bool = True
+    unit: str = ""
     sides: Callable[[Network, Tensor], tuple[str, ...]] | None = None
+
+    def signs(self, options: Mapping[str, Any]) -> str:
+        """What the values' signs say, given its options, for a caption."""
+        if not self.signed:
+            return "no signs: the brighter, the more depends on it"
+        if not self.evidence:
+            return "red: brighter pixels there raise the number, blue: they lower it"
+        if (self.options | dict(options)).get("rectify"):
+            return "red raised the number; what lowered it is left out"
+        return "red raised the number, blue lowered it"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -103,10 +121,25 @@ def method(source: str, **facts: Any) -> Callable[[CaseFunction], CaseFunction]:
 
 
 def method_named(name: str, options: dict[str, Any] | None = None) -> AttributionMethod:
-    """The method called `name`; raises ValueError if there is none, or it lacks an option."""
+    """The method called `name`.
+
+    Raises ValueError if there is none, or it lacks an option, or has it of another type.
+    """
     found = ATTRIBUTION_METHODS.named(name)
-    for option in options or {}:
+    for option, value in (options or {}).items():
         if option not in found.options:
             known = ", ".join(found.options) or "none"
             raise ValueError(f"{name} has no option '{option}'; it has {known}")
+        _check_type(option, value, found.options[option])
     return found
+
+
+def _check_type(option: str, value: Any, usual: Any) -> None:
+    """Raises ValueError unless the value is of the usual one's type, and a finite number."""
+    kind = type(usual)
+    numbers = (int, float) if kind is float else (kind,)
+    wrong = not isinstance(value, numbers) or (isinstance(value, bool) and kind is not bool)
+    if wrong or (kind is float and not math.isfinite(value)):
+        words = {int: "a whole number", float: "a finite number", str: "a word", bool: "yes or no"}
+        expected = f"{words[kind]}, such as {usual!r}" if usual != "" else words[kind]
+        raise ValueError(f"{option} is {value!r}; expected {expected}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.registration import Registry
+from atari_zoo.games import UnknownGame
 from atari_zoo.games import game as find_game
 from atari_zoo.viz.attribution.scores import TargetScore, layer_value
 
@@ -51,15 +53,25 @@ class TargetContext:
 
 
 TargetReader = Callable[[TargetContext, Sequence[str]], TargetScore]
-# what reads it, and how it is written
-TARGETS: Registry[tuple[TargetReader, str]] = Registry("target", "atari_zoo.viz.attribution")
 
 
-def target(form: str) -> Callable[[TargetReader], TargetReader]:
+class TargetForm(NamedTuple):
+    """read: makes a score of it. form: how it is written. words: what it is, for a caption, in
+    which {action}, {other} (the best other action) and {number} are filled in."""
+
+    read: TargetReader
+    form: str
+    words: str
+
+
+TARGETS: Registry[TargetForm] = Registry("target", "atari_zoo.viz.attribution")
+
+
+def target(form: str, words: str) -> Callable[[TargetReader], TargetReader]:
     """Registers the function that reads the targets of this form; its first word is the name."""
 
     def register(read: TargetReader) -> TargetReader:
-        TARGETS.add(form.partition(":")[0].partition("[")[0], (read, form), read)
+        TARGETS.add(form.partition(":")[0].partition("[")[0], TargetForm(read, form, words), read)
         return read
 
     return register
@@ -74,10 +86,18 @@ def action_named(network: Network, word: str) -> int:
         if not 0 <= int(word) < network.actions:
             raise ValueError(f"action is {word}; expected 0 to {network.actions - 1}")
         return int(word)
-    names = list(network.card.action_meanings)
-    if not names and network.card.game:
-        names = list(find_game(network.card.game).actions)
+    names = action_names(network)
     if word.upper() not in names[: network.actions]:
-        known = ", ".join([form for _, form in TARGETS.values()] + names)
+        known = ", ".join([known.form for known in TARGETS.values()] + names)
         raise ValueError(f"no target or action '{word}'; there are {known}")
     return names.index(word.upper())
+
+
+def action_names(network: Network) -> list[str]:
+    """The actions' names, as the card or the game has them; none where neither is known."""
+    if network.card.action_meanings or not network.card.game:
+        return list(network.card.action_meanings)
+    try:
+        return list(find_game(network.card.game).actions)
+    except UnknownGame:
+        return []

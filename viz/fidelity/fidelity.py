@@ -23,9 +23,10 @@ STEP = 84  # pixels at a time, of 7056
 
 
 class Curve(NamedTuple):
-    """scores: the target after 0, 1, 2 ... steps. area: how far their mean lies above the
-    substrate's score, by the trapezoidal rule, in units of the target. It is not divided by the
-    observation's score: that may well be the substrate's."""
+    """scores: the target after 0, 1, 2 ... steps, the last of which may be shorter. area: how far
+    their mean over the pixels lies above the substrate's score, by the trapezoidal rule, in units
+    of the target. It is not divided by the observation's score: that may well be the
+    substrate's."""
 
     scores: Float[Tensor, "batch points"]
     area: Float[Tensor, "batch"]
@@ -43,8 +44,8 @@ def insertion(
     substrate: "black", "blurred" or "random" (noise of the case's seed). step: pixels at a time.
     Raises ValueError for another substrate.
     """
-    scores = _scores(case, values, substrate, step, deleted=False)
-    return Curve(scores, _area(scores, scores[:, 0]))
+    scores, shares = _scores(case, values, substrate, step, deleted=False)
+    return Curve(scores, _area(scores, shares, scores[:, 0]))
 
 
 def deletion(
@@ -54,8 +55,8 @@ def deletion(
     step: int = STEP,
 ) -> Curve:
     """From the observation to the substrate; a small area is good. As `insertion` otherwise."""
-    scores = _scores(case, values, substrate, step, deleted=True)
-    return Curve(scores, _area(scores, scores[:, -1]))
+    scores, shares = _scores(case, values, substrate, step, deleted=True)
+    return Curve(scores, _area(scores, shares, scores[:, -1]))
 
 
 def ranks(
@@ -69,12 +70,15 @@ def ranks(
 
 def _scores(
     case: Case, values: Tensor, substrate: str, step: int, deleted: bool
-) -> Float[Tensor, "batch points"]:
+) -> tuple[Float[Tensor, "batch points"], Float[Tensor, "points"]]:
+    """The target, and the share of pixels that were changed, at each point of a curve."""
     if values.shape[0] != len(case.observations) or values.shape[2:] != case.observations.shape[2:]:
         raise ValueError(
             f"values are {tuple(values.shape)}, observations {tuple(case.observations.shape)}; "
             "expected values of each observation's pixels"
         )
+    if not torch.isfinite(values).all():
+        raise ValueError("values are not finite numbers: they have no order")
     if step < 1:
         raise ValueError(f"step is {step}; it must be at least 1")
     case = replace(case, references=_substrate(case, substrate))
@@ -85,7 +89,7 @@ def _scores(
         first = place < counts[:, None, None]  # (points, height, width)
         shown = (~first if deleted else first).to(case.observations)
         found.append(masked_scores(case, row, shown[:, None]))
-    return torch.stack(found)
+    return torch.stack(found), counts.clamp(max=height * width) / (height * width)
 
 
 def _substrate(case: Case, name: str) -> Tensor:
@@ -97,5 +101,5 @@ def _substrate(case: Case, name: str) -> Tensor:
     return noise.to(case.observations).expand_as(case.observations)[:, None]
 
 
-def _area(scores: Tensor, substrate: Tensor) -> Float[Tensor, "batch"]:
-    return torch.trapezoid(scores, dim=1) / (scores.shape[1] - 1) - substrate
+def _area(scores: Tensor, shares: Tensor, substrate: Tensor) -> Float[Tensor, "batch"]:
+    return torch.trapezoid(scores, shares.to(scores), dim=1) - substrate

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from atari_zoo.viz.attribution.cases import NOTHING, attributed
 from atari_zoo.viz.attribution.masks import masked_scores
+from atari_zoo.viz.attribution.methods.gradients import at_least
 from atari_zoo.viz.attribution.registry import AttributionMethod, Case
 
 
@@ -31,6 +32,7 @@ def infidelity(
     Returns the mean squared error, in squared units of the target; scaled, after the best factor
     and as a share of the mean squared fall: 0 is perfect, 1 says nothing.
     """
+    at_least(1, samples=samples)
     hidden = random_squares(samples, size, case.observations.shape[2:], case.generator())
     hidden = hidden.to(case.observations)[:, None]
     if not method.evidence:
@@ -59,6 +61,9 @@ def sensitivity(
 
     radius: pixels change by at most so much, of their range. samples: how often.
     """
+    at_least(1, samples=samples)
+    if not 0 < radius <= 1:
+        raise ValueError(f"radius is {radius}; expected more than 0 and at most 1")
     generator, most = case.generator(), torch.zeros(len(values)).to(values)
     norm = values.flatten(1).norm(dim=1).clamp(min=torch.finfo(values.dtype).tiny)
     for _ in range(samples):

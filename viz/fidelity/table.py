@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, fields
 from math import nan
 
 import pandas
-from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.observations import ObservationsLike
 from atari_zoo.viz.attribution.attribution import methods
 from atari_zoo.viz.attribution.cases import attributed, case_for
 from atari_zoo.viz.attribution.registry import AttributionMethod, Case, method_named
-from atari_zoo.viz.attribution.targets import TargetLike
+from atari_zoo.viz.attribution.targets import DECISION, TargetLike
 from atari_zoo.viz.fidelity.fidelity import deletion, insertion
 from atari_zoo.viz.fidelity.infidelity import infidelity, sensitivity
 from atari_zoo.viz.fidelity.randomization import cascade
@@ -49,9 +49,9 @@ HEADINGS = [field.name for field in fields(Fidelity)][:-1]
 
 def fidelity_table(
     network: Network,
-    observations: Float[Tensor, "batch frames height width"],
+    observations: ObservationsLike,
     names: Sequence[str] = (),
-    target: TargetLike = "chosen",
+    target: TargetLike = DECISION,
     substrate: str = "black",
     seed: int = 0,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
@@ -59,6 +59,7 @@ def fidelity_table(
     """The methods called `names`, all if none is given, each with its defaults; best insertion
     first, those that are refused last.
 
+    Methods that take no target, or an action's output alone, are measured on the choice.
     progress: called with the methods done, those there are, and the next one's name.
     Raises ValueError for an unknown method or target.
     """
@@ -66,7 +67,7 @@ def fidelity_table(
     rows = []
     for done, method in enumerate(chosen):
         progress(done, len(chosen), method.name)
-        wanted = target if method.target else "chosen"
+        wanted = target if method.target else DECISION
         case = case_for(network, observations, method, wanted, seed=seed)
         try:
             rows.append(measured(method, case, substrate))

@@ -10,17 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.diverged import check_finite
 from atari_zoo.games import game as find_game
 from atari_zoo.layers import activations
-from atari_zoo.recordings.recordings import Recording
-from atari_zoo.viz.movies.mp4 import write_mp4
+from atari_zoo.recordings.players import check_play, is_own_play, player_words
+from atari_zoo.recordings.recordings import Recording, check_environment
+from atari_zoo.viz.movies.mp4 import check_movie, write_mp4
 from atari_zoo.viz.movies.panels import MovieMoment, Panel, Range
 
 SHOWN_LAYERS = ("conv1", "conv2", "conv3", "fc")
+FULL = 99.0  # percentile of the outputs' differences that gets a whole bar
 BATCH = 128  # observations at a time: bounds the memory, about 15 MB of activations
 
 
@@ -35,17 +38,21 @@ def activation_movie(
     """Writes an mp4 of the game beside the layers conv1, conv2, conv3, fc and output.
 
     Each channel of a convolution and each unit of fc has one scale for the whole recording, so
-    that brightness can be compared between frames; all outputs share one scale. What never
-    changes is grey.
+    that brightness can be compared between frames. What never changes is grey. The bars of the
+    outputs show how far each lies from their mean, on one scale: what all share, as the value of
+    the state in Q-values, decides nothing.
 
-    recording: with keep=["screens", "frames", "outputs"], of this network.
+    recording: with keep=["screens", "frames", "outputs"], of the network's game. If another agent
+        played it, the title says so; the outputs are then the network's own.
     env: which of its environments.
     fps: agent steps in a second of the movie; the game itself runs at 15 with a frame skip of 4.
     progress: called with the steps written and those there are.
 
-    Raises ValueError if something is missing in the recording, or it is another network's.
+    Raises ValueError, before the work, if something is missing in the recording, it is of another
+    game or other actions, or the file cannot be an mp4.
     """
-    _check(network, recording, env, fps)
+    _check(network, recording, env)
+    check_movie(path, fps)
     write_mp4(_pictures(network, recording, env, progress), path, fps)
 
 
@@ -54,12 +61,16 @@ def _pictures(
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     assert recording.frames is not None and recording.outputs is not None  # _check has seen them
     observations = recording.observations(env)
-    outputs, scores = recording.outputs[:, env], recording.scores[:, env]
+    scores = recording.scores[:, env]
+    if is_own_play(network, recording):
+        outputs = np.asarray(recording.outputs[:, env])
+    else:
+        outputs = activations(network, observations, ["output"], batch=BATCH)["output"].numpy()
     names = [name for name in SHOWN_LAYERS if name in network.layers]
     ranges, shapes = _ranges(network, observations, names)
-    ranges["output"] = Range(np.asarray(outputs.min()), np.asarray(outputs.max()))
+    ranges["output"] = differences_range(outputs)
     panel = Panel(
-        network.card.name,
+        f"{network.card.name}{player_words(network, recording)}",
         find_game(recording.game).actions,
         recording.frames.shape[2:4],
         observations.shape[1:],
@@ -123,7 +134,15 @@ def _values(network: MnihNetwork, some: Tensor, names: Sequence[str]) -> dict[st
     return values
 
 
-def _check(network: MnihNetwork, recording: Recording, env: int, fps: int) -> None:
+def differences_range(outputs: Float[np.ndarray, "steps actions"]) -> Range:
+    """From the least to the most that an output lies from the mean of its step's, but for the
+    farthest few, which would make all other bars equally short."""
+    apart = outputs - outputs.mean(axis=1, keepdims=True)
+    low, high = np.percentile(apart, [100 - FULL, FULL])
+    return Range(np.asarray(low), np.asarray(high))
+
+
+def _check(network: MnihNetwork, recording: Recording, env: int) -> None:
     kept = {name: getattr(recording, name) for name in ("screens", "frames", "outputs")}
     missing = [name for name, values in kept.items() if values is None]
     if missing:
@@ -131,13 +150,8 @@ def _check(network: MnihNetwork, recording: Recording, env: int, fps: int) -> No
             f"the recording has no {' and no '.join(missing)}; "
             "record with keep=['screens', 'frames', 'outputs']"
         )
-    envs, actions = kept["outputs"].shape[1:]
-    if not 0 <= env < envs:
-        raise ValueError(f"env is {env}; the recording has environments 0 to {envs - 1}")
-    if fps < 1:
-        raise ValueError(f"fps is {fps}; it must be at least 1")
-    if actions != network.actions:
-        raise ValueError(
-            f"the recording has {actions} actions and the network {network.actions}: "
-            "was it recorded with another network?"
-        )
+    check_environment(recording, env)
+    check_play(network, recording)
+    check_finite(network)
+    if not len(recording.starts):
+        raise ValueError("the recording has no steps: there is nothing to show")

@@ -13,8 +13,9 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace
 from jaxtyping import UInt8
 
-from atari_zoo.converters.files import check_ending, written_whole
+from atari_zoo.converters.files import written_whole
 
+MOST_FPS = 1000  # a picture a millisecond
 X264 = {"preset": "veryfast", "crf": "21"}
 
 
@@ -23,14 +24,16 @@ def write_mp4(
 ) -> None:
     """Writes pictures of one size as H.264 that browsers play; whole or not at all.
 
-    height, width: even, since colour is stored at half the size (4:2:0).
-    Raises ValueError if there is no picture, or the name does not end in .mp4.
+    height, width: even, since colour is stored at half the size (4:2:0). fps: pictures a second.
+    Raises ValueError if there is no picture, if one is of another kind or size, or for a rate or a
+    name that an mp4 cannot have.
     """
-    check_ending(path, ".mp4")
+    check_movie(path, fps)
     pictures = iter(pictures)
     first = next(pictures, None)
     if first is None:
         raise ValueError("no pictures: a movie needs at least one")
+    _check_picture(first, first)
     with written_whole(path) as beside, _mp4(beside) as file:
         stream = file.add_stream("libx264", rate=Fraction(fps), options=X264)
         stream.height, stream.width = first.shape[:2]
@@ -39,8 +42,41 @@ def write_mp4(
         stream.codec_context.colorspace = Colorspace.ITU709
         stream.codec_context.color_range = ColorRange.MPEG
         for picture in chain([first], pictures):
+            _check_picture(picture, first)
             file.mux(stream.encode(_frame(picture)))
         file.mux(stream.encode(None))
+
+
+def check_movie(path: str | Path, fps: int) -> None:
+    """Raises ValueError or OSError where no mp4 of that rate can be written to the path, so that
+    it is known before hours of work."""
+    if isinstance(fps, bool) or not isinstance(fps, int) or not 1 <= fps <= MOST_FPS:
+        raise ValueError(f"fps is {fps}; it must be at least 1, a whole number up to {MOST_FPS}")
+    path = Path(path)
+    if path.suffix.lower() != ".mp4":
+        raise ValueError(f"{path}: a movie's name ends in .mp4")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder; expected a file's name")
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.absolute().parent}")
+
+
+def _check_picture(picture: np.ndarray, first: np.ndarray) -> None:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(
+            f"a picture is {picture.dtype} {picture.shape}; expected bytes (height, width, 3)"
+        )
+    height, width = picture.shape[:2]
+    if 0 in picture.shape or height % 2 or width % 2:
+        raise ValueError(
+            f"a picture is {height} x {width}; both sides must be even, since a movie's colour is "
+            "stored at half the size"
+        )
+    if picture.shape != first.shape:
+        raise ValueError(
+            f"a picture is {height} x {width}, the first one {first.shape[0]} x "
+            f"{first.shape[1]}; a movie has one size"
+        )
 
 
 def _mp4(path: Path) -> OutputContainer:

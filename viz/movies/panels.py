@@ -25,6 +25,7 @@ from atari_zoo.viz.images import (
     PAPER,
     Colour,
     enlarge,
+    fitting,
     grid,
     in_grey,
     sequential,
@@ -38,7 +39,8 @@ ZOOM = 2  # of the game and of the observation
 
 @dataclass(frozen=True)
 class Range:
-    """Smallest and largest values over a trajectory: (channels,) of a layer, () of the output."""
+    """Smallest and largest values over a trajectory: (channels,) of a layer; () of the output, how
+    far one lies from the mean of all."""
 
     low: Float[np.ndarray, "*channels"]
     high: Float[np.ndarray, "*channels"]
@@ -67,7 +69,7 @@ class Panel:
 
     title: the first line of text. actions: the names of the outputs.
     shapes: layer -> (channels, height, width) or (units,), from the input to the output.
-    ranges: of those layers, and of "output".
+    ranges: of those layers, and of "output", whose bars show how far each lies from their mean.
     """
 
     def __init__(
@@ -120,14 +122,17 @@ class Panel:
         return grid(enlarge(tiles, factor), columns, background=LINE)
 
     def _bars(self, draw: ImageDraw.ImageDraw, moment: MovieMoment) -> None:
+        """From where an output equals the mean of all to where this one lies."""
         scale = self.ranges["output"]
         left, right = MARGIN + 132, MARGIN + self.left_width - 58
-        for index, part in enumerate(scale.unit(moment.output)):
+        apart = np.append(moment.output - moment.output.mean(), 0.0)
+        *ends, mean = left + np.clip(scale.unit(apart), 0, 1) * (right - left)
+        for index, end in enumerate(ends):
             top = self.bars_top + index * BAR_ROW
             chosen = index == moment.action
             draw.rectangle((left, top + 3, right, top + BAR_ROW - 4), fill=LINE)
-            end = left + float(np.clip(part, 0, 1)) * (right - left)
-            draw.rectangle((left, top + 3, end, top + BAR_ROW - 4), fill=CHOSEN if chosen else BAR)
+            bar = (min(mean, end), top + 3, max(mean, end), top + BAR_ROW - 4)
+            draw.rectangle(bar, fill=CHOSEN if chosen else BAR)
             middle = top + BAR_ROW / 2
             ink = CHOSEN if chosen else FAINT
             text(draw, (left - 8, middle), self.actions[index], ink, 12, anchor="rm")
@@ -146,8 +151,8 @@ class Panel:
         key = "black to yellow: each channel's least to most in this movie; grey: it never changes"
         text(draw, (self.right, self.legend_top), key, FAINT, 12)
         foot = self.bars_top + len(self.actions) * BAR_ROW + 4
-        scale = f"output, from {low:z.2f} to {high:z.2f}; the action taken is lit"
-        text(draw, (MARGIN, foot), scale, FAINT, 11)
+        scale = f"output less the mean: {low:z.2g} to {high:z.2g}; the action taken is lit"
+        text(draw, (MARGIN, foot), fitting(scale, self.left_width, 11), FAINT, 11)
         return np.asarray(image)
 
 

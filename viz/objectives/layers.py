@@ -29,11 +29,12 @@ class UnitIndex:
 
 @dataclass(frozen=True)
 class Thing:
-    """A name with its indices, the place (row, column) on the map, and whether after the ReLU."""
+    """A name with its indices, the place (row, column) on the map, or "max" for its largest value,
+    and whether after the ReLU."""
 
     name: str
     indices: tuple[UnitIndex, ...] = ()
-    place: tuple[int, int] | None = None
+    place: tuple[int, int] | str | None = None
     rectified: bool = False
 
 
@@ -97,6 +98,8 @@ def _at_place(thing: Thing, numbers: list[list[int]], shape: tuple[int, ...]) ->
     assert thing.place is not None
     if len(shape) != 3:
         raise ValueError(f"{thing.name} has no map, so no place @ on it")
+    if isinstance(thing.place, str):
+        return unit_objectives.peak(thing.name, numbers[0], thing.rectified)
     for what, index, size in zip(("row", "column"), thing.place, shape[1:], strict=True):
         if index >= size:
             raise ValueError(f"no {what} {index} in {thing.name}; expected 0 to {size - 1}")

@@ -2,9 +2,10 @@
 
     sum   = ["-"] part {("+" | "-") part}
     part  = number "*" part  |  "(" sum ")"  |  thing
-    thing = name [":" index {"," index}] ["@" row "," column] [":relu"]
+    thing = name [":" index {"," index}] ["@" (row "," column | "max")] [":relu"]
     index = number [".." number]  |  "*"  |  the name of an action or of a layer
 
+A unit of a convolution is the mean of its map, `@2,3` its value at a place, `@max` the largest.
 What the names mean is in `atari_zoo.viz.objectives.words`. Made by hand, since a library of parsers
 would be longer to explain than four rules, and its errors would not say what a unit is called.
 """
@@ -19,6 +20,7 @@ from atari_zoo.viz.objectives.layers import Thing, UnitIndex, unit_numbers
 from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.words import meaning
 
+LARGEST = "max"  # in a place's place
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\.\d+)"
     r"|(?P<name>[A-Za-z_/][\w/.]*)|(?P<mark>\.\.|[-+*:@,()]))"
@@ -81,6 +83,9 @@ class _Reader:
         indices = [self.index()]
         while self.took(","):
             indices.append(self.index())
+        if self.took("@") and self.take().words != LARGEST:
+            self.at -= 1
+            raise self.error(f"expected {LARGEST}: a unit is shown by the largest value of its map")
         if self.now.kind != "end":
             raise self.error("expected the end after the units")
         try:
@@ -133,10 +138,14 @@ class _Reader:
         return self.resolved(Thing(name.words, tuple(indices), None, rectified), name)
 
     def placed(self, name: _Token, indices: list[UnitIndex]) -> Objective:
-        row = self.whole()
-        if not self.took(","):
-            raise self.error("expected , between the row and the column")
-        place = (row, self.whole())
+        place: tuple[int, int] | str = LARGEST
+        if self.now.words == LARGEST:
+            self.take()
+        else:
+            row = self.whole()
+            if not self.took(","):
+                raise self.error("expected , between the row and the column")
+            place = (row, self.whole())
         rectified = self.took(":")
         if rectified and self.take().words != "relu":
             self.at -= 1

@@ -46,6 +46,14 @@ def neuron(
     return Objective((Term(_at_place, references, rows, axes=(4,)),), names)
 
 
+def peak(layer: str, indices: Indices, rectified: bool = False) -> Objective:
+    """Channels of a convolution by the largest value of their map, wherever it is: what patches
+    and atlases show of play."""
+    unit = _row(indices)
+    term = Term(_largest_of_unit, (Reference(layer, rectified),), (unit,), axes=(4,))
+    return Objective((term,), _names(layer, [unit], "@max", rectified))
+
+
 def whole_layer(layer: str, rectified: bool = False) -> Objective:
     """The mean square of all values of a layer: whatever it answers to (DeepDream)."""
     references = (Reference(layer, rectified),)
@@ -105,15 +113,6 @@ def difference(objective: Objective, other: Network) -> Objective:
     return objective - objective.on(other)
 
 
-def unit_asked(objective: Objective) -> tuple[str, Int[Tensor, "samples"]] | None:
-    """The layer and the units, where all that an objective asks for is one unit a sample."""
-    term = objective.terms[0]
-    units_only = term.function in (_mean_of_unit, _at_place, _at_centre)
-    if len(objective.terms) > 1 or not units_only or term.references[0].network is not None:
-        return None
-    return term.references[0].layer, term.rows[0]
-
-
 def _row(indices: Indices) -> Int[Tensor, "samples"]:
     return torch.as_tensor(
         list(indices) if isinstance(indices, range) else indices, dtype=torch.int64
@@ -136,6 +135,10 @@ def _samples(values: Tensor) -> Tensor:
 
 def _mean_of_unit(values: Tensor, unit: Tensor) -> Float[Tensor, "batch"]:
     return values[_samples(values), unit].reshape(len(values), -1).mean(dim=1)
+
+
+def _largest_of_unit(maps: Tensor, unit: Tensor) -> Float[Tensor, "batch"]:
+    return maps[_samples(maps), unit].flatten(1).amax(dim=1)
 
 
 def _at_place(maps: Tensor, unit: Tensor, row: Tensor, column: Tensor) -> Float[Tensor, "batch"]:

@@ -19,9 +19,20 @@ from atari_zoo.analysis.peaks import recorded_peaks, unit_count
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.receptive_fields import map_size, receptive_field
+from atari_zoo.recordings.players import check_play, is_own_play
 from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.attribution.scores import OUTPUT
+from atari_zoo.viz.attribution.targets import rates_actions
 from atari_zoo.viz.pages.atlas_page import atlas_page
-from atari_zoo.viz.pages.atlas_rows import add_reached, layer_row, numbered, short
+from atari_zoo.viz.pages.atlas_rows import (
+    MARGIN,
+    add_reached,
+    answers,
+    layer_row,
+    numbered,
+    read_from,
+    short,
+)
 from atari_zoo.viz.patches.moments import Selection
 from atari_zoo.viz.sheets import Sheets, packed
 
@@ -41,19 +52,24 @@ def atlas(
 ) -> None:
     """Writes one HTML page of all units: no server, and nothing is fetched from elsewhere.
 
-    recording: with keep=["screens"], and "frames" for the colour screens.
+    recording: with keep=["screens"], and "frames" for the colour screens; of the network's game.
+        If another agent played it, the page says so.
     images: synthesized ones by layer, in 0..1, one for each unit in their order, such as those of
         `atlas_images`; layers that are not there are shown without. Of a convolution's, what the
         place in the middle of the map sees is shown.
-    layers: all if not given, but for those of more than 4096 units.
+    layers: all if not given, but for those of more than 4096 units; of Q-networks "margin" in
+        place of "output": how far each action's value exceeds the best other. What they share, the
+        state's value, would have all actions answer to the same moments.
     selection: how many top patches, and as many bottom ones, of each unit, and how far apart.
     progress: called with the observations done and those there are, of all layers together.
-    Raises ValueError if the network is not that of Mnih et al., a layer is not there, images do
-    not fit, or the recording has no steps or no screens.
+    Raises ValueError if the network is not that of Mnih et al. or diverged, a layer is not there,
+    images do not fit, or the recording has no steps or no screens, or is of another game or other
+    actions.
     """
     names = list(layers) if layers else atlas_layers(network)
     for name in names:
-        receptive_field(network, name)  # refuses other networks and layers before all the work
+        receptive_field(network, read_from(name))  # refuses before all the work
+    check_play(network, recording)
     images = images or {}
     _check_images(network, images)
     rows, total = [], recording.starts.size * len(names)
@@ -62,7 +78,7 @@ def atlas(
         def report(done: int, _: int, before: int = index * recording.starts.size) -> None:
             progress(before + done, total)
 
-        found = recorded_peaks(network, recording, name, progress=report)
+        found = answers(name, recorded_peaks(network, recording, read_from(name), progress=report))
         rows.append(layer_row(network, recording, name, found, selection))
         if name in images:
             add_reached(rows[-1], network, found, images[name])
@@ -79,6 +95,7 @@ def atlas(
     data = {
         "name": network.card.name,
         "game": recording.game,
+        "player": "" if is_own_play(network, recording) else recording.card.name,
         "steps": steps,
         "envs": envs,
         "frames": recording.preprocessing.stack,
@@ -90,13 +107,15 @@ def atlas(
 
 
 def atlas_layers(network: Network) -> list[str]:
-    """The layers that an atlas shows unasked: those of no more than 4096 units."""
-    return [name for name in network.layers if unit_count(network, name) <= MOST_UNITS]
+    """The layers that an atlas shows unasked: those of no more than 4096 units; "margin" in place
+    of a Q-network's output."""
+    names = [name for name in network.layers if unit_count(network, name) <= MOST_UNITS]
+    return [MARGIN if name == OUTPUT and rates_actions(network) else name for name in names]
 
 
 def _check_images(network: Network, images: Images) -> None:
     for layer, some in images.items():
-        count = unit_count(network, layer)
+        count = unit_count(network, read_from(layer))
         if len(some) != count or some.shape[2:] != (84, 84):
             raise ValueError(
                 f"images of {layer} are {tuple(some.shape)}; expected ({count}, frames, 84, 84)"
@@ -127,8 +146,8 @@ def _synthesized(
     network: Network, layer: str, images: Float[Tensor, "units frames 84 84"]
 ) -> Sheets:
     """Each unit's frames side by side, oldest first; of a convolution, what the middle sees."""
-    rows, columns = map_size(network, layer)
-    seen = receptive_field(network, layer, rows // 2, columns // 2).seen
+    rows, columns = map_size(network, read_from(layer))
+    seen = receptive_field(network, read_from(layer), rows // 2, columns // 2).seen
     cut = images[:, :, *seen.slices].cpu()
     # fewer greys, which in such pictures nobody sees: the page is a third smaller
     cut = _grey((cut * GREY_STEPS).round() / GREY_STEPS)

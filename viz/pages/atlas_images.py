@@ -12,7 +12,8 @@ from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.receptive_fields import receptive_field
 from atari_zoo.viz.objectives.objectives import Objective
-from atari_zoo.viz.objectives.units import neuron, pair, units
+from atari_zoo.viz.objectives.units import margin, neuron, pair, units
+from atari_zoo.viz.pages.atlas_rows import MARGIN, read_from
 from atari_zoo.viz.render.ascent import Settings
 from atari_zoo.viz.render.rendering import render
 from atari_zoo.viz.render.transforms import Jitter
@@ -32,6 +33,7 @@ def atlas_images(
 
     Units of a convolution are raised at one place, in the middle of their map: the image then has
     the size of what they see, and stands beside patches of that size.
+    layers: as `atlas` has them, "margin" too.
     steps: of the optimization. progress: called with the thousandths of layers that are done, and
     all there are.
     Returns layer -> images in 0..1, on the CPU. Raises ValueError if a layer is not there, or the
@@ -45,7 +47,7 @@ def atlas_images(
             progress(before + 1000 * done // steps, 1000 * len(layers))
 
         # what is blurred by as much as an eighth of a field is no longer what the unit is after
-        shift = min(SHIFT, receptive_field(network, layer).whole.height // 12)
+        shift = min(SHIFT, receptive_field(network, read_from(layer)).whole.height // 12)
         jitter = (Jitter(shift),) if shift else ()
         settings = Settings(transforms=jitter, steps=steps, seed=seed)
         images[layer] = render(network, objective, settings, progress=report).images
@@ -54,6 +56,8 @@ def atlas_images(
 
 def _all_units(network: Network, layer: str) -> Objective:
     """A sample for each unit, in the order of `atari_zoo.analysis.peaks`."""
+    if layer == MARGIN:
+        return margin(range(network.actions))
     weight = next(network.parameters())
     black = torch.zeros(1, *observation_shape(network), dtype=weight.dtype, device=weight.device)
     with torch.inference_mode(), recorded(network, [layer]) as values:

@@ -23,6 +23,7 @@ def atlas_page(data: Mapping[str, Any], pictures: Mapping[str, Sheets]) -> str:
         "atlas.html",
         name=data["name"],
         game=data["game"],
+        player=data["player"],
         units=sum(len(layer["units"]) for layer in data["layers"]),
         observations=data["steps"] * data["envs"],
         pictures=pictures,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,9 +15,12 @@ from atari_zoo.analysis.peaks import Peaks, dead_units, peaks
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.receptive_fields import receptive_field
 from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.attribution.scores import OUTPUT
+from atari_zoo.viz.attribution.target_registry import action_names
 from atari_zoo.viz.patches.moments import Selection, distinct_moments, ranking
 from atari_zoo.viz.patches.native_boxes import native_box
 
+MARGIN = "margin"  # a row of its own, in place of a Q-network's output
 _BINS = 40
 ENDS = ("top", "bottom")
 LayerData = dict[str, Any]
@@ -31,14 +35,18 @@ def layer_row(
     above 0); `dead` is as in `patches`; its `top` and `bottom` patches are lists of the moment
     (step * environments + env), the value, the field's top and left, the part that is on the
     screen, and that part on the colour screen, where there is one: each top, left, height, width.
+    Units of outputs have the `action` by its name.
     found: the layer's peaks in the recording.
     """
-    dead = dead_units(network, layer, found.values).tolist()
-    field = receptive_field(network, layer).whole
+    dead = dead_units(network, read_from(layer), found.values).tolist()
+    field = receptive_field(network, read_from(layer)).whole
+    actions = action_names(network) if layer in (OUTPUT, MARGIN, "advantage") else []
     units = []
     for unit, silent in enumerate(dead):
         values = found.values[:, unit]
         row = _statistics(values) | {"dead": silent}
+        if len(actions) == len(dead):
+            row["action"] = actions[unit]
         for end in ENDS:
             ranked = ranking(end, values[:, None])[:, 0]
             moments = distinct_moments(ranked, recording, replace(selection, which=end))
@@ -46,6 +54,21 @@ def layer_row(
         units.append(row)
     size = [field.height, field.width]
     return {"name": layer, "field": size, "map": size != [84, 84], "units": units}
+
+
+def read_from(name: str) -> str:
+    """The layer that a row of an atlas is read from: "margin" is made of the output."""
+    return OUTPUT if name == MARGIN else name
+
+
+def answers(name: str, found: Peaks) -> Peaks:
+    """What a row shows of its layer's peaks: of "margin" how far each output exceeds the best
+    other."""
+    if name != MARGIN:
+        return found
+    best = found.values.topk(2, dim=1)
+    others = torch.where(found.values == best.values[:, :1], best.values[:, 1:], best.values[:, :1])
+    return found._replace(values=found.values - others)
 
 
 def add_reached(
@@ -56,7 +79,8 @@ def add_reached(
 ) -> None:
     """Adds to each unit of a layer's row the peak at its image, `reached`, and the share of
     observations with a lower one, `percentile`."""
-    reached = peaks(network, images, row["name"]).values.diagonal()
+    name = row["name"]
+    reached = answers(name, peaks(network, images, read_from(name))).values.diagonal()
     for unit, value, values in zip(row["units"], reached, found.values.T, strict=True):
         lower = (values < value).float().mean()
         unit |= {"reached": short(value), "percentile": short(100 * lower)}
@@ -95,7 +119,7 @@ def _spot(
     network: Network, recording: Recording, layer: str, found: Peaks, unit: int, moment: int
 ) -> list[Any]:
     place = int(found.rows[moment, unit]), int(found.columns[moment, unit])
-    field = receptive_field(network, layer, *place)
+    field = receptive_field(network, read_from(layer), *place)
     seen = field.seen
     spot = [moment, short(found.values[moment, unit]), field.whole.top, field.whole.left]
     spot += [seen.top, seen.left, seen.height, seen.width]

@@ -7,21 +7,25 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.diverged import check_finite
 from atari_zoo.games import game as find_game
 from atari_zoo.models import load
 from atari_zoo.play.rollouts import rollout
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz import filters
 from atari_zoo.viz.attribution import attribution
+from atari_zoo.viz.attribution.targets import DECISION, rates_actions, target_words
 from atari_zoo.viz.images import enlarge
 from atari_zoo.viz.movies import movies
 from atari_zoo.viz.pages.tour_page import DecisiveStep, Score, TourFindings, tour_page
 from atari_zoo.viz.saliency import overlays
 
 ENVS = 4
+METHOD = "integrated_gradients"
 MOMENTS = 4
 
 
@@ -42,9 +46,10 @@ def tour(
     device: where the network runs. progress: called with the steps done and those there are.
 
     Raises UnknownModel or ConversionError as `load` does; ValueError if the network is not
-    of the architecture of Mnih et al., or its card names no game.
+    of the architecture of Mnih et al. or diverged, or its card names no game.
     """
     network = load(model, device)
+    check_finite(network)
     if not isinstance(network, MnihNetwork):
         raise ValueError(f"{model}: a tour needs the network of Mnih et al.; this is another one")
     total = score_steps + 2 * steps
@@ -73,6 +78,7 @@ def tour(
         fps=fps,
         movie=movie,
         filters=filters.filter_picture(network),
+        rates_actions=rates_actions(network),
         decisions=[_decision(network, recording, step) for step in decisive_steps(recording)],
         examples=_examples(str(model), recording, seed, score_steps, fps),
     )
@@ -133,12 +139,17 @@ def _decision(network: MnihNetwork, recording: Recording, step: int) -> Decisive
     assert recording.frames is not None and recording.outputs is not None  # tour records them
     observation = recording.observations()[step]
     action, frame = int(recording.actions[step, 0]), recording.frames[step, 0]
-    outputs = recording.outputs[step, 0]
-    found = attribution.integrated_gradients(network, observation[None] / 255, action)
+    outputs = torch.from_numpy(np.array(recording.outputs[step, 0]))
+    target = f"{DECISION}:{action}"
+    found = attribution.attribute(network, observation[None] / 255, METHOD, target)
+    assert found.delta is not None  # integrated gradients have one
     values = found.values[0].cpu().numpy()
     return DecisiveStep(
         step=step,
         action=find_game(recording.game).actions[action],
+        explains=target_words(network, target, outputs),
+        total=float(values.sum()),
+        delta=float(found.delta[0]),
         output=float(outputs[action]),
         mean=float(outputs.mean()),
         frame=enlarge(frame, 2),
@@ -186,7 +197,8 @@ def _examples(
             "",
             f"step, action = {step}, {action}",
             "observation = rec.observations()[step : step + 1] / 255",
-            "found = attribution.integrated_gradients(net, observation, action)",
+            f'target = f"{DECISION}:{{action}}"',
+            f'found = attribution.attribute(net, observation, "{METHOD}", target)',
             "picture = overlays.overlay(rec.frames[step, 0], found.values[0].numpy())",
             'images.save_png(picture, "attribution.png")',
         ],

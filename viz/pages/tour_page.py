@@ -42,11 +42,16 @@ class Score:
 class DecisiveStep:
     """A moment at which the action taken stood out, and why.
 
+    explains: what is shared out over the pixels, in words; total: the sum of all parts, and delta
+    by how much it misses what it should be. output, mean: of that action, and of all.
     overlay: attributions on the screen. strip: on each of the four frames.
     """
 
     step: int
     action: str
+    explains: str
+    total: float
+    delta: float
     output: float
     mean: float
     frame: UInt8[np.ndarray, "height width 3"]
@@ -58,6 +63,7 @@ class DecisiveStep:
 class TourFindings:
     """What a tour found of an agent.
 
+    rates_actions: whether the outputs are values of actions, and no policy's.
     weights: of each layer that has some, how many. envs: games played for the score.
     steps, fps, movie: of the movie, an mp4 file. filters: the picture of conv1.
     examples: by name, lines of Python that find the same.
@@ -72,6 +78,7 @@ class TourFindings:
     fps: int
     movie: bytes
     filters: UInt8[np.ndarray, "filters_height filters_width 3"]
+    rates_actions: bool
     decisions: Sequence[DecisiveStep]
     examples: Mapping[str, str]
 
@@ -85,7 +92,7 @@ def tour_page(found: TourFindings) -> str:
         scores=scores(found.score, found.game),
         score_note=score_note(found.score),
         rule=RULES[found.card.action_rule],
-        frame_names=frame_names(4),
+        frame_names=frame_names(found.card.preprocessing.stack),
     )
 
 

@@ -15,7 +15,12 @@ from torch import Tensor
 
 from atari_zoo.analysis.peaks import Peaks, dead_units, recorded_peaks
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.converters.network.receptive_fields import Box, ReceptiveField, receptive_field
+from atari_zoo.converters.network.receptive_fields import (
+    Box,
+    ReceptiveField,
+    map_size,
+    receptive_field,
+)
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.objectives.layers import unit_name
 from atari_zoo.viz.patches.moments import Selection, distinct_moments, ranking
@@ -57,6 +62,7 @@ class UnitPatches:
     """Patches of one unit, the most fitting first.
 
     name: the unit's, such as conv3:60 or output:FIRE.
+    mapped: whether the layer has maps, of which the values are the largest.
     dead: it never changed in this recording, or never passed its ReLU; its patches then say
     little. values: its peaks at every observation of the recording.
     """
@@ -68,6 +74,13 @@ class UnitPatches:
     dead: bool
     patches: tuple[Patch, ...]
     values: Float[np.ndarray, "steps envs"]
+    mapped: bool = False
+
+    @property
+    def quantity(self) -> str:
+        """What the values are, as an objective's text has it: `conv3:26@max` is the largest of the
+        unit's map, `fc:10` the unit's one value, each of what enters the ReLU."""
+        return self.name + "@max" * self.mapped
 
 
 def patches(
@@ -82,13 +95,13 @@ def patches(
 
     recording: with keep=["screens"], and "frames" for the colour screens.
     selection: how many, which, and how far apart.
-    Raises ValueError if the network is not that of Mnih et al., if a layer or unit is not there,
-    or the recording has no steps or no screens.
+    Raises ValueError if the network is not that of Mnih et al. or diverged, if a layer or unit is
+    not there, or the recording has no steps or no screens, or is of another game or other actions.
 
     >>> patches(network, recording, "conv3", [60])[0].patches[0].field.seen
     Box(top=24, left=40, height=36, width=36)
     """
-    receptive_field(network, layer)  # refuses other networks before anything is read
+    mapped = map_size(network, layer) != (1, 1)  # refuses other networks before anything is read
     found = recorded_peaks(network, recording, layer, units, progress=progress)
     dead = dead_units(network, layer, found.values).tolist()
     ranked = ranking(selection.which, found.values, selection.seed)
@@ -105,6 +118,7 @@ def patches(
                 for moment in distinct_moments(ranked[:, index], recording, selection)
             ),
             found.values[:, index].reshape(shape).numpy(),
+            mapped,
         )
         for index, unit in enumerate(units)
     ]

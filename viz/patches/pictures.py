@@ -24,6 +24,7 @@ from atari_zoo.viz.images import (
     in_grey,
     save_png,
     text,
+    written_width,
 )
 from atari_zoo.viz.patches.finding import Patch, UnitPatches
 from atari_zoo.viz.patches.histograms import CHART, histogram_picture
@@ -75,13 +76,14 @@ def _band(unit: UnitPatches, title: str) -> UInt8[np.ndarray, "height width 3"]:
     columns = [_column(patch, several) for patch in unit.patches]
     height = max((column.shape[0] for column in columns), default=0)
     width = max(2 * MARGIN + len(columns) * (CELL + _GAP) - _GAP, 2 * CHART[0] + 3 * MARGIN)
+    width = max(width, written_width(_words(unit, title), 12) + CHART[0] + 3 * MARGIN)
     image = Image.new("RGB", (width, _HEAD + height + MARGIN), PAPER)
     for index, column in enumerate(columns):
         image.paste(Image.fromarray(column), (MARGIN + index * (CELL + _GAP), _HEAD))
     chart = histogram_picture(unit.values, [patch.value for patch in unit.patches])
     image.paste(Image.fromarray(chart), (width - MARGIN - CHART[0], MARGIN - 4))
     draw = ImageDraw.Draw(image)
-    text(draw, (MARGIN, MARGIN - 4), unit.name, INK, 20)
+    text(draw, (MARGIN, MARGIN - 4), unit.quantity, INK, 20)
     text(draw, (MARGIN, MARGIN + 22), _words(unit, title), FAINT, 12)
     if unit.dead:
         text(draw, (MARGIN, MARGIN + 39), "dead here: never above 0, or never changing", MARK, 12)
@@ -91,6 +93,7 @@ def _band(unit: UnitPatches, title: str) -> UInt8[np.ndarray, "height width 3"]:
 def _words(unit: UnitPatches, title: str) -> str:
     steps, envs = unit.values.shape
     seen = f"{len(unit.patches)} {unit.which} of {steps * envs:,} observations"
+    seen += "; the largest of its map" * unit.mapped
     return f"{title}   {seen}" if title else seen
 
 

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import torch
@@ -57,22 +57,26 @@ class Settings:
     def __post_init__(self) -> None:
         for what in ("steps", "batch", "patience"):
             number = getattr(self, what)
-            if number is not None and number < 1:
-                raise ValueError(f"{what} is {number}; expected at least 1")
-        if self.rate is not None and not 0 < self.rate < math.inf:
+            if number is not None and not (type(number) is int and number >= 1):
+                raise ValueError(f"{what} is {number}; expected at least 1, a whole number")
+        if not (type(self.rescue_steps) is int and self.rescue_steps >= 0):
+            raise ValueError(f"rescue_steps is {self.rescue_steps}; expected 0 or more")
+        if self.rate is not None and not (self.rate > 0 and isfinite(self.rate)):
             raise ValueError(f"rate is {self.rate}; expected a number above 0")
-        if self.threshold is not None and not math.isfinite(self.threshold):
-            raise ValueError(f"threshold is {self.threshold}; expected a number, or None for none")
+        if self.threshold is not None and not isfinite(self.threshold):
+            raise ValueError(f"threshold is {self.threshold}; expected a finite number")
         if wrong := [step for step in self.snapshots if not 0 <= step <= self.steps]:
             raise ValueError(f"a snapshot after {wrong[0]} steps; expected 0 to {self.steps}")
 
 
 @dataclass(frozen=True)
 class Ascent:
-    """images: as they ended. curve: the objective before each step, with the transforms; NaN
-    after a sample has stopped. steps: how many each sample took. snapshots: images by step."""
+    """images: as they ended. start: as they began. curve: the objective before each step, with the
+    transforms; NaN after a sample has stopped. steps: how many each sample took. snapshots: images
+    by step."""
 
     images: Float[Tensor, "batch frames height width"]
+    start: Float[Tensor, "batch frames height width"]
     curve: Float[Tensor, "steps batch"]
     steps: Int[Tensor, "batch"]
     snapshots: dict[int, Float[Tensor, "batch frames height width"]] = field(default_factory=dict)
@@ -96,6 +100,8 @@ def ascend(
     device, dtype = weight.device, weight.dtype
     started = how.start(shape, generators(settings.seed, names, "start"))
     tensors = [tensor.to(device).requires_grad_() for tensor in started]
+    with torch.no_grad():
+        first = how.squashed(how.raw(tensors, shape)).cpu()
     optimizer = _optimizer(how, tensors, settings.rate)
     draws = draws_for(settings.transforms, settings.seed, names, settings.steps).to(device)
     curve = torch.full((settings.steps, len(names)), torch.nan, device=device)
@@ -128,7 +134,7 @@ def ascend(
     if settings.steps in settings.snapshots:
         snapshots[settings.steps] = images
     kept = {step: some.cpu() for step, some in snapshots.items()}
-    return Ascent(images.cpu(), curve.cpu(), stopping.steps().cpu(), kept)
+    return Ascent(images.cpu(), first, curve.cpu(), stopping.steps().cpu(), kept)
 
 
 def _optimizer(

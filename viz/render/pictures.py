@@ -12,7 +12,7 @@ from torch import Tensor
 
 from atari_zoo.viz.filters import frame_names
 from atari_zoo.viz.images import INK_ON_WHITE, enlarge, fitting, grid, in_grey, save_png, text
-from atari_zoo.viz.movies.mp4 import write_mp4
+from atari_zoo.viz.movies.mp4 import check_movie, write_mp4
 from atari_zoo.viz.render.results import Rendered, as_bytes
 
 HEAD, GAP = 34, 10  # pixels: above each image its caption and the frames' names; between images
@@ -47,8 +47,9 @@ def save_optimization(
 ) -> None:
     """Writes an mp4 of the snapshots, in order; the last one stands still for a second.
 
-    Raises ValueError if there are no snapshots.
+    Raises ValueError if there are no snapshots, or the file cannot be an mp4.
     """
+    check_movie(path, fps)
     if not rendered.snapshots:
         raise ValueError("no snapshots to show: render with Settings(snapshots=range(0, 512, 8))")
     steps = sorted(rendered.snapshots)
@@ -103,8 +104,10 @@ def _captions(rendered: Rendered) -> list[str]:
         reached = rendered.activation[index]
         words = f"{name}    {reached if not reached.isnan() else rendered.objective[index]:.3g}"
         if not rendered.percentile[index].isnan():
-            words += f"    > {rendered.percentile[index]:.4g} % of play"
-        captions.append(words + ("" if rendered.held[index] else "    did not hold"))
+            percent, most = rendered.percentile[index], rendered.played[index]
+            words += f"    > {percent:.4g} % of play (most {most:.3g})"
+        failed = "did not rise" if not rendered.rose[index] else "did not hold"
+        captions.append(words if rendered.held[index] else f"{words}    {failed}")
     return captions
 
 

@@ -13,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network, observation_shape
+from atari_zoo.diverged import check_finite
+from atari_zoo.observations import ObservationsLike, observations_for
+from atari_zoo.viz.attribution.gradient_mode import differentiable, gradients
 from atari_zoo.viz.objectives.checks import check_objective
 from atari_zoo.viz.objectives.joining import joined
 from atari_zoo.viz.objectives.objectives import Objective
@@ -24,6 +26,7 @@ from atari_zoo.viz.objectives.values import IMAGE, Values, values_of
 from atari_zoo.viz.render.ascent import Settings, ascend
 from atari_zoo.viz.render.results import Rendered, measured_images, percentiles, together
 from atari_zoo.viz.render.seeds import told_apart
+from atari_zoo.viz.render.transforms import check_transforms
 
 # what fits a CPU's cache; a GPU is kept busy by more, of about 3 MB each while they are optimized
 CPU_BATCH, GPU_BATCH, GPU_BYTES = 32, 1024, 3 << 20
@@ -31,13 +34,14 @@ CPU_BATCH, GPU_BATCH, GPU_BYTES = 32, 1024, 3 << 20
 Wanted = str | Objective | Sequence[str | Objective]
 
 
+@gradients()
 def render(
     network: Network,
     objectives: Wanted,
     settings: Settings | None = None,
     *,
     copies: int = 1,
-    observations: Tensor | None = None,
+    observations: ObservationsLike | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Rendered:
@@ -46,14 +50,15 @@ def render(
     objectives: one, of one or many samples, or several; as objects or in text ("conv3:38 - tv").
     copies: of each image, from other random starts.
     observations: real ones, (steps, 4, 84, 84), uint8 or float in 0..1: the percentiles are
-        among them.
+        among them. Gradients are taken also where the caller has switched them off.
     progress: called with the steps done and those there are. stopped: once it says so, the loop
         ends; what was not begun is left out.
 
     A sample's image depends on the seed and its own name: it is the same alone and in a batch, but
     for objectives that couple samples.
     Raises ValueError, before the first step, if a layer or a unit is not there, an objective does
-    not parse, or one that couples samples is to be cut into batches.
+    not parse, one that couples samples is to be cut into batches, an image cannot take a transform,
+    or the network diverged.
 
     >>> render(network, "fc:0..511", Settings(steps=256)).images.shape
     torch.Size([512, 4, 84, 84])
@@ -61,6 +66,11 @@ def render(
     settings = settings or Settings()
     if getattr(network, "bytes", False):
         raise ValueError("this network takes bytes alone, which have no gradient to ascend")
+    check_finite(network)
+    network = differentiable(network)
+    if observations is not None:
+        observations = observations_for(network, observations)
+    check_transforms(settings.transforms, observation_shape(network))
     objective = _objective(network, objectives, copies)
     check_objective(objective, _probe(network, objective))
     names = told_apart(objective.names)

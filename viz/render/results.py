@@ -9,14 +9,13 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from atari_zoo.analysis.peaks import peaks
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.viz.objectives.objectives import Objective
-from atari_zoo.viz.objectives.units import unit_asked
 from atari_zoo.viz.objectives.values import IMAGE, values_of
 from atari_zoo.viz.render.ascent import Ascent
 
 HELD_SHARE = 0.9  # of what was gained
+ASKED_SHARE = 0.1  # of what was gained, that must be what was asked of the network
 LAST = 8  # steps whose mean is where the curve ended: each has other transforms
 
 
@@ -29,10 +28,12 @@ class Rendered:
     activation, rectified: of the objective, the part that asks something of the network: of what
         enters the ReLUs, and of what leaves them; NaN if there is no such part.
     reread: the objective of the image after it was rounded to bytes, as an agent would see it.
-    held: whether the image, as it is and as bytes, has at least 90 % of what was gained with the
-        transforms; false where nothing was gained.
-    percentile: 0..100, of the peak reached among the unit's peaks in real observations; where the
-        objective is not a single unit, of the activation among theirs. NaN without observations.
+    rose: whether what is asked of the network rose at all: by a tenth of what was gained, at
+        least. Where it did not, the penalties were lowered instead, as by an even grey.
+    held: whether it rose, and the image, as it is and as bytes, has at least 90 % of what was
+        gained with the transforms; false where nothing was gained.
+    percentile: 0..100, of the activation among the same of real observations. NaN without them.
+    played: the largest activation at any of these.
     curve: the objective before each step, with the transforms. steps: how many were taken.
     snapshots: the images after some steps.
     """
@@ -43,8 +44,10 @@ class Rendered:
     activation: Float[Tensor, "batch"]
     rectified: Float[Tensor, "batch"]
     reread: Float[Tensor, "batch"]
+    rose: Bool[Tensor, "batch"]
     held: Bool[Tensor, "batch"]
     percentile: Float[Tensor, "batch"]
+    played: Float[Tensor, "batch"]
     curve: Float[Tensor, "steps batch"]
     steps: Int[Tensor, "batch"]
     snapshots: dict[int, Float[Tensor, "batch frames height width"]] = field(default_factory=dict)
@@ -69,13 +72,17 @@ def measured_images(
     plain = reached(network, objective, images)
     reread = reached(network, objective, read)
     unknown = torch.full((count,), torch.nan)
-    asked = objective.wanted
-    activation = unknown if asked is None else reached(network, asked.rectified(False), images)
-    rectified = unknown if asked is None else reached(network, asked.rectified(), images)
+    activation, rectified, risen = unknown, unknown, unknown
+    asks = _asking(objective, count)
+    if asked := objective.wanted:
+        activation = reached(network, asked.rectified(False), images).where(asks, unknown)
+        rectified = reached(network, asked.rectified(), images).where(asks, unknown)
+        risen = reached(network, asked, images) - reached(network, asked, ascent.start)
     first, last = ascent.curve[0], _end(ascent.curve)
     kept = torch.minimum(plain, reread) >= first + HELD_SHARE * (last - first)
+    rose = (last > first) & (~asks | (risen > ASKED_SHARE * (last - first)))
     return Rendered(
-        names, images, plain, activation, rectified, reread, kept & (last > first), unknown,
+        names, images, plain, activation, rectified, reread, rose, kept & rose, unknown, unknown,
         ascent.curve, ascent.steps, ascent.snapshots,
     )  # fmt: skip
 
@@ -107,27 +114,29 @@ def together(parts: Sequence[Rendered]) -> Rendered:
 def percentiles(
     network: Network, objective: Objective, rendered: Rendered, observations: Tensor
 ) -> Rendered:
-    """The same with the percentile of each sample's activation among real observations'."""
+    """The same with each sample's percentile, and the most, among real observations."""
     if not len(observations):
         raise ValueError("no observations to compare with; give one at least")
     asked = objective.wanted
     if asked is None:
         return rendered
     count = len(rendered.images)
-    unit = unit_asked(asked)
-    if unit is not None:
-        layer, indices = unit
-        indices = indices.expand(max(count, len(indices)))[:count]
-        real = peaks(network, observations, layer).values[:, indices]
-        best = peaks(network, rendered.images, layer).values[torch.arange(count), indices]
-    else:
-        alone = [asked.rectified(False).of_samples(slice(i, i + 1)) for i in range(count)]
-        values = values_of(network, alone[0].references, observations)
-        real = torch.stack([objective(values).cpu() for objective in alone], dim=1)
-        best = rendered.activation
-    below = (real < best).float().mean(dim=0)
-    equal = (real == best).float().mean(dim=0)
-    return replace(rendered, percentile=100 * (below + equal / 2))
+    alone = [asked.rectified(False).of_samples(slice(i, i + 1)) for i in range(count)]
+    values = values_of(network, alone[0].references, observations)
+    real = torch.stack([objective(values).cpu() for objective in alone], dim=1)
+    below = (real < rendered.activation).float().mean(dim=0)
+    equal = (real == rendered.activation).float().mean(dim=0)
+    asks = ~rendered.activation.isnan()
+    unknown = torch.full((count,), torch.nan)
+    percentile = (100 * (below + equal / 2)).where(asks, unknown)
+    return replace(rendered, percentile=percentile, played=real.amax(dim=0).where(asks, unknown))
+
+
+def _asking(objective: Objective, count: int) -> Bool[Tensor, "batch"]:
+    """Which samples ask something of the network: joined with others, some may have penalties
+    alone, and the rest with weight 0."""
+    weights = [term.weight.expand(count) != 0 for term in objective.terms if term.wanted]
+    return torch.stack(weights).any(dim=0) if weights else torch.zeros(count, dtype=torch.bool)
 
 
 def _end(curve: Float[Tensor, "steps batch"]) -> Float[Tensor, "batch"]:

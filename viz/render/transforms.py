@@ -46,9 +46,13 @@ class Jitter:
     numbers: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        _not_negative("jitter", self.pixels)
+        _pixels("jitter", self.pixels)
+        _grey("jitter's border", self.border)
 
     def __call__(self, images: Images, draws: Draws) -> Images:
+        most = min(images.shape[2:]) - 1
+        if self.pixels > most:
+            raise ValueError(f"jitter is {self.pixels}; images of this size take 0 to {most}")
         offsets = (draws * (2 * self.pixels + 1)).long().clamp_max(2 * self.pixels)
         return Moved.apply(images, offsets, self.pixels, self.border)
 
@@ -62,9 +66,13 @@ class Pad:
     numbers: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        _not_negative("padding", self.pixels)
+        _pixels("padding", self.pixels)
+        _grey("padding's grey", self.grey)
 
     def __call__(self, images: Images, draws: Draws) -> Images:
+        most = min(images.shape[2:]) - 1
+        if self.pixels > most:
+            raise ValueError(f"padding is {self.pixels}; images of this size take 0 to {most}")
         padded = F.pad(images, (self.pixels,) * 4, value=self.grey)
         size = list(images.shape[2:])
         return F.interpolate(padded, size, mode="bilinear", antialias=True)
@@ -79,7 +87,7 @@ class Scale:
     numbers: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if not 0 < self.least <= self.most:
+        if not 0 < self.least <= self.most < math.inf:
             raise ValueError(f"scale is {self.least} to {self.most}; expected 0 < least <= most")
 
     def __call__(self, images: Images, draws: Draws) -> Images:
@@ -95,7 +103,8 @@ class Rotate:
     numbers: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        _not_negative("rotation", self.degrees)
+        if not 0 <= self.degrees <= 360:
+            raise ValueError(f"rotation is {self.degrees}; expected 0 to 360 degrees")
 
     def __call__(self, images: Images, draws: Draws) -> Images:
         angles = math.radians(self.degrees) * (2 * draws[:, 0] - 1)
@@ -109,6 +118,19 @@ def draws_for(
     numbers = sum(transform.numbers for transform in transforms)
     drawn = [torch.rand(steps, numbers, generator=g) for g in generators(seed, names, "moved")]
     return torch.stack(drawn, dim=1)
+
+
+def check_transforms(transforms: Sequence[Transform], shape: tuple[int, int, int]) -> None:
+    """Raises ValueError, as a transform does, unless images of this shape can take them all and
+    keep their size."""
+    numbers = sum(transform.numbers for transform in transforms)
+    black = torch.zeros(1, *shape)
+    moved = transformed(black, transforms, torch.full((1, numbers), 0.5))
+    if moved.shape != black.shape:
+        raise ValueError(
+            f"the transforms make {tuple(moved.shape[1:])} of an image of {shape}; they must keep "
+            "its size"
+        )
 
 
 def transformed(images: Images, transforms: Sequence[Transform], draws: Draws) -> Images:
@@ -130,6 +152,11 @@ def _warped(images: Tensor, factors: Tensor, angles: Tensor) -> Tensor:
     )
 
 
-def _not_negative(what: str, number: float) -> None:
-    if number < 0:
-        raise ValueError(f"{what} is {number}; expected 0 or more")
+def _pixels(what: str, number: int) -> None:
+    if type(number) is not int or number < 0:
+        raise ValueError(f"{what} is {number}; expected 0 or more, a whole number of pixels")
+
+
+def _grey(what: str, grey: float | None) -> None:
+    if grey is not None and not 0 <= grey <= 1:
+        raise ValueError(f"{what} is {grey}; expected 0 to 1")

@@ -14,12 +14,14 @@ from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.games import game as find_game
-from atari_zoo.recordings.recordings import Recording
+from atari_zoo.recordings.players import check_play, player_words
+from atari_zoo.recordings.recordings import Recording, check_environment
 from atari_zoo.viz.attribution.attribution import attribute, methods
-from atari_zoo.viz.attribution.cases import NOTHING, Attribution
-from atari_zoo.viz.attribution.registry import ATTRIBUTION_METHODS, AttributionMethod
+from atari_zoo.viz.attribution.cases import NOTHING, Attribution, target_for
+from atari_zoo.viz.attribution.registry import UNIT, AttributionMethod, method_named
+from atari_zoo.viz.attribution.targets import DECISION, target_words
 from atari_zoo.viz.parameterizations.frames import as_floats
-from atari_zoo.viz.saliency.overlays import overlay
+from atari_zoo.viz.saliency.overlays import brightest, overlay
 from atari_zoo.viz.saliency.pictures import explanation, gallery
 
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -31,18 +33,24 @@ REFERENCES = 16  # observations that stand for all, where a baseline is made of 
 class Decision:
     """What an agent decided at a step of a recording, and what of it is to be explained.
 
-    recording: with keep=["screens", "frames"]. target, baseline, seed: as of `attribute`, but that
-        the baselines "mean" and "observations" are made of the recording's steps up to this one.
-    Raises ValueError, when it is looked at, if the recording lacks the step or the frames.
+    recording: with keep=["screens", "frames"], of the network's game; of another agent's play
+        what the network would decide is explained, and the title says whose it is.
+    target, baseline, seed: as of `attribute`, but that the baselines "mean" and "observations" are
+        made of the recording's steps up to this one.
+    Raises ValueError if the recording is of another game or other actions; and, when it is looked
+    at, if it lacks the step or the frames.
     """
 
     network: Network
     recording: Recording
     step: int
-    target: str = "chosen"
+    target: str = DECISION
     baseline: str = "black"
     env: int = 0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_play(self.network, self.recording)
 
     def explained(
         self, method: str, options: Mapping[str, Any] = NOTHING
@@ -51,17 +59,23 @@ class Decision:
         found = attribute(
             self.network, self.seen[-1:], method, self.target, self.compared, self.seed, **options
         )
-        row = self._row(ATTRIBUTION_METHODS[method], found)
+        used = method_named(method)
+        row = self._row(used, found)
+        if options.get("side") == "critic":
+            row["explains"] = target_words(self.network, "value")
+        values = found.values[0].cpu().numpy()
         sums = ", ".join(f"{number:.3g}" for number in row["per_frame"])
         delta = "" if row["delta"] is None else f"; delta {row['delta']:.2g}"
         notes = [
-            f"sum of each frame: {sums}{delta}" if len(row["per_frame"]) > 1 else f"sum: {sums}"
+            f"frames: full colour at {brightest(np.abs(values)):.2g}, {used.unit or UNIT}",
+            f"sum of each frame: {sums}{delta}" if len(row["per_frame"]) > 1 else f"sum: {sums}",
         ]
         compared = f"baseline {row['baseline']}; " if row["baseline"] else ""
         notes.append(f"{compared}the agent's choice is {row['action']}")
         grey = (self.seen[-1] * 255).round().byte().numpy()
-        title = f"{self.network.card.name}, step {self.step}: {method} of {self.target}"
-        return row, explanation(self.frame, grey, found.values[0].cpu().numpy(), title, notes)
+        title = f"{self._whose}: {method} of {row['explains']}"
+        signs = used.signs(options)
+        return row, explanation(self.frame, grey, values, title, notes, signs, used.signed)
 
     def by_all(
         self, progress: Callable[[int, int, str], None] = lambda done, total, text: None
@@ -82,8 +96,11 @@ class Decision:
             rows.append(self._row(method, found))
             pictures[method.name] = overlay(self.frame, found.values[0].cpu().numpy(), 1)
         refused = [row["refused"] for row in rows if "refused" in row]
-        what = f"{self.network.card.name}, step {self.step}: {self.target}"
-        return rows, gallery(pictures, f"{what}, baseline {self.baseline}", 7, refused)
+        words = target_words(self.network, self.target, self.outputs)
+        others = ", ".join(method.name for method in real if not method.target)
+        notes = [f"absolute values, each method in a scale of its own; {others}: of all outputs"]
+        title = f"{self._whose}: {words}, baseline {self.baseline}"
+        return rows, gallery(pictures, title, 7, notes + refused)
 
     @cached_property
     def seen(self) -> Float[Tensor, "steps frames height width"]:
@@ -99,6 +116,7 @@ class Decision:
         """The colour screen."""
         if self.recording.frames is None:
             raise ValueError("no frames in this recording: record with keep=['screens', 'frames']")
+        check_environment(self.recording, self.env)
         return np.asarray(self.recording.frames[self.step, self.env])
 
     @cached_property
@@ -112,7 +130,7 @@ class Decision:
 
     def _by(self, method: AttributionMethod) -> Attribution:
         """With what of target and baseline the method takes."""
-        target = self.target if method.target else "chosen"
+        target = self.target if method.target else DECISION
         compared = self.compared if self._compares(method) else "black"
         return attribute(self.network, self.seen[-1:], method.name, target, compared, self.seed)
 
@@ -122,22 +140,35 @@ class Decision:
         return method.baselines == "many" or (method.baselines == "one" and not several)
 
     @cached_property
-    def choice(self) -> str:
-        """The action with the largest output, by its name."""
+    def outputs(self) -> Tensor:
+        """What the network computes at the step, (actions,), on the CPU."""
         weight = next(self.network.parameters())
         with torch.inference_mode():
-            output = self.network(self.seen[-1:].to(weight.device, weight.dtype))
-        return find_game(self.recording.game).actions[int(output.argmax())]
+            return self.network(self.seen[-1:].to(weight.device, weight.dtype))[0].cpu()
+
+    @property
+    def choice(self) -> str:
+        """The action with the largest output, by its name."""
+        return find_game(self.recording.game).actions[int(self.outputs.argmax())]
+
+    @property
+    def _whose(self) -> str:
+        player = player_words(self.network, self.recording)
+        return f"{self.network.card.name}{player}, step {self.step}"
 
     def _facts(self, method: AttributionMethod) -> MethodFacts:
         black = "black" if method.baselines == "one" else None
+        target = target_for(self.network, method, self.target) if method.target else None
+        words = "all outputs" if target is None else None
         return {
             "model": self.network.card.name,
+            "player": self.recording.card.name,
             "game": self.recording.game,
             "step": self.step,
             "action": self.choice,
             "method": method.name,
-            "target": self.target if method.target else None,
+            "target": None if target is None else str(target),
+            "explains": words or target_words(self.network, target or DECISION, self.outputs),
             "baseline": self.baseline if self._compares(method) else black,
         }
 

@@ -3,7 +3,7 @@ the critic in red (Greydanus et al., 2018, https://arxiv.org/abs/1711.00138), or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.diverged import check_finite
 from atari_zoo.games import game as find_game
+from atari_zoo.recordings.players import check_play, is_own_play, player_words
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.baselines import BaselineLike
-from atari_zoo.viz.attribution.cases import attributed, case_for
-from atari_zoo.viz.attribution.registry import method_named
-from atari_zoo.viz.attribution.targets import TargetLike
-from atari_zoo.viz.images import FAINT, INK, MARGIN, PAPER, text
-from atari_zoo.viz.movies.mp4 import write_mp4
+from atari_zoo.viz.attribution.cases import attributed, case_for, target_for
+from atari_zoo.viz.attribution.registry import UNIT, method_named
+from atari_zoo.viz.attribution.targets import DECISION, TargetLike, target_words
+from atari_zoo.viz.images import FAINT, INK, MARGIN, PAPER, text, written_width
+from atari_zoo.viz.movies.mp4 import check_movie, write_mp4
 from atari_zoo.viz.parameterizations.frames import as_floats
 from atari_zoo.viz.saliency.overlays import overlay, two_colours
 
@@ -39,7 +41,7 @@ class Question:
     """
 
     method: str = "greydanus"
-    target: TargetLike = "chosen"
+    target: TargetLike = DECISION
     baseline: BaselineLike = "black"
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -56,21 +58,31 @@ def saliency_movie(
 ) -> None:
     """Writes an mp4 of the game with what each decision depends on; one scale for all of it.
 
-    recording: with keep=["screens", "frames"], of this network; all its steps are held in memory.
+    recording: with keep=["screens", "frames"], of the network's game; all its steps are held in
+        memory. If another agent played it, the title says so.
     question: the method and what it is to explain. Of greydanus the actor is blue, the critic red.
     fps: agent steps in a second of the movie. progress: called with the steps done and all.
-    Raises ValueError if screens or frames are missing, or as `attribute` does.
+    Raises ValueError, before the work, if screens or frames are missing, the recording is of
+    another game or other actions, the file cannot be an mp4, or as `attribute` does.
     """
+    check_play(network, recording)
+    check_finite(network)
+    check_movie(path, fps)
     if recording.frames is None:
         raise ValueError("no frames in this recording: record with keep=['screens', 'frames']")
-    if fps < 1:
-        raise ValueError(f"fps is {fps}; it must be at least 1")
     seen = as_floats(recording.observations(env))
+    if not len(seen):
+        raise ValueError("the recording has no steps: there is nothing to show")
     maps = _maps(network, seen, question, progress)
-    title = f"{network.card.name}   {question.method}"
-    if method_named(question.method).target:
-        title += f"({question.target})"
-    write_mp4(_pictures(recording, env, maps, title), path, fps)
+    method = method_named(question.method)
+    title = [f"{network.card.name}{player_words(network, recording)}", question.method]
+    if method.target:
+        asked = target_for(network, method, question.target)
+        title[1] += f" of {target_words(network, asked)}"
+    unit = method.unit or UNIT
+    # what is explained is the network's own choice, which another player need not have made
+    taken = "" if is_own_play(network, recording) else "it took "
+    write_mp4(_pictures(recording, env, maps, title, unit, taken), path, fps)
 
 
 def _maps(
@@ -98,7 +110,12 @@ def _maps(
 
 
 def _pictures(
-    recording: Recording, env: int, maps: SaliencyMaps, title: str
+    recording: Recording,
+    env: int,
+    maps: SaliencyMaps,
+    title: Sequence[str],
+    unit: str,
+    taken: str = "",
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     assert recording.frames is not None  # saliency_movie has looked
     scales = {side: float(np.percentile(values, FULL)) or 1.0 for side, values in maps.items()}
@@ -111,30 +128,37 @@ def _pictures(
             sides = {side: values[step] / scales[side] for side, values in maps.items()}
             game = two_colours(frame, sides.get("actor"), sides.get("critic"), _ZOOM)
         score, action = recording.scores[step, env], names[recording.actions[step, env]]
-        status = f"step {step}    score {score:g}    {action}"
-        yield _labelled(game, title, status, _legend(scales))
+        status = f"step {step}    score {score:g}    {taken}{action}"
+        yield _labelled(game, title, status, _legend(scales, unit))
 
 
-def _legend(scales: dict[str, float]) -> list[str]:
-    words = {"actor": "blue: the actor's outputs", "critic": "red: the critic's value"}
+def _legend(scales: dict[str, float], unit: str) -> list[str]:
+    words = {"actor": "blue: how far the outputs move", "critic": "red: how far the value moves"}
     lines = [
         f"{words.get(side, 'violet to yellow: absolute values')}, full colour at {scale:.3g}"
         for side, scale in scales.items()
     ]
-    return [*lines, "one scale for the whole movie"]
+    return [*lines, f"({unit}); one scale for the whole movie"]
 
 
 def _labelled(
-    game: UInt8[np.ndarray, "height width 3"], title: str, status: str, legend: list[str]
+    game: UInt8[np.ndarray, "height width 3"],
+    title: Sequence[str],
+    status: str,
+    legend: list[str],
 ) -> UInt8[np.ndarray, "taller wider 3"]:
-    height, width = game.shape[0] + _HEAD + 30 + _LINE * len(legend), game.shape[1]
+    head = _HEAD + _LINE * (len(title) - 1)
+    height = game.shape[0] + head + 30 + _LINE * len(legend)
+    width = max(game.shape[1], *(written_width(line, 13) for line in title))
+    width = max(width, *(written_width(line, 12) for line in legend))
     # 4:2:0 video halves the colour's size, so both sides are even
     size = [-(-(side + 2 * MARGIN) // 2) * 2 for side in (width, height)]
     image = Image.new("RGB", (size[0], size[1]), PAPER)
     draw = ImageDraw.Draw(image)
-    text(draw, (MARGIN, MARGIN - 4), title, FAINT, 13)
-    image.paste(Image.fromarray(game), (MARGIN, MARGIN + _HEAD - 4))
-    below = MARGIN + _HEAD + game.shape[0] + 4
+    for line, words in enumerate(title):
+        text(draw, (MARGIN, MARGIN - 4 + _LINE * line), words, FAINT, 13)
+    image.paste(Image.fromarray(game), (MARGIN, MARGIN + head - 4))
+    below = MARGIN + head + game.shape[0] + 4
     text(draw, (MARGIN, below), status, INK, 14)
     for line, words in enumerate(legend):
         text(draw, (MARGIN, below + 26 + _LINE * line), words, FAINT, 12)

@@ -7,6 +7,7 @@ from jaxtyping import Float, UInt8
 
 from atari_zoo.viz.images import diverging, enlarge, grid, in_grey, resized, sequential
 
+WEAK, BRIGHT = 0.35, 0.65  # of the colours, where the weakest values begin and what is left
 ACTOR, CRITIC = np.array([40, 110, 255]), np.array([255, 40, 40])  # blue and red, as the paper's
 
 
@@ -28,7 +29,7 @@ def overlay(
     dim = 0.35 * frame + 20
     # weak attributions are noise spread over the whole screen: let them fade
     alpha = np.clip(strength * 1.6, 0, 1)[..., None]
-    mixed = (1 - alpha) * dim + alpha * sequential(0.35 + 0.65 * strength)
+    mixed = (1 - alpha) * dim + alpha * sequential(WEAK + BRIGHT * strength)
     return enlarge(np.rint(mixed).astype(np.uint8), factor)
 
 
@@ -53,17 +54,21 @@ def frame_strip(
     observation: UInt8[np.ndarray, "frames 84 84"],
     values: Float[np.ndarray, "frames 84 84"],
     factor: int = 2,
+    signed: bool = True,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The frames of one observation side by side, oldest first, with their attributions.
 
-    Red pixels raised the output, blue ones lowered it; one scale holds for all frames.
+    Positive ones are red, negative ones blue; one scale holds for all frames.
+    signed: if not, the values are sizes, in the colours of `overlay`.
     """
     scale = brightest(np.abs(values))
-    strength = np.clip(np.abs(values) / scale * 1.6, 0, 1)[..., None]
+    part = np.clip(np.abs(values) / scale, 0, 1)
+    strength = np.clip(part * 1.6, 0, 1)[..., None]
     dim = in_grey(observation) * 0.45 + 24
     # the middle of the diverging colours is white; start from its coloured part instead
-    signed = np.sign(values) * (0.5 + 0.25 * np.clip(np.abs(values) / scale, 0, 1))
-    mixed = (1 - strength) * dim + strength * diverging(signed, 1.0)
+    coloured = diverging(np.sign(values) * (0.5 + 0.25 * part), 1.0)
+    colours = coloured if signed else sequential(WEAK + BRIGHT * part)
+    mixed = (1 - strength) * dim + strength * colours
     tiles = enlarge(np.rint(mixed).astype(np.uint8), factor)
     return grid(tiles, columns=len(tiles), gap=2, background=(128, 128, 128))
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from atari_zoo.viz.images import FAINT, INK, PAPER, enlarge, text
+from atari_zoo.viz.images import FAINT, INK, PAPER, enlarge, text, written_width
 from atari_zoo.viz.saliency.overlays import frame_strip, overlay
 
 _HEAD, _FOOT, _GAP = 22, 18, 12  # pixels: above each picture, of a note, between
@@ -20,17 +20,26 @@ def explanation(
     values: Float[np.ndarray, "covered 84 84"],
     title: str,
     notes: Sequence[str] = (),
+    signs: str = "red raised the number, blue lowered it",
+    signed: bool = True,
 ) -> UInt8[np.ndarray, "taller wider 3"]:
     """One decision: the screen, the attribution on it, and below, frame by frame with signs.
 
     values: of each frame, or one map for all, which is then drawn on the newest frame.
+    signs: what the colours of the strip say; signed: whether there are any below 0.
     """
     seen = observation[-len(values) :]
-    strip = frame_strip(seen, values)
+    strip = frame_strip(seen, values, signed=signed)
     top = [("the game", enlarge(frame, 2)), ("absolute values", overlay(frame, values))]
     height, width = top[0][1].shape[:2]
     below = _GAP + _HEAD + _HEAD + height + _GAP
-    across = max(_GAP + 2 * (width + _GAP), strip.shape[1] + 2 * _GAP)
+    what = "oldest frame first" if len(values) > 1 else "one map for all frames"
+    words = f"{what}; {signs}"
+    wide = max(
+        written_width(title, 15), *(written_width(note, 12) for note in [*notes, ""]),
+        written_width(words, 13),
+    )  # fmt: skip
+    across = max(_GAP + 2 * (width + _GAP), strip.shape[1] + 2 * _GAP, wide + 2 * _GAP)
     image = Image.new(
         "RGB", (across, below + _HEAD + strip.shape[0] + _GAP + _FOOT * len(notes) + _GAP), PAPER
     )
@@ -39,8 +48,7 @@ def explanation(
     for index, (name, picture) in enumerate(top):
         place = (_GAP + index * (width + _GAP), _GAP + _HEAD)
         _paste(image, draw, picture, name, place)
-    what = "oldest frame first" if len(values) > 1 else "one map for all frames"
-    _paste(image, draw, strip, f"{what}; red raised the number, blue lowered it", (_GAP, below))
+    _paste(image, draw, strip, words, (_GAP, below))
     _notes(draw, notes, below + _HEAD + strip.shape[0] + _GAP)
     return np.asarray(image)
 
@@ -61,7 +69,11 @@ def gallery(
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     top, down, across = _GAP + _HEAD, height + _HEAD + _GAP, width + _GAP
-    size = (_GAP + columns * across, top + rows * down + _FOOT * len(notes) + _GAP)
+    wide = [written_width(title, 15), *(written_width(note, 12) for note in notes)]
+    size = (
+        max(_GAP + columns * across, max(wide) + 2 * _GAP),
+        top + rows * down + _FOOT * len(notes) + _GAP,
+    )
     image = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(image)
     text(draw, (_GAP, _GAP), title, INK, 15)

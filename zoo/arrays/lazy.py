@@ -110,6 +110,29 @@ class OneEnvironment(LazyArray):
         return apart[(slice(None),) * _kept(steps) + (envs,)]
 
 
+class FirstRows(LazyArray):
+    """The first steps of another array."""
+
+    def __init__(self, source: LazyArray, steps: int) -> None:
+        self._source, self._steps = source, steps
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return (min(self._steps, len(self._source)), *self._source.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._source.dtype
+
+    def rows(self, steps: Index, envs: Index) -> np.ndarray:
+        if isinstance(steps, slice):
+            first, stop, by = steps.indices(len(self))
+            # going backwards, a stop before the first step is written as none
+            return self._source.rows(slice(first, stop if stop >= 0 else None, by), envs)
+        wanted = np.arange(len(self))[steps]
+        return self._source.rows(wanted if wanted.ndim else int(wanted), envs)
+
+
 def _kept(steps: Index) -> int:
     return 0 if isinstance(steps, int | np.integer) else 1
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atari_zoo.cli.options import (
+    STEPS,
     Device,
     Env,
     Force,
@@ -17,7 +18,6 @@ from atari_zoo.cli.options import (
     Output,
     Played,
     Seed,
-    Steps,
     assignments,
     seen_play,
 )
@@ -33,8 +33,8 @@ Method = Annotated[str, typer.Option(help="integrated_gradients, greydanus, lrp 
 Target = Annotated[
     str,
     typer.Option(
-        help="chosen, an action's name or number, margin, value, advantage, entropy, "
-        "atom:FIRE:50 ..."
+        help="decision (of Q-networks the margin, of policies the output of the choice), chosen, "
+        "an action's name or number, margin, value, advantage, entropy, atom:FIRE:50 ..."
     ),
 ]
 Baseline = Annotated[
@@ -57,7 +57,7 @@ def attribute(
     model: Model,
     step: Annotated[int, typer.Option(help="Of the agent, from 0: whose decision.", min=0)] = 200,
     method: Method = "integrated_gradients",
-    target: Target = "chosen",
+    target: Target = "decision",
     baseline: Baseline = "black",
     option: Options = None,
     output: Annotated[
@@ -81,7 +81,7 @@ def attribute(
     if output is not None:
         check_file(output, force, *ENDINGS["table" if table else "picture"])
     network = zoo.load(model, device)
-    played = seen_play(network, recording, step + 1, seed)
+    played = seen_play(network, recording, None, seed, usual=step + 1)
     decision = Decision(network, played, step, target, baseline, env, seed)
     if table:
         _table(decision, output, as_json)
@@ -102,9 +102,11 @@ def attribute(
 )
 def saliency_movie(
     model: Model,
-    steps: Steps = 300,
+    steps: Annotated[
+        int | None, typer.Option("--steps", help=STEPS, min=1, show_default="300")
+    ] = None,
     method: Method = "greydanus",
-    target: Target = "chosen",
+    target: Target = "decision",
     baseline: Baseline = "black",
     option: Options = None,
     output: Output = Path("saliency.mp4"),
@@ -118,12 +120,14 @@ def saliency_movie(
 ) -> None:
     """Films the game with what each decision depends on: the actor in blue, the critic in red."""
     import atari_zoo as zoo
+    from atari_zoo.viz.movies.mp4 import check_movie
     from atari_zoo.viz.saliency.movies import Question
     from atari_zoo.viz.saliency.movies import saliency_movie as make_movie
 
     check_file(output, force, ".mp4")
+    check_movie(output, fps)
     network = zoo.load(model, device)
-    played = seen_play(network, recording, steps, seed)
+    played = seen_play(network, recording, steps, seed, usual=300)
     question = Question(method, target, baseline, seed, _options(option or []))
     with progress_bar("looking", "steps") as update:
         make_movie(network, played, output, question, env, fps, update)

@@ -10,6 +10,7 @@ import typer
 
 from atari_zoo.cli.objectives import shown_in_place
 from atari_zoo.cli.options import (
+    STEPS,
     Device,
     Force,
     Iterations,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from atari_zoo.converters.network.foreign import Network
     from atari_zoo.viz.render.results import Rendered
 
+FPS = 15  # of the movie
 MOVIE_PICTURES = 90  # at most, of the optimization
 
 
@@ -64,9 +66,9 @@ def maximize(
     seed: Seed = 0,
     movie: Annotated[Path | None, typer.Option(help="An mp4 of the optimization.")] = None,
     steps: Annotated[
-        int,
-        typer.Option("--steps", help="Agent steps of play to compare with; 0 for none.", min=0),
-    ] = 500,
+        int | None,
+        typer.Option("--steps", help=f"{STEPS} 0 for none.", min=0, show_default="500"),
+    ] = None,
     recording: Played = None,
     device: Device = "cpu",
     force: Force = False,
@@ -77,12 +79,13 @@ def maximize(
     Ctrl-C ends the optimization and keeps what is reached.
     """
     import atari_zoo as zoo
+    from atari_zoo.converters.network.foreign import observation_shape
     from atari_zoo.viz.objectives.text import parse
     from atari_zoo.viz.parameterizations.parameterizations import parameterization_named
     from atari_zoo.viz.render.ascent import Settings
     from atari_zoo.viz.render.pictures import save_optimization, save_rendered
     from atari_zoo.viz.render.rendering import render
-    from atari_zoo.viz.render.transforms import Jitter
+    from atari_zoo.viz.render.transforms import Jitter, check_transforms
 
     check_file(output, force, ".png")
     if movie is not None:
@@ -91,10 +94,12 @@ def maximize(
     every = max(1, iterations // MOVIE_PICTURES)
     with shown_in_place():
         wanted = [parse(text, network) for text in objectives]
+    transforms = (Jitter(jitter),) if jitter else ()
+    check_transforms(transforms, observation_shape(network))  # before the play
     seen = _seen(network, recording, steps, seed)
     settings = Settings(
         parameterization=parameterization_named(parameterization, seen),
-        transforms=(Jitter(jitter),) if jitter else (),
+        transforms=transforms,
         steps=iterations,
         rate=rate,
         seed=seed,
@@ -112,16 +117,16 @@ def maximize(
         )
     save_rendered(rendered, output)
     if movie is not None:
-        save_optimization(rendered, movie)
+        save_optimization(rendered, movie, FPS)
     _tell(model, rendered, [output] if movie is None else [output, movie], as_json)
 
 
-def _seen(network: Network, recording: Path | None, steps: int, seed: int) -> Tensor | None:
+def _seen(network: Network, recording: Path | None, steps: int | None, seed: int) -> Tensor | None:
     """What the agent saw in the recording or in some steps of play; None where that is none, or
     its game is not known."""
-    if recording is None and not (steps and network.card.game):
+    if steps == 0 or (recording is None and not network.card.game):
         return None
-    return seen_play(network, recording, steps, seed).observations()
+    return seen_play(network, recording, steps, seed, usual=500).observations()
 
 
 def _tell(model: str, rendered: Rendered, files: list[Path], as_json: bool) -> None:
@@ -130,15 +135,16 @@ def _tell(model: str, rendered: Rendered, files: list[Path], as_json: bool) -> N
     if as_json:
         print(json.dumps({"model": model, "images": rows, "files": names}))
         return
-    heads = "objective", "activation", "after ReLU", "% of real play", "held", "steps"
+    heads = "objective", "activation", "after ReLU", "play's most", "% of play", "held", "steps"
     print_table(map(_cells, rows), *heads)
     print("\n".join(names))
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    numbers = [row["activation"], row["rectified"], row["percentile"]]
+    numbers = [row["activation"], row["rectified"], row["played"], row["percentile"]]
     words = ["" if number is None else f"{number:.4g}" for number in numbers]
-    return row["name"], *words, "yes" if row["held"] else "no", str(row["steps"])
+    held = "yes" if row["held"] else "no" if row["rose"] else "no: it did not rise"
+    return row["name"], *words, held, str(row["steps"])
 
 
 def _row(rendered: Rendered, index: int) -> dict[str, Any]:
@@ -151,7 +157,9 @@ def _row(rendered: Rendered, index: int) -> dict[str, Any]:
         "activation": number(rendered.activation),
         "rectified": number(rendered.rectified),
         "reread": number(rendered.reread),
+        "rose": bool(rendered.rose[index]),
         "held": bool(rendered.held[index]),
         "percentile": number(rendered.percentile),
+        "played": number(rendered.played),
         "steps": int(rendered.steps[index]),
     }

@@ -27,7 +27,7 @@ Collection = Annotated[str | None, typer.Option(help="A collection, such as uber
 Run = Annotated[str | None, typer.Option(help="A run, such as 1.")]
 Tag = Annotated[str | None, typer.Option(help="A checkpoint, such as 400M or final.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
-Steps = Annotated[int, typer.Option("--steps", help="Agent steps of play.", min=1)]
+STEPS = "Agent steps of play; of a recording its first ones, all if not given."
 Envs = Annotated[int, typer.Option("--envs", help="Copies of the game at once.", min=1)]
 Env = Annotated[int, typer.Option("--env", help="Which copy of the game, from 0.", min=0)]
 Iterations = Annotated[
@@ -78,19 +78,34 @@ def assignments(
 
 
 def seen_play(
-    network: Network, recording: Path | None, steps: int, seed: int, envs: int = 1
+    network: Network,
+    recording: Path | None,
+    steps: int | None,
+    seed: int,
+    envs: int = 1,
+    usual: int = 1000,
 ) -> Recording:
     """A recording with screens and colour frames: the one at that path, or play of the network.
 
-    Raises ValueError if it is to play no step.
+    steps: to play, `usual` if not given; of a recording no more than these.
+    Raises ValueError if that is no step, or the recording is of another game or other actions.
     """
     import atari_zoo as zoo
+    from atari_zoo.recordings.beginnings import beginning
+    from atari_zoo.recordings.players import check_play
 
-    if recording is not None:
-        return zoo.open_recording(recording)
-    if steps < 1:
+    if steps is not None and steps < 1:
         raise ValueError(f"{steps} steps; expected at least 1")
+    if recording is not None:
+        played = zoo.open_recording(recording)
+        check_play(network, played)
+        return played if steps is None else beginning(played, steps)
     with progress_bar("playing", "steps") as update:
         return zoo.rollout(
-            network, steps=steps, envs=envs, seed=seed, keep=["screens", "frames"], progress=update
+            network,
+            steps=usual if steps is None else steps,
+            envs=envs,
+            seed=seed,
+            keep=["screens", "frames"],
+            progress=update,
         )

@@ -11,6 +11,7 @@ import typer
 
 from atari_zoo.cli.objectives import shown_in_place
 from atari_zoo.cli.options import (
+    STEPS,
     Device,
     Envs,
     Force,
@@ -21,7 +22,6 @@ from atari_zoo.cli.options import (
     Output,
     Played,
     Seed,
-    Steps,
     seen_play,
 )
 from atari_zoo.cli.outputs import check_file
@@ -44,7 +44,9 @@ def patches(
         list[str], typer.Argument(help="Units, as in conv3:60, fc:0..15 or output:FIRE.")
     ],
     output: Output = Path("patches.png"),
-    steps: Steps = 1000,
+    steps: Annotated[
+        int | None, typer.Option("--steps", help=STEPS, min=1, show_default="1000")
+    ] = None,
     envs: Envs = 1,
     seed: Seed = 0,
     n: Annotated[int, typer.Option("--n", help="Patches of each unit.", min=1)] = 8,
@@ -60,6 +62,7 @@ def patches(
     """What units answered to most, or least: image patches from play, as a picture."""
     import atari_zoo as zoo
     from atari_zoo.converters.network.receptive_fields import receptive_field
+    from atari_zoo.recordings.players import player_words
     from atari_zoo.viz.objectives.chosen import chosen_units
     from atari_zoo.viz.patches.finding import patches as find_patches
     from atari_zoo.viz.patches.moments import Selection
@@ -76,7 +79,7 @@ def patches(
     for layer, numbers in wanted.items():
         with progress_bar(f"looking at {layer}", "observations") as update:
             found += find_patches(network, play, layer, numbers, selection, update)
-    save_patches(found, output, network.card.name)
+    save_patches(found, output, f"{network.card.name}{player_words(network, play)}")
     if as_json:
         print(json.dumps({"model": model, "output": str(output), "units": list(map(_row, found))}))
         return
@@ -95,7 +98,9 @@ def atlas(
     model: Model,
     output: Output = Path("atlas.html"),
     iterations: Iterations = 128,
-    steps: Steps = 1000,
+    steps: Annotated[
+        int | None, typer.Option("--steps", help=STEPS, min=1, show_default="1000")
+    ] = None,
     envs: Envs = 1,
     layers: Layers = None,
     synthesis: Annotated[
@@ -110,15 +115,18 @@ def atlas(
     """Every unit of an agent on one page: what drives it, and what it answered to in play."""
     import atari_zoo as zoo
     from atari_zoo.converters.network.receptive_fields import receptive_field
+    from atari_zoo.diverged import check_finite
     from atari_zoo.viz.pages.atlas import atlas as write_atlas
     from atari_zoo.viz.pages.atlas import atlas_layers
     from atari_zoo.viz.pages.atlas_images import atlas_images
+    from atari_zoo.viz.pages.atlas_rows import read_from
 
     check_file(output, force, ".html", ".htm")
     network = zoo.load(model, device)
     names = layers or atlas_layers(network)
+    check_finite(network)
     for name in names:
-        receptive_field(network, name)  # refuses before minutes of play
+        receptive_field(network, read_from(name))  # refuses before minutes of play
     played = seen_play(network, recording, steps, seed, envs)
     images = None
     if synthesis:
@@ -136,6 +144,7 @@ def _row(unit: UnitPatches) -> dict[str, Any]:
         "name": unit.name,
         "layer": unit.layer,
         "unit": unit.unit,
+        "quantity": unit.quantity,
         "which": unit.which,
         "dead": unit.dead,
         "patches": list(map(_fields, unit.patches)),

@@ -81,14 +81,19 @@ class Array:
 class Small(Array):
     """An array that a recording reads whole, at its first use.
 
-    otherwise: what it is where it was not kept; empty if not given.
+    otherwise: what it is where it was not kept; empty if not given. read_as: the type that it has
+    in memory; as it is stored if not given.
     """
 
     def __init__(
-        self, *declared: Any, otherwise: Callable[[Any], np.ndarray] | None = None, **more: Any
+        self,
+        *declared: Any,
+        otherwise: Callable[[Any], np.ndarray] | None = None,
+        read_as: str | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(*declared, **more)
-        self.otherwise = otherwise
+        self.otherwise, self.read_as = otherwise, read_as
 
     @overload
     def __get__(self, recording: None, owner: type) -> Small: ...
@@ -99,7 +104,7 @@ class Small(Array):
             return self
         kept = recording.arrays.get(self.name)
         if kept is not None:
-            whole = np.asarray(kept)
+            whole = np.asarray(kept, self.read_as)
         elif self.otherwise is not None:
             whole = self.otherwise(recording)
         else:
@@ -136,6 +141,7 @@ class Arrays:
         Layout(("int32",)),
         before=lambda moment: moment.actions.astype(np.int32),
         always=True,
+        read_as="int64",  # as torch, and Captum's targets, take indices
     )
     rewards = Small(
         "What the step gave.",

@@ -60,7 +60,8 @@ def summary(
 ) -> dict[str, Any]:
     """Episodes in numbers; what cannot be told is None.
 
-    `std` is the sample's, 0 for one episode; `interval` holds the mean's 95 % by the bootstrap.
+    `std` is the sample's, 0 for one episode; `interval` holds the mean's 95 % by the bootstrap;
+    of two or three episodes, the lowest and the highest.
     """
     count = len(returns)
     return {

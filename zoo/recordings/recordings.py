@@ -143,8 +143,10 @@ class Recording(Arrays):
         steps: which ones. preprocessing: how another agent would have seen the same play, rendered
             from the raw frames; as this one saw it if not given.
         Returns bytes, or float32 in 0..1 where the preprocessing does not round; newest frame last.
-        Raises ValueError if neither screens nor raw frames were recorded, or those do not serve.
+        Raises ValueError if there is no such environment, if neither screens nor raw frames were
+            recorded, or those do not serve.
         """
+        check_environment(self, env)
         wanted = preprocessing or self.preprocessing
         kept = self.screens
 
@@ -198,6 +200,13 @@ class Recording(Arrays):
         if header.returns is not None and header.lengths is not None:
             return Episodes(np.array(header.returns, float), np.array(header.lengths, int))
         return episodes(self.over, self.scores + self.rewards, header.counted)
+
+
+def check_environment(recording: Recording, env: int) -> None:
+    """Raises ValueError if the recording has no such environment."""
+    envs = recording.starts.shape[1] if len(recording.starts) else 0
+    if envs and not 0 <= env < envs:
+        raise ValueError(f"env is {env}; the recording has environments 0 to {envs - 1}")
 
 
 def _check(name: str, rows: Rows | None) -> None:

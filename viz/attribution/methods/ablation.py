@@ -19,8 +19,11 @@ def occlusion(case: Case, *, size: int = 6, stride: int = 3, frames: str = "toge
 
     size, stride: of the window, in pixels. frames: "together", one map, or "each", one for each.
     """
-    if size < 1 or not 1 <= stride <= size:
-        raise ValueError(f"size is {size} and stride {stride}; expected stride of 1 to size")
+    side = min(case.observations.shape[2:])
+    if not 1 <= size <= side or not 1 <= stride <= size:
+        raise ValueError(
+            f"size is {size} and stride {stride}; expected size of 1 to {side}, stride of 1 to size"
+        )
     count = covered(case, frames)
     found = Occlusion(case.score).attribute(
         case.observations,
@@ -53,7 +56,7 @@ def feature_ablation(case: Case, *, cells: int = 12, frames: str = "together") -
     return (found if count == 1 else found[:, :1]) / pixels
 
 
-@method("", stochastic=True, evidence=False)
+@method("", stochastic=True, evidence=False, signed=False, unit="nothing: they are random")
 def chance(case: Case) -> Values:
     """Random numbers: no method, but what others must beat in a comparison."""
     draws = torch.rand(case.observations.shape[1:], generator=case.generator())

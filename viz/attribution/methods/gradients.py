@@ -19,9 +19,15 @@ from torch import Tensor
 from atari_zoo.viz.attribution.registry import BATCH, Case, method
 
 Values = Float[Tensor, "batch frames height width"]
+SLOPE = "of the target for a pixel from black to white"
 
 
-@method("https://arxiv.org/abs/1312.6034", gradients=True, evidence=False)
+@method(
+    "https://arxiv.org/abs/1312.6034",
+    gradients=True,
+    evidence=False,
+    unit=SLOPE,
+)
 def gradient(case: Case) -> Values:
     """How the target answers to each pixel: its derivative, with its sign."""
     pixels, arguments = leaf(case)
@@ -35,13 +41,20 @@ def input_x_gradient(case: Case) -> Values:
     return InputXGradient(case.score).attribute(pixels, additional_forward_args=arguments)
 
 
-@method("https://arxiv.org/abs/1706.03825", gradients=True, stochastic=True, evidence=False)
+@method(
+    "https://arxiv.org/abs/1706.03825",
+    gradients=True,
+    stochastic=True,
+    evidence=False,
+    unit=SLOPE,
+)
 def smoothgrad(case: Case, *, samples: int = 50, noise: float = 0.15) -> Values:
     """The derivative's mean under noise on the pixels.
 
     noise: its standard deviation, as a share of the range of pixels; the paper has 0.1 to 0.2.
     """
     at_least(1, samples=samples)
+    at_least(0, noise=noise)
     generator, shape = case.generator(), case.observations.shape[1:]
 
     def noised(some: slice) -> tuple[Tensor, Tensor]:
@@ -52,7 +65,13 @@ def smoothgrad(case: Case, *, samples: int = 50, noise: float = 0.15) -> Values:
     return mean_gradient(case, samples, noised)
 
 
-@method("https://arxiv.org/abs/1412.6806", modules="relu", gradients=True, evidence=False)
+@method(
+    "https://arxiv.org/abs/1412.6806",
+    modules="relu",
+    gradients=True,
+    evidence=False,
+    unit=SLOPE,
+)
 def guided_backprop(case: Case) -> Values:
     """The derivative, of which each ReLU lets only positive parts back through."""
     pixels, arguments = leaf(case)
@@ -86,7 +105,7 @@ def count(some: slice) -> int:
     return some.stop - some.start
 
 
-def at_least(least: int, **given: int) -> None:
+def at_least(least: int, **given: float) -> None:
     """Raises ValueError for an option below that."""
     for name, number in given.items():
         if number < least:

@@ -1,5 +1,9 @@
-"""Attribution to what a layer computes, and, drawn out to the screen, to where it looked; through
-Captum (https://captum.ai)."""
+"""Attribution to what a layer computes, and, drawn on the screen, to where it looked; through
+Captum (https://captum.ai), but conductance, whose sum Captum misses by several per cent.
+
+On the screen a unit's value lies on its receptive field. A map that is only stretched to the
+screen's size is up to 12 pixels off at the border, where no unit's field has its middle.
+"""
 
 from __future__ import annotations
 
@@ -8,76 +12,87 @@ from typing import Any
 import torch
 from captum.attr import (
     InternalInfluence,
-    LayerConductance,
     LayerGradCam,
     LayerGradientXActivation,
 )
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
-from atari_zoo.converters.network.hooks import layer_named
+from atari_zoo.converters.network.hooks import layer_named, recorded
+from atari_zoo.viz.attribution.methods.gradients import at_least
+from atari_zoo.viz.attribution.placing import shares_on_screen
 from atari_zoo.viz.attribution.registry import BATCH, Case, method
 from atari_zoo.viz.attribution.scores import OUTPUT, layer_value
 
 ScreenMap = Float[Tensor, "batch 1 height width"]
-KINDS = {
+CONDUCTANCE = "conductance"
+CAPTUMS = {
     "gradient_x_activation": LayerGradientXActivation,
-    "conductance": LayerConductance,
     "internal_influence": InternalInfluence,
     "grad_cam": LayerGradCam,
 }
+KINDS = (*CAPTUMS, CONDUCTANCE)
 
 
-@method("https://arxiv.org/abs/1610.02391", gradients=True)
+@method("https://arxiv.org/abs/1610.02391", gradients=True, unit="a unit's value by its slope")
 def grad_cam(case: Case, *, layer: str = "", rectify: bool = True) -> ScreenMap:
     """A convolution's maps, weighted by their mean derivatives.
 
     layer: the last one with maps if not given. rectify: leave out what lowers the target.
     """
-    values = layer_attribution(case, layer or last_maps(case), "grad_cam")
-    return _drawn_out(values.clamp(min=0) if rectify else values, case)
+    layer = layer or last_maps(case)
+    values = layer_attribution(case, layer, "grad_cam")
+    return _on_screen(values.clamp(min=0) if rectify else values, case, layer)
 
 
 @method("https://arxiv.org/abs/1605.01713", gradients=True)
 def layer_gradient_x_activation(case: Case, *, layer: str = "") -> ScreenMap:
     """A convolution's maps times their derivatives, summed over the channels."""
-    return _drawn_out(
-        layer_attribution(case, layer or last_maps(case), "gradient_x_activation"), case
-    )
+    layer = layer or last_maps(case)
+    return _on_screen(layer_attribution(case, layer, "gradient_x_activation"), case, layer)
 
 
-@method("https://arxiv.org/abs/1805.12233", baselines="one", gradients=True)
-def layer_conductance(case: Case, *, layer: str = "", steps: int = 50) -> ScreenMap:
+@method("https://arxiv.org/abs/1805.12233", complete="rise", baselines="one", gradients=True)
+def layer_conductance(case: Case, *, layer: str = "", steps: int = 100) -> ScreenMap:
     """The part of the rise from the baseline that flows through each place of a convolution."""
-    return _drawn_out(layer_attribution(case, layer or last_maps(case), "conductance", steps), case)
+    layer = layer or last_maps(case)
+    return _on_screen(layer_attribution(case, layer, CONDUCTANCE, steps), case, layer)
 
 
-@method("https://arxiv.org/abs/1802.03788", baselines="one", gradients=True, evidence=False)
+@method(
+    "https://arxiv.org/abs/1802.03788",
+    baselines="one",
+    gradients=True,
+    evidence=False,
+    unit="of the target for a change of a unit by 1",
+)
 def internal_influence(case: Case, *, layer: str = "", steps: int = 50) -> ScreenMap:
     """A convolution's derivatives, their mean on the way from the baseline."""
-    return _drawn_out(
-        layer_attribution(case, layer or last_maps(case), "internal_influence", steps), case
-    )
+    layer = layer or last_maps(case)
+    return _on_screen(layer_attribution(case, layer, "internal_influence", steps), case, layer)
 
 
 def layer_attribution(case: Case, layer: str, kind: str, steps: int = 50) -> Tensor:
     """Attribution to each number of a layer, (batch, ...) of the layer's own shape.
 
     kind: one of `KINDS`; of grad_cam (batch, 1, height, width). steps: points of the integrals.
-    Raises ValueError if there is no such layer, or it comes after what the target is read from.
+    Raises ValueError if there is no such layer, or it does not lead to what is explained.
     """
     layer_named(case.network, layer)  # raises ValueError
+    at_least(1, steps=steps)
     if kind not in KINDS:
         raise ValueError(f"no kind '{kind}'; there are {', '.join(KINDS)}")
+    _check_way(case, layer)
+    if kind == CONDUCTANCE:
+        return _conductance(case, layer, steps)
     options: dict[str, Any] = {}
-    if kind in ("conductance", "internal_influence"):
+    if kind == "internal_influence":
         options = {"baselines": case.baselines, "n_steps": steps}
         options["internal_batch_size"] = max(BATCH, len(case.observations))
     if kind == "grad_cam":
         _check_maps(case, layer)
     pixels = case.observations.detach().clone().requires_grad_()
-    found = KINDS[kind](case.score, case.network.layers[layer]).attribute(
+    found = CAPTUMS[kind](case.score, case.network.layers[layer]).attribute(
         pixels, additional_forward_args=case.score.arguments, **options
     )
     return found.detach()
@@ -92,6 +107,48 @@ def last_maps(case: Case) -> str:
     raise ValueError(f"no layer with maps among {', '.join(names)}")
 
 
+def _conductance(case: Case, layer: str, steps: int) -> Tensor:
+    """The sum, over equal steps from the baseline, of each number's change times its derivative,
+    the mean of the derivatives at the step's ends; Captum takes that at one end."""
+    total: Tensor | None = None
+    each = max(1, BATCH // len(case.observations))
+    for first in range(0, steps, each):
+        ends = torch.arange(first, min(first + each, steps) + 1).to(case.observations) / steps
+        values, slopes = _along(case, layer, ends)  # (ends, batch, ...)
+        part = ((slopes[1:] + slopes[:-1]) / 2 * values.diff(dim=0)).sum(dim=0)
+        total = part if total is None else total + part
+    assert total is not None  # there is a step at least
+    return total
+
+
+def _along(case: Case, layer: str, ends: Tensor) -> tuple[Tensor, Tensor]:
+    """What a layer computes on the way from the baselines, and the target's derivatives with
+    respect to it. ends: how far on the way, 0..1."""
+    count, batch = len(ends), len(case.observations)
+    rise = case.observations - case.baselines
+    points = case.baselines + ends[:, None, None, None, None] * rise
+    arguments = [some.repeat(count, *[1] * (some.ndim - 1)) for some in case.score.arguments]
+    with recorded(case.network, [layer]) as kept:
+        score = case.score(points.flatten(0, 1).requires_grad_(), *arguments)
+    (slope,) = torch.autograd.grad(score.sum(), kept[layer])
+    value = kept[layer].detach()
+    return value.unflatten(0, (count, batch)), slope.unflatten(0, (count, batch))
+
+
+def _check_way(case: Case, layer: str) -> None:
+    """Raises ValueError unless what is explained is computed from the layer's value."""
+    points = case.observations[:1].detach().clone().requires_grad_()
+    score = case.score.at(slice(0, 1))
+    with recorded(case.network, [layer]) as values:
+        number = score(points, *score.arguments).sum()
+    value = values[layer]
+    if value.requires_grad and number.requires_grad:
+        (slope,) = torch.autograd.grad(number, value, allow_unused=True)
+        if slope is not None:
+            return
+    raise ValueError(f"layer '{layer}' does not lead to what is explained; take one before it")
+
+
 def _value(case: Case, layer: str) -> Tensor:
     with torch.no_grad():
         return layer_value(case.network, layer, case.observations[:1])
@@ -103,11 +160,10 @@ def _check_maps(case: Case, layer: str) -> None:
         raise ValueError(f"layer '{layer}' has no maps, its values are {shape}; take a convolution")
 
 
-def _drawn_out(values: Tensor, case: Case) -> ScreenMap:
-    """Channels summed, at the size of the screen; a unit's values are spread over its pixels."""
+def _on_screen(values: Tensor, case: Case, layer: str) -> ScreenMap:
+    """Channels summed; each place's value is spread over its receptive field, its sum kept."""
     if values.ndim != 4:
         raise ValueError(f"values {tuple(values.shape[1:])} are no maps; take a convolution")
-    height, width = case.observations.shape[2:]
-    share = values.shape[2] * values.shape[3] / (height * width)
-    summed = values.sum(dim=1, keepdim=True) * share
-    return F.interpolate(summed, (height, width), mode="bilinear", align_corners=False)
+    shares = shares_on_screen(case.network, layer, case.observations[:1])
+    rows, columns = (share.to(values) for share in shares)
+    return rows @ values.sum(dim=1, keepdim=True) @ columns.T

@@ -35,7 +35,13 @@ def actor_and_critic(network: Network, observations: Tensor) -> tuple[str, ...]:
     return ("actor", "critic")
 
 
-@method("https://arxiv.org/abs/1711.00138", target=False, sides=actor_and_critic)
+@method(
+    "https://arxiv.org/abs/1711.00138",
+    target=False,
+    signed=False,
+    unit="half the squared distance of the outputs",
+    sides=actor_and_critic,
+)
 def greydanus(
     case: Case,
     *,
@@ -53,6 +59,8 @@ def greydanus(
     frames: "together", all frames blurred at once and one map, or "each", one map for each.
     """
     layer = _read_from(case, side)
+    if blur <= 0:
+        raise ValueError(f"blur is {blur}; it must be above 0, or nothing would change")
     shape = case.observations.shape[1:]
     masks = place_masks(case.observations, step, radius, frames)
     found = []
@@ -91,10 +99,14 @@ def place_masks(
 
     blurry: as Greydanus et al. have it, a disc of five pixels, blurred; else a sharp disc.
     frames: "together", one frame for all, or "each": the places of the oldest frame come first.
-    Raises ValueError for a step or radius that is not positive.
+    Raises ValueError for a radius that is not positive, or a step of less than 1 or of the whole
+    screen.
     """
-    if step < 1 or radius <= 0:
-        raise ValueError(f"step is {step} and radius {radius}; expected at least 1, and above 0")
+    side = min(observations.shape[2:])
+    if not 1 <= step < side or radius <= 0:
+        raise ValueError(
+            f"step is {step} and radius {radius}; expected 1 to {side - 1}, and above 0"
+        )
     if frames not in ("together", "each"):
         raise ValueError(f"frames is '{frames}'; expected 'together' or 'each'")
     count, height, width = observations.shape[1:]

@@ -77,6 +77,7 @@ def gradient_shap(case: Case, *, samples: int = 50, noise: float = 0.0) -> Value
     noise: standard deviation of noise on the observation, as Captum's GradientShap has it.
     """
     at_least(1, samples=samples)
+    at_least(0, noise=noise)
     generator, shape = case.generator(), case.observations.shape[1:]
     chosen = torch.randint(case.references.shape[1], (samples,), generator=generator)
     along = torch.rand(samples, 1, 1, 1, generator=generator).to(case.observations)

@@ -53,6 +53,8 @@ def lrp(
     Without biases the values sum to the target, but for what epsilon takes.
     """
     shared_out_by = RULES.named(rule)
+    if epsilon <= 0 or gamma < 0:
+        raise ValueError(f"epsilon is {epsilon} and gamma {gamma}; expected above 0, and 0 or more")
     network = deepcopy(case.network)
     _replace(network, lambda layer: Sloped(layer, shared_out_by(layer, gamma), epsilon))
     score = TargetScore(network, case.score.layer, None, case.score.function)

@@ -18,21 +18,21 @@ def rise(
     """How much higher the target is, over random masks, where they let a pixel through.
 
     masks: how many. cells: of a mask on each axis. keep: probability that a cell is let through.
-    In units of the target; what a mask hides is the baseline. The paper's map less the mean over
-    all masks, which only moves its zero.
+    In units of the target; what a mask hides is the baseline. The paper's map of how far the
+    target exceeds its mean over all masks: so a constant in the target changes nothing.
     """
-    if masks < 1 or cells < 1 or not 0 < keep < 1:
+    if masks < 2 or cells < 1 or not 0 < keep < 1:
         raise ValueError(
             f"masks is {masks}, cells {cells} and keep {keep}; "
-            "expected at least 1, at least 1, and more than 0 but less than 1"
+            "expected at least 2, at least 1, and more than 0 but less than 1"
         )
     height, width = case.observations.shape[2:]
     shown = rise_masks(masks, cells, keep, height, width, case.generator()).to(case.observations)
     found = []
     for row in range(len(case.observations)):
-        scores = masked_scores(case, row, shown[:, None])
-        through = torch.einsum("n,nhw->hw", scores, shown) / (masks * keep)
-        found.append(through - scores.mean())
+        scores = masked_scores(case, row, shown[:, None]).double()
+        above = (scores - scores.mean()).to(shown)
+        found.append(torch.einsum("n,nhw->hw", above, shown) / (masks * keep))
     return torch.stack(found)[:, None]
 
 

@@ -22,7 +22,7 @@ DIVERGENCES = ("code", "paper")
 TINY = 1e-30  # keeps the logarithm of a probability that float32 takes for zero
 
 
-@method("https://arxiv.org/abs/1912.12191", target=True)
+@method("https://arxiv.org/abs/1912.12191", action=True, signed=False, unit="0 to 1")
 def sarfa(
     case: Case,
     *,
@@ -41,6 +41,8 @@ def sarfa(
         discs, as Huber et al. (2022, https://arxiv.org/abs/2101.07312) have it.
     """
     actions = explained_actions(case)
+    if blur < 0:
+        raise ValueError(f"blur is {blur}; expected 0 or more")
     masks = place_masks(case.observations, step, radius, frames, blurry=blur > 0)
     found = []
     for seen, action in zip(case.observations, actions, strict=True):

@@ -24,7 +24,8 @@ def kernel_shap(
     """Shapley values of a grid's cells, from a weighted fit, shared out over their pixels.
 
     cells, frames: as of feature_ablation. samples: hidden sets tried, each with its complement;
-        all of them, which makes it exact, where there are no more.
+        all of them, which makes it exact, where there are no more; at least twice the cells, of
+        all frames, so that each cell is tried alone and as the only one missing.
     """
     return _of_cells(case, cells, frames, lambda count: coalitions(count, samples, case), _shapley)
 
@@ -36,9 +37,9 @@ def lime(case: Case, *, cells: int = 7, samples: int = 1000, frames: str = "toge
     cells, frames: as of feature_ablation. samples: random sets shown; near the whole screen they
         count more, by the lime package's kernel and its ridge regression.
     """
-    _enough(samples)
 
     def sets(count: int) -> tuple[Tensor, Tensor]:
+        _enough(samples, count + 1, count)  # as many as the fit has unknowns
         shown = (torch.rand(samples, count, generator=case.generator()) < 0.5).double()
         shown[0] = 1  # the observation itself, as the lime package has it
         cosine = (shown.mean(dim=1)).sqrt()  # between the set and the whole
@@ -50,12 +51,12 @@ def lime(case: Case, *, cells: int = 7, samples: int = 1000, frames: str = "toge
 def coalitions(
     count: int, samples: int, case: Case
 ) -> tuple[Float[Tensor, "sets features"], Float[Tensor, "sets"]]:
-    """Sets of features and their weights in the fit: all sets but the empty and the whole one with
-    the Shapley kernel's weights if there are at most `samples`, else sets drawn by the kernel."""
-    _enough(samples)
+    """Sets of features and their weights in the fit: all but the empty and the whole one, with
+    the Shapley kernel's weights, if there are at most `samples`. Else all of one feature, and of
+    all but one, and of the others as many as there is room for, drawn by the kernel, which share
+    the rest of its weight; so does the shap package, and the fit is determined."""
     if count < 2:
         return torch.zeros(0, count).double(), torch.zeros(0).double()
-    sizes = torch.arange(1, count).double()
     if count < 31 and 2**count - 2 <= samples:
         bits = torch.arange(1, 2**count - 1)[:, None] >> torch.arange(count) & 1
         shown = bits.double()
@@ -63,12 +64,21 @@ def coalitions(
         ways = torch.lgamma(torch.tensor(count + 1.0)) - torch.lgamma(size + 1)
         ways = (ways - torch.lgamma(count - size + 1)).exp()
         return shown, (count - 1) / (ways * size * (count - size))
-    generator, half = case.generator(), -(-samples // 2)
-    kernel = 1 / (sizes * (count - sizes))  # of all sets of a size together
-    drawn = torch.multinomial(kernel, half, replacement=True, generator=generator) + 1
+    _enough(samples, 2 * count, count)
+    alone = torch.eye(count).double()
+    singles = torch.cat([alone, 1 - alone])
+    half = (samples - 2 * count + 1) // 2
+    weight = torch.full((2 * count,), 1 / count).double()  # (n - 1) / (n 1 (n - 1)) each
+    if not half:
+        return singles, weight
+    sizes = torch.arange(2, count - 1).double()
+    kernel = (count - 1) / (sizes * (count - sizes))  # of all sets of a size together
+    generator = case.generator()
+    drawn = torch.multinomial(kernel, half, replacement=True, generator=generator) + 2
     order = torch.rand(half, count, generator=generator).argsort(dim=1).argsort(dim=1)
     shown = (order < drawn[:, None]).double()
-    return torch.cat([shown, 1 - shown]), torch.ones(2 * half).double()
+    share = torch.full((2 * half,), float(kernel.sum()) / (2 * half)).double()
+    return torch.cat([singles, shown, 1 - shown]), torch.cat([weight, share])
 
 
 Sets = Callable[[int], tuple[Tensor, Tensor]]
@@ -110,6 +120,9 @@ def _ridge(shown: Tensor, weights: Tensor, scores: Tensor, ends: Tensor) -> Tens
     return torch.linalg.solve(normal, rows.T @ (weights * wanted))
 
 
-def _enough(samples: int) -> None:
-    if samples < 2:
-        raise ValueError(f"samples is {samples}; it must be at least 2")
+def _enough(samples: int, least: int, count: int) -> None:
+    if samples < least:
+        raise ValueError(
+            f"samples is {samples}, too few to tell {count} cells apart; give at least {least}, "
+            "or fewer cells"
+        )
