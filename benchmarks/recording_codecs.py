@@ -78,6 +78,7 @@ def contenders() -> dict[str, Codecs]:
         "Blosc, Zstd 5, shuffle": Codecs(blosc("shuffle")),
         "Blosc, Zstd 5, bitshuffle": Codecs(blosc("bitshuffle")),
         "16 steps a chunk in shards, Zstd 9": Codecs(sharded(9)),
+        "time last, Zstd 8": Codecs(last | zstd(8)),
         "time last, Zstd 9": Codecs(last | zstd(9)),
         "time last, Zstd 10": Codecs(last | zstd(10)),
         "time last, Zstd 12": Codecs(last | zstd(12)),

@@ -38,6 +38,16 @@ def written_whole(path: str | Path, sync: bool = True) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def check_ending(path: str | Path, *endings: str) -> None:
+    """Raises ValueError if a name ends otherwise: what is written would not be what it says.
+
+    >>> check_ending("curves.jpg", ".png", ".svg")
+    ValueError: curves.jpg: its name must end in .png or .svg
+    """
+    if endings and Path(path).suffix.lower() not in endings:
+        raise ValueError(f"{path}: its name must end in {' or '.join(endings)}")
+
+
 def encodable(text: str) -> str:
     """The text with U+FFFD where it holds a lone surrogate, which no file in UTF-8 can.
 

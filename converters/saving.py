@@ -10,7 +10,7 @@ import torch
 
 from atari_zoo.converters.convert import to_torch
 from atari_zoo.converters.export.weights import save_npz, save_safetensors, to_sb3_state_dict
-from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.files import check_ending, written_whole
 from atari_zoo.converters.interchange import save_onnx
 from atari_zoo.converters.network.networks import MnihNetwork
 
@@ -22,7 +22,7 @@ def save_as(model: onnx.ModelProto, path: str | Path) -> None:
     Raises ValueError for another suffix, or a network that the file cannot hold.
     """
     path = Path(path)
-    check_suffix(path)
+    check_ending(path, *ENDINGS)
     if path.suffix.lower() == ".onnx":
         save_onnx(model, path)
         return
@@ -30,12 +30,6 @@ def save_as(model: onnx.ModelProto, path: str | Path) -> None:
     if not isinstance(network, MnihNetwork):
         raise ValueError(f"{path}: only the network of Mnih et al. goes there; give an .onnx file")
     WRITERS[path.suffix.lower()](network, path)
-
-
-def check_suffix(path: Path) -> None:
-    """Raises ValueError if no kind of file is called so."""
-    if path.suffix.lower() not in (".onnx", *WRITERS):
-        raise ValueError(f"{path}: written are .onnx, {', '.join(WRITERS)}; name one of them")
 
 
 def save_sb3(network: MnihNetwork, path: Path) -> None:
@@ -50,3 +44,4 @@ WRITERS: dict[str, Callable[[MnihNetwork, Path], None]] = {
     ".npz": save_npz,
     ".pth": save_sb3,
 }
+ENDINGS = (".onnx", *WRITERS)

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from atari_zoo.analysis.learning_curves import LearningCurve, curves
-from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.files import check_ending, written_whole
 from atari_zoo.games import UnknownGame
 from atari_zoo.games import game as find_game
 from atari_zoo.intervals import CONFIDENCE, FEW
@@ -81,12 +81,10 @@ def save_curves(
 
     Raises ValueError for another ending.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(f"{path}: a picture's name ends in {', '.join(SUFFIXES)}")
+    check_ending(path, *SUFFIXES)
     figure = learning_curves(logs, x, seed)
     with written_whole(path) as beside:
-        figure.savefig(beside, format=suffix[1:])
+        figure.savefig(beside, format=Path(path).suffix[1:].lower())
 
 
 def _panel(panel: Axes, name: str, placed: Mapping[int, LearningCurve], x: str) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from atari_zoo.converters.files import encodable, written_whole
+from atari_zoo.converters.files import check_ending, encodable, written_whole
 
 Colour = tuple[int, int, int]
 
@@ -137,7 +137,8 @@ def png(picture: UInt8[np.ndarray, "height width 3"]) -> bytes:
 
 
 def save_png(picture: UInt8[np.ndarray, "height width 3"], path: str | Path) -> None:
-    """Writes a PNG file, whole or not at all."""
+    """Writes a PNG file, whole or not at all. Raises ValueError for another ending than .png."""
+    check_ending(path, ".png")
     with written_whole(path) as beside:
         beside.write_bytes(png(picture))
 

@@ -82,11 +82,16 @@ def facts_about(name: str | Path) -> dict[str, Any]:
 
 
 def device_named(name: str | torch.device) -> torch.device:
-    """The device, such as cpu or cuda:1; raises ValueError if this machine has none of it."""
+    """The device, such as cpu or cuda:1, or for "auto" the GPU where there is one.
+
+    Raises ValueError if this machine has none of it.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f"no device '{name}'; there are cpu and cuda") from error
+        raise ValueError(f"no device '{name}'; there are auto, cpu and cuda") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(
             f"no device '{name}' here: torch sees {torch.cuda.device_count()} CUDA devices; "

@@ -211,14 +211,23 @@ def test_a_run_of_stable_baselines3(tmp_path: Path, inside: str) -> None:
 
 
 def test_the_command_line(run: Path, tmp_path: Path, zoo: Zoo) -> None:
-    words = ["freeze", run, "-o", tmp_path / "frozen", "--hours", "1,10", "--frames", "220M, 1B"]
+    words = [
+        "freeze",
+        run,
+        "-o",
+        tmp_path / "frozen",
+        "--at-hours",
+        "1,10",
+        "--at-frames",
+        "220M, 1B",
+    ]
     status, shown, _ = zoo(*words)
     assert status == 0
     lines = [line for line in shown.splitlines() if "not reached" in line]
     assert ["10HR" in lines[0], "1B" in lines[1]] == [True, True] and len(lines) == 3
     assert "200,000,000" in shown and "2.03" in shown and "12.0" in shown
 
-    told = json.loads(zoo(*words, "--json")[1])
+    told = json.loads(zoo(*words, "--json", "--force")[1])
     rows = {row["tag"]: row for row in told["frozen"]}
     assert told["run"] == str(run) and list(rows) == "initial 1HR 10HR 220M 1B human final".split()
     assert rows["10HR"] == dict.fromkeys(rows["10HR"]) | {"tag": "10HR"}
@@ -289,9 +298,9 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path, case: str) -> None:
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--hours", "soon"], "'soon' is no number above 0"),
-        (["--frames", "1M,-5M"], "'-5M' is no number above 0"),
-        (["--hours", "inf"], "'inf' is no number above 0"),
+        (["--at-hours", "soon"], "'soon' is no number above 0"),
+        (["--at-frames", "1M,-5M"], "'-5M' is no number above 0"),
+        (["--at-hours", "inf"], "'inf' is no number above 0"),
         ([], "no such folder"),
     ],
 )

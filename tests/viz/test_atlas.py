@@ -340,10 +340,24 @@ def agent(network, tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("made", [["--no-synthesis"], ["--steps", "2"]], ids=["play", "images"])
+@pytest.mark.parametrize(
+    "made", [["--no-synthesis"], ["--iterations", "2"]], ids=["play", "images"]
+)
 def test_the_verb_writes_a_page(agent, tmp_path, made):
     path = tmp_path / "atlas.html"
-    words = ["atlas", str(agent), "-o", str(path), "--play", "20", "--layers", "conv2, fc", *made]
+    words = [
+        "atlas",
+        str(agent),
+        "-o",
+        str(path),
+        "--steps",
+        "20",
+        "--layer",
+        "conv2",
+        "--layer",
+        "fc",
+        *made,
+    ]
     run = CliRunner().invoke(app, words)
     assert run.exit_code == 0, run.output
     page = Page(path.read_text(encoding="utf-8"))
@@ -352,7 +366,9 @@ def test_the_verb_writes_a_page(agent, tmp_path, made):
 
 
 def test_the_verb_refuses_before_it_plays(agent):
-    run = CliRunner().invoke(app, ["atlas", str(agent), "--layers", "fc,relu", "--play", "9" * 9])
+    run = CliRunner().invoke(
+        app, ["atlas", str(agent), "--layer", "fc", "--layer", "relu", "--steps", "9" * 9]
+    )
     assert "no layer 'relu'" in str(run.exception)
 
 

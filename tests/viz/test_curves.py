@@ -108,7 +108,7 @@ def test_what_cannot_be_drawn() -> None:
     assert len(curves([timeless, log("dqn")], "seconds")) == 1
     with pytest.raises(ValueError, match="no axis 'steps'; there are frames, seconds"):
         curves([log()], "steps")
-    with pytest.raises(ValueError, match=r"ends in \.png, \.svg, \.pdf"):
+    with pytest.raises(ValueError, match=r"must end in \.png or \.svg or \.pdf"):
         save_curves([log()], "picture.gif")
 
 
@@ -261,7 +261,17 @@ def test_the_command_takes_a_game_and_algorithms(
     for algorithm in ("a2c", "apex"):
         folder = tmp_path / "cache" / "uber" / algorithm / "Pong" / "1"
         write_original(folder / "PongNoFrameskip-v4_1_log.json", original_rows())
-    done = run("--game", "pong", "--collection", "uber", "--algorithms", "a2c", "apex", "--json")
+    done = run(
+        "--game",
+        "pong",
+        "--collection",
+        "uber",
+        "--algorithm",
+        "a2c",
+        "--algorithm",
+        "apex",
+        "--json",
+    )
     rows = json.loads(done.stdout)["rows"]
     assert {row["source"] for row in rows} == {"uber:a2c/Pong/1", "uber:apex/Pong/1"}
     # the other runs' logs are not here: a line for each
@@ -271,13 +281,13 @@ def test_the_command_takes_a_game_and_algorithms(
 
 MISTAKES = {
     "nothing": ([], "give a model's name"),
-    "no game": (["--algorithms", "a2c"], "give --game too"),
+    "no game": (["--algorithm", "a2c"], "give --game too"),
     "game": (["--game", "Pnog"], "did you mean Pong"),
-    "algorithm": (["--game", "Pong", "--algorithms", "a3c"], "no algorithm 'a3c'; there are a2c"),
-    "none": (["--game", "Pong", "--algorithms", "acktr"], "no training logs of acktr in Pong"),
+    "algorithm": (["--game", "Pong", "--algorithm", "a3c"], "no algorithm 'a3c'; there are a2c"),
+    "none": (["--game", "Pong", "--algorithm", "acktr"], "no training logs of acktr in Pong"),
     "axis": (["a2c/Pong/1", "--x", "days"], "no axis 'days'; there are frames, hours"),
     "twice": (["a2c/Pong/1", "--csv", "--json"], "give one of them"),
-    "picture": (["a2c/Pong/1", "-o", "x.gif"], "ends in .png"),
+    "picture": (["a2c/Pong/1", "-o", "x.gif"], "must end in .png"),
     "model": (["a2c/Pong/77"], "a2c/Pong/77"),
     "file": (["missing.csv"], "no file or model"),
 }

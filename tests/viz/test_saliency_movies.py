@@ -217,9 +217,8 @@ def test_saliency_movie_plays_and_films(tmp_path):
     ("words", "message"),
     [
         (["--option", "steps"], "--option takes NAME=VALUE, such as steps=200; it was 'steps'"),
-        (["-o", "why.jpg"], "why.jpg: a picture's name ends in .png"),
-        (["--table", "-o", "why.png"], "why.png: a table's name ends in .csv or .md"),
-        (["--step", "-1"], "step is -1; expected 0 or more"),
+        (["-o", "why.jpg"], "why.jpg: its name must end in .png"),
+        (["--table", "-o", "why.png"], "why.png: its name must end in .csv or .md"),
         (["--method", "tarot"], "no method 'tarot'"),
     ],
 )

@@ -83,7 +83,7 @@ def test_help_tells_inputs_settings_and_an_example() -> None:
 
 def test_a_verb_that_is_written_by_hand_stays() -> None:
     done = CliRunner().invoke(app, ["logs", "--help"], terminal_width=200)
-    assert "--algorithms" in done.output and "--x" in done.output
+    assert "--algorithm" in done.output and "--x" in done.output
 
 
 def test_logs_are_read_by_their_names(tmp_path: Path) -> None:

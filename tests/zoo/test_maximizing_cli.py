@@ -34,7 +34,7 @@ def test_writes_a_picture_and_a_movie_and_says_how_far_it_came(agent, tmp_path, 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     done = maximize(
-        agent, "conv3:38 - 1e-6*tv", "output:RIGHT", "--steps", "6", "--real-play", "20",
+        agent, "conv3:38 - 1e-6*tv", "output:RIGHT", "--iterations", "6", "--steps", "20",
         "-o", "wanted.png", "--movie", "wanted.mp4",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -50,7 +50,7 @@ def test_writes_a_picture_and_a_movie_and_says_how_far_it_came(agent, tmp_path, 
 )
 def test_json_has_a_row_an_image(agent, how, tmp_path):
     done = maximize(
-        agent, "fc:0..2", "--steps", "2", "--parameterization", how, "--json", "--real-play", "8",
+        agent, "fc:0..2", "--iterations", "2", "--parameterization", how, "--json", "--steps", "8",
         "-o", str(tmp_path / "x.png"),
     )  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -64,7 +64,7 @@ def test_json_has_a_row_an_image(agent, how, tmp_path):
 
 def test_without_real_play_there_is_no_percentile(agent, tmp_path):
     output = str(tmp_path / "x.png")
-    done = maximize(agent, "value", "--steps", "1", "--json", "--real-play", "0", "-o", output)
+    done = maximize(agent, "value", "--iterations", "1", "--json", "--steps", "0", "-o", output)
     (row,) = json.loads(done.stdout)["images"]
     assert row["percentile"] is None
     assert row["activation"] == pytest.approx(row["objective"])
@@ -83,14 +83,11 @@ def test_an_error_points_at_the_place(agent, tmp_path):
     ("arguments", "message"),
     [
         (["--parameterization", "wavelets"], "no parameterization 'wavelets'; there are pixels"),
-        (["--parameterization", "maco", "--real-play", "0"], "give --real-play more than 0"),
-        (["--steps", "0"], "steps is 0"),
-        (["--jitter", "-1"], "jitter is -1"),
-        (["--real-play", "-1"], "real-play is -1"),
+        (["--parameterization", "maco", "--steps", "0"], "give --steps more than 0"),
     ],
 )
 def test_refuses(agent, arguments, message):
-    done = maximize(agent, "fc:1", "--real-play", "4", *arguments)
+    done = maximize(agent, "fc:1", "--steps", "4", *arguments)
     assert isinstance(done.exception, ValueError)  # __main__ makes one line and status 2 of it
     assert message in str(done.exception)
 
@@ -118,7 +115,7 @@ def test_an_interrupt_keeps_what_is_reached(agent, tmp_path):
     signal.setitimer(signal.ITIMER_REAL, 3)
     try:
         done = maximize(
-            agent, "fc:1", "--steps", "50000", "--real-play", "0", "--json",
+            agent, "fc:1", "--iterations", "50000", "--steps", "0", "--json",
             "-o", str(tmp_path / "x.png"),
         )  # fmt: skip
     finally:

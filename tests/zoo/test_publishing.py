@@ -405,7 +405,7 @@ def test_the_command_publishes_byte_for_byte(folder, tmp_path):
 
 
 def test_the_command_can_be_tried_without_a_network(folder, tmp_path):
-    done = run(tmp_path, "http://127.0.0.1:9", "a2c/Pong/1", "me/pong", "--dry-run", "pages")
+    done = run(tmp_path, "http://127.0.0.1:9", "a2c/Pong/1", "me/pong", "--dry-run", "-o", "pages")
     assert done.returncode == 0, done.stderr
     assert {Path(line).name for line in done.stdout.split()} == FILES
     for name in FILES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
 import torch
 
 from atari_zoo.converters.network.foreign import Network, observation_shape
@@ -43,9 +44,7 @@ def layer_objective(thing: Thing, network: Network) -> Objective:
     Raises ValueError with the reason, and with the place in the text where that is an index.
     """
     layer, rectified = thing.name, thing.rectified
-    black = torch.zeros(1, *observation_shape(network), dtype=next(network.parameters()).dtype)
-    reference = Reference(layer)
-    shape = tuple(values_of(network, [reference], black)[reference].shape[1:])
+    shape = _shape(layer, network)
     if not thing.indices and thing.place is None:
         alone = shape == (1,)
         return (
@@ -61,6 +60,38 @@ def layer_objective(thing: Thing, network: Network) -> Objective:
         return unit_objectives.units(layer, chosen[0], rectified)
     first, second = zip(*product(*chosen), strict=True)
     return unit_objectives.pair(layer, first, second)
+
+
+def unit_numbers(thing: Thing, network: Network) -> list[int]:
+    """The units that a layer's indices stand for, its axes but the map's counted through.
+
+    Raises ValueError with the reason, and with the place in the text where that is an index.
+    """
+    if thing.name not in network.layers:
+        raise ValueError(f"no layer '{thing.name}'; there are {', '.join(network.layers)}")
+    shape = _shape(thing.name, network)
+    sizes = shape[:1] if len(shape) == 3 else shape
+    chosen = index_numbers(thing, network, sizes, "unit")
+    return [int(np.ravel_multi_index(indices, sizes)) for indices in product(*chosen)]
+
+
+def unit_name(layer: str, unit: int, network: Network) -> str:
+    """What a unit is called: an action's output by the action, as in output:FIRE."""
+    shape = _shape(layer, network)
+    first, *rest = np.unravel_index(unit, shape[:1] if len(shape) == 3 else shape)
+    words = [str(int(index)) for index in (first, *rest)]
+    names = _actions(network)
+    if _by_action(Thing(layer), network, 0) and shape[0] == network.actions == len(names):
+        words[0] = names[int(first)]
+    return f"{layer}:{','.join(words)}"
+
+
+def _shape(layer: str, network: Network) -> tuple[int, ...]:
+    """Of what a layer computes of one observation."""
+    weight = next(network.parameters())
+    black = torch.zeros(1, *observation_shape(network), dtype=weight.dtype, device=weight.device)
+    reference = Reference(layer)
+    return tuple(values_of(network, [reference], black)[reference].shape[1:])
 
 
 def _at_place(thing: Thing, numbers: list[list[int]], shape: tuple[int, ...]) -> Objective:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.viz.objectives.layers import Thing, UnitIndex
+from atari_zoo.viz.objectives.layers import Thing, UnitIndex, unit_numbers
 from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.words import meaning
 
@@ -46,6 +46,17 @@ def parse(text: str, network: Network) -> Objective:
     return _Reader(text, network).all()
 
 
+def parse_units(text: str, network: Network) -> tuple[str, list[int]]:
+    """A layer and some of its units, as `peaks` numbers them: "conv3:0..3", "output:FIRE".
+
+    Raises ObjectiveError as `parse` does, and for what asks for more than units.
+
+    >>> parse_units("fc:0..3", network)
+    ('fc', [0, 1, 2, 3])
+    """
+    return _Reader(text, network).units()
+
+
 @dataclass(frozen=True)
 class _Token:
     kind: str
@@ -65,6 +76,23 @@ class _Reader:
         if self.now.kind != "end":
             raise self.error("expected +, - or the end")
         return objective
+
+    def units(self) -> tuple[str, list[int]]:
+        name = self.take()
+        if name.kind != "name" or not self.took(":"):
+            raise self.error("expected a layer and units, as in conv3:60 or fc:0..15")
+        indices = [self.index()]
+        while self.took(","):
+            indices.append(self.index())
+        if self.took("@") and self.take().words != LARGEST:
+            self.at -= 1
+            raise self.error(f"expected {LARGEST}: a unit is shown by the largest value of its map")
+        if self.now.kind != "end":
+            raise self.error("expected the end after the units")
+        try:
+            return name.words, unit_numbers(Thing(name.words, tuple(indices)), self.network)
+        except ValueError as error:
+            raise self.located(error, name) from error
 
     def sum(self) -> Objective:
         total = -self.part() if self.took("-") else self.part()
@@ -149,9 +177,12 @@ class _Reader:
         try:
             return meaning(thing, self.network)
         except ValueError as error:
-            # an index that is wrong says where it stands
-            place = next((arg for arg in error.args[1:] if isinstance(arg, int)), name.place)
-            raise self.error(str(error.args[0]), place) from error
+            raise self.located(error, name) from error
+
+    def located(self, error: ValueError, name: _Token) -> ObjectiveError:
+        """An index that is wrong says where it stands."""
+        place = next((arg for arg in error.args[1:] if isinstance(arg, int)), name.place)
+        return self.error(str(error.args[0]), place)
 
     @property
     def now(self) -> _Token:

@@ -35,6 +35,7 @@ def tour(
     steps: int = 300,
     seed: int = 0,
     score_steps: int = 2500,
+    device: str = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Plays an agent, looks inside it, and writes a page that explains what was found.
@@ -42,12 +43,12 @@ def tour(
     model: a name, such as a2c/Pong/1, or the path of any file a converter knows.
     path: of the page, one self-contained HTML file of a few MB.
     steps: agent steps in the movie. score_steps: played in each of 4 games for the score.
-    progress: called with the steps done and those there are.
+    device: where the network runs. progress: called with the steps done and those there are.
 
     Raises UnknownModel or ConversionError as `load` does; ValueError if the network is not
     of the architecture of Mnih et al. or diverged, or its card names no game.
     """
-    network = load(model)
+    network = load(model, device)
     check_finite(network)
     if not isinstance(network, MnihNetwork):
         raise ValueError(f"{model}: a tour needs the network of Mnih et al.; this is another one")

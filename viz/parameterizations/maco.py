@@ -42,7 +42,7 @@ def _of_play(observations: Tensor | None) -> MaCo:
     if observations is None:
         raise ValueError(
             "maco takes its spectrum from real play: give observations; on the command line, "
-            "give --real-play more than 0"
+            "give --steps more than 0, or a --recording"
         )
     return MaCo(magnitude(observations))
 

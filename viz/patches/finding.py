@@ -22,6 +22,7 @@ from atari_zoo.converters.network.receptive_fields import (
     receptive_field,
 )
 from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.objectives.layers import unit_name
 from atari_zoo.viz.patches.moments import Selection, distinct_moments, ranking
 from atari_zoo.viz.patches.native_boxes import native_box
 
@@ -60,11 +61,13 @@ class Patch:
 class UnitPatches:
     """Patches of one unit, the most fitting first.
 
+    name: the unit's, such as conv3:60 or output:FIRE.
     mapped: whether the layer has maps, of which the values are the largest.
     dead: it never changed in this recording, or never passed its ReLU; its patches then say
     little. values: its peaks at every observation of the recording.
     """
 
+    name: str
     layer: str
     unit: int
     which: str
@@ -77,7 +80,7 @@ class UnitPatches:
     def quantity(self) -> str:
         """What the values are, as an objective's text has it: `conv3:26@max` is the largest of the
         unit's map, `fc:10` the unit's one value, each of what enters the ReLU."""
-        return f"{self.layer}:{self.unit}" + "@max" * self.mapped
+        return self.name + "@max" * self.mapped
 
 
 def patches(
@@ -105,6 +108,7 @@ def patches(
     shape = recording.starts.shape
     return [
         UnitPatches(
+            unit_name(layer, unit, network),
             layer,
             unit,
             selection.which,

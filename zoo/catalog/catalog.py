@@ -11,10 +11,17 @@ from typing import Any
 
 from atari_zoo.catalog.entries import Entry, Listed
 from atari_zoo.catalog.groups import ModelGroup
-from atari_zoo.catalog.names import STARTER, Name, check_collection, no_such_model
+from atari_zoo.catalog.names import (
+    STARTER,
+    Name,
+    check_algorithm,
+    check_collection,
+    no_such_model,
+)
 from atari_zoo.catalog.names import UnknownModel as UnknownModel
 from atari_zoo.catalog.published import published
 from atari_zoo.catalog.user import user_catalog
+from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.downloads.cache import cached_models
 from atari_zoo.games import game as find_game
@@ -35,7 +42,7 @@ def list_models(
 
     What is given narrows them down. collection: such as "uber", or "starter" for the package's
     own agents. offline: only those that can be opened without a network.
-    Raises UnknownGame or UnknownModel if there is no such game or collection.
+    Raises UnknownGame or UnknownModel if there is no such game, algorithm or collection.
     """
     found = _found(game, algorithm, run, tag, collection)
     if offline:
@@ -99,10 +106,15 @@ def _found(
 ) -> Iterator[tuple[ModelCard, ModelGroup | Listed]]:
     if collection is not None:
         check_collection(collection, collections())
-    parts = (find_game(game).name if game else None, algorithm, run, tag)
+    title = find_game(game).name if game else None
+    parts = (title, algorithm.lower() if algorithm else None, run, tag)
+    none = True
     for source in _sources(collection):
         for card in source.cards(*parts) if any(parts) else source.listing:
+            none = False
             yield card, source
+    if none and algorithm:  # perhaps for a slip of the pen
+        check_algorithm(algorithm, ALGORITHMS | {card.algorithm: None for card in list_models()})
 
 
 def _sources(collection: str | None = None) -> list[ModelGroup | Listed]:

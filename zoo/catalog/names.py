@@ -105,6 +105,13 @@ def check_collection(name: str, known: Collection[str]) -> None:
         raise UnknownModel(f"no collection '{name}'; {hint}there are {', '.join(known)}")
 
 
+def check_algorithm(name: str, known: Collection[str]) -> None:
+    """Raises UnknownModel, with those there are, if no model is of such an algorithm."""
+    if name.lower() not in known:
+        hint = _hint(difflib.get_close_matches(name.lower(), known, n=1))
+        raise UnknownModel(f"no algorithm '{name}'; {hint}there are {', '.join(known)}")
+
+
 def _near(wanted: Name, cards: Sequence[ModelCard]) -> list[str]:
     """At most two names of models that were perhaps meant."""
     pairs = {(card.algorithm, card.game): None for card in cards}

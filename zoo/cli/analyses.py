@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 import typer
 
 from atari_zoo.analysis.declarations import Declaration, declarations
+from atari_zoo.cli.options import Csv, Force, Json
+from atari_zoo.cli.outputs import check_folder
+from atari_zoo.cli.tables import print_table
 from atari_zoo.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -24,8 +27,6 @@ Output = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="A folder for the table, the arrays and the picture."),
 ]
-AsCsv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
 
 
 class InputWords(NamedTuple):
@@ -150,7 +151,9 @@ def _verb(
         if callable(parameter.default) and parameter.default is not parameter.empty
     ]
 
-    def run(output: Path | None, as_csv: bool, as_json: bool, **words: Any) -> None:
+    def run(output: Path | None, force: bool, as_csv: bool, as_json: bool, **words: Any) -> None:
+        if output is not None:
+            check_folder(output, force)
         if as_csv and as_json:
             raise ValueError("--csv and --json are two ways to print: give one of them")
         inputs = [reader(words.pop(name)) for name, reader in read.items()]
@@ -163,8 +166,9 @@ def _verb(
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
         for name, default, kind in (
             ("output", None, Output),
-            ("as_csv", False, AsCsv),
-            ("as_json", False, AsJson),
+            ("force", False, Force),
+            ("as_csv", False, Csv),
+            ("as_json", False, Json),
         )
     ]
     run.__signature__ = inspect.Signature([*given, *last])  # type: ignore[attr-defined]
@@ -207,13 +211,9 @@ def _tell(result: Result, output: Path | None, as_csv: bool, as_json: bool) -> N
 
 
 def _print_table(result: Result) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = Table(*map(str, result.table.columns))
-    for row in result.table.head(SHOWN).itertuples(index=False):
-        shown.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))
-    Console().print(shown)
+    rows = result.table.head(SHOWN).itertuples(index=False)
+    cells = ((f"{c:.4g}" if isinstance(c, float) else str(c) for c in row) for row in rows)
+    print_table([tuple(row) for row in cells], *map(str, result.table.columns))
     if len(result.table) > SHOWN:
         print(f"and {len(result.table) - SHOWN} more rows: `--csv` prints all, `-o` saves them")
     print(result.uncertainty)

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atari_zoo.cli.options import (
+    STEPS,
     Device,
+    Env,
+    Force,
     Json,
     Model,
     Output,
@@ -18,6 +21,8 @@ from atari_zoo.cli.options import (
     assignments,
     seen_play,
 )
+from atari_zoo.cli.outputs import check_file
+from atari_zoo.cli.tables import print_facts
 from atari_zoo.cli.verbs import verb
 from atari_zoo.progress import progress_bar
 
@@ -35,7 +40,6 @@ Target = Annotated[
 Baseline = Annotated[
     str, typer.Option(help="black, mean, previous, still, blurred or observations.")
 ]
-Env = Annotated[int, typer.Option(help="Which of a recording's environments.")]
 Options = Annotated[
     list[str] | None, typer.Option("--option", help="Of the method, such as steps=200.")
 ]
@@ -51,7 +55,7 @@ ENDINGS = {"picture": (".png",), "table": (".csv", ".md")}
 )
 def attribute(
     model: Model,
-    step: Annotated[int, typer.Option(help="Of the agent, from 0: whose decision.")] = 200,
+    step: Annotated[int, typer.Option(help="Of the agent, from 0: whose decision.", min=0)] = 200,
     method: Method = "integrated_gradients",
     target: Target = "decision",
     baseline: Baseline = "black",
@@ -65,18 +69,18 @@ def attribute(
     env: Env = 0,
     seed: Seed = 0,
     device: Device = "cpu",
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Explains a decision: which pixels of which frames made the agent choose."""
     import atari_zoo as zoo
     from atari_zoo.viz.saliency.decisions import Decision
 
-    kind = "table" if table else "picture"
-    if output is not None and output.suffix.lower() not in ENDINGS[kind]:
-        raise ValueError(f"{output}: a {kind}'s name ends in {' or '.join(ENDINGS[kind])}")
+    if output is None and not table:
+        output = Path("attribution.png")
+    if output is not None:
+        check_file(output, force, *ENDINGS["table" if table else "picture"])
     network = zoo.load(model, device)
-    if step < 0:
-        raise ValueError(f"step is {step}; expected 0 or more")
     played = seen_play(network, recording, None, seed, usual=step + 1)
     decision = Decision(network, played, step, target, baseline, env, seed)
     if table:
@@ -88,7 +92,8 @@ def attribute(
     else:
         row, picture = decision.explained(method, _options(option or []))
         rows = [row]
-    _tell(rows, picture, output or Path("attribution.png"), as_json)
+    assert output is not None  # only a table may be printed alone
+    _tell(rows, picture, output, as_json)
 
 
 @verb(
@@ -98,18 +103,20 @@ def attribute(
 def saliency_movie(
     model: Model,
     steps: Annotated[
-        int | None, typer.Option(help="Of the agent: 300, or all of a recording.")
+        int | None, typer.Option("--steps", help=STEPS, min=1, show_default="300")
     ] = None,
     method: Method = "greydanus",
     target: Target = "decision",
     baseline: Baseline = "black",
     option: Options = None,
     output: Output = Path("saliency.mp4"),
-    fps: Annotated[int, typer.Option(help="Steps in a second of the movie.")] = 15,
+    fps: Annotated[int, typer.Option(help="Steps in a second of the movie.", min=1)] = 15,
     recording: Played = None,
     env: Env = 0,
     seed: Seed = 0,
     device: Device = "cpu",
+    force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Films the game with what each decision depends on: the actor in blue, the critic in red."""
     import atari_zoo as zoo
@@ -117,13 +124,14 @@ def saliency_movie(
     from atari_zoo.viz.saliency.movies import Question
     from atari_zoo.viz.saliency.movies import saliency_movie as make_movie
 
-    network = zoo.load(model, device)
+    check_file(output, force, ".mp4")
     check_movie(output, fps)
+    network = zoo.load(model, device)
     played = seen_play(network, recording, steps, seed, usual=300)
     question = Question(method, target, baseline, seed, _options(option or []))
     with progress_bar("looking", "steps") as update:
         make_movie(network, played, output, question, env, fps, update)
-    print(output)
+    print_facts({"model": model, "output": str(output)}, as_json, str(output))
 
 
 def _table(decision: Decision, output: Path | None, as_json: bool) -> None:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Sized
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from atari_zoo.catalog.entries import Entry
-from atari_zoo.cli.options import Algorithm, Collection, Game, Run, Tag
-from atari_zoo.cli.tables import print_table
+from atari_zoo.cli.options import Algorithm, Collection, DryRun, Game, Json, Run, Tag
+from atari_zoo.cli.tables import print_facts, print_table
 from atari_zoo.cli.verbs import verb
+
+if TYPE_CHECKING:
+    from atari_zoo.catalog.fetching import Wanted
+    from atari_zoo.downloads.cache import CachedModel
 
 Kinds = Annotated[
     list[str] | None,
     typer.Option("--with", help="What was published beside it too: log, play, video ..."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be fetched.")]
 
 
 @verb(
@@ -36,10 +39,11 @@ def fetch(
     tag: Tag = None,
     kinds: Kinds = None,
     dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Fetches models into the cache; what is there already is not asked for again."""
     chosen = _chosen(names or [], (game, algorithm, run, tag, collection))
-    _fetch(chosen, kinds or [], None, dry_run)
+    _fetch(chosen, kinds or [], None, dry_run, as_json)
 
 
 @verb(
@@ -58,10 +62,11 @@ def mirror(
     tag: Tag = None,
     kinds: Kinds = None,
     dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Lays out a folder that any web server can serve to others: `ATARI_ZOO_MIRROR=https://...`."""
     chosen = _chosen(names or [], (game, algorithm, run, tag, collection))
-    _fetch(chosen, kinds or [], folder, dry_run)
+    _fetch(chosen, kinds or [], folder, dry_run, as_json)
 
 
 @verb("atari-zoo cache", "atari-zoo cache --verify", "atari-zoo cache 'uber:*Pong*' --prune")
@@ -74,31 +79,38 @@ def cache(
     forget: Annotated[
         bool, typer.Option("--forget", help="Accept another content when fetched again.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """What is in the cache: models, sizes, when they came."""
     from atari_zoo.downloads import cache as kept
 
     if forget:
-        for place in kept.forget(matching):
-            print(f"forgot {place}")
+        places = list(map(str, kept.forget(matching)))
+        if places or as_json:
+            print_facts({"forgotten": places}, as_json, *(f"forgot {place}" for place in places))
         return
     models = kept.cached_models(matching)
     text = f"{_counted(models, 'model')}, {sum(model.size for model in models) / 1e6:.1f} MB"
+    facts = {"folder": str(kept.root()), "models": [_facts(model) for model in models]}
     if prune:
+        _ask(matching, text)
         for model in models:
             kept.prune(model)
-            print(f"removed {model.name}")
-        print(f"{text} removed from {kept.root()}")
+        lines = [f"removed {model.name}" for model in models]
+        print_facts(facts, as_json, *lines, f"{text} removed from {kept.root()}")
     elif verify:
-        lines = [line for model in models for line in kept.damaged(model)]
-        for line in lines:
+        damaged = [line for model in models for line in kept.damaged(model)]
+        for line in damaged:
             print(line, file=sys.stderr)
-        print(f"{text}: {_counted(lines, 'damaged file')}")
-        if lines:
+        damage = _counted(damaged, "damaged file")
+        print_facts(facts | {"damaged": damaged}, as_json, f"{text}: {damage}")
+        if damaged:
             print(
                 "`atari-zoo cache MODEL --prune` removes a model; fetch it again", file=sys.stderr
             )
             raise typer.Exit(1)
+    elif as_json:
+        print_facts(facts, as_json)
     else:
         rows = [
             (model.name, str(len(model.files)), f"{model.size / 1e6:.1f}", model.fetched)
@@ -106,6 +118,20 @@ def cache(
         ]
         print_table(rows, "model", "files", "MB", "fetched")
         print(f"{text} in {kept.root()}")
+
+
+def _ask(matching: str, text: str) -> None:
+    """Before all of the cache is removed; raises ValueError where nobody can answer."""
+    if matching:
+        return
+    if not sys.stdin.isatty():
+        raise ValueError(f"{text} would be removed: name a part of them, or '*' for all")
+    typer.confirm(f"Remove all of them, {text}?", abort=True)
+
+
+def _facts(model: CachedModel) -> dict[str, Any]:
+    facts = {"name": model.name, "bytes": model.size, "fetched": model.fetched}
+    return facts | {"files": [str(file) for file in model.files]}
 
 
 def _chosen(names: list[str], filters: tuple[str | None, ...]) -> list[Entry]:
@@ -125,38 +151,56 @@ def _chosen(names: list[str], filters: tuple[str | None, ...]) -> list[Entry]:
     return [entry for entry in found if entry.files]
 
 
-def _fetch(chosen: list[Entry], kinds: list[str], folder: Path | None, dry_run: bool) -> None:
-    from atari_zoo.catalog.fetching import fetch_all, wanted_files
-    from atari_zoo.downloads.bars import download_bars
+def _fetch(
+    chosen: list[Entry], kinds: list[str], folder: Path | None, dry_run: bool, as_json: bool
+) -> None:
+    from atari_zoo.catalog.fetching import wanted_files
     from atari_zoo.downloads.cache import root
 
     base = folder or root()
     files = wanted_files(chosen, kinds)
     missing = [wanted for wanted in files if not (base / wanted.file.place).exists()]
     if dry_run:
-        for wanted in missing:
-            print(f"{wanted.entry.card.name}  {wanted.file.urls[0]}")
         names = {w.entry.card.name: w.entry.megabytes for w in missing if w.file in w.entry.files}
-        print(
+        facts = [{"name": w.entry.card.name, "url": w.file.urls[0]} for w in missing]
+        print_facts(
+            {"missing": facts, "megabytes": sum(names.values()), "folder": str(base)},
+            as_json,
+            *(f"{fact['name']}  {fact['url']}" for fact in facts),
             f"{_counted(missing, 'file')} to fetch, {_counted(names, 'model')} of about "
-            f"{sum(names.values()):,.0f} MB; {_counted(files, 'file')} with those in {base}"
+            f"{sum(names.values()):,.0f} MB; {_counted(files, 'file')} with those in {base}",
         )
         return
-    failed = size = 0
+    fetched = _fetched(missing, folder, as_json)
+    size = sum(path.stat().st_size for _, path in fetched)
+    print_facts(
+        {"fetched": [{"name": name, "path": str(path)} for name, path in fetched]}
+        | {"failed": len(missing) - len(fetched), "bytes": size},
+        as_json,
+        f"{len(fetched)} of {_counted(files, 'file')} fetched, {size / 1e6:.1f} MB",
+    )
+    if len(fetched) < len(missing):
+        raise typer.Exit(1)
+
+
+def _fetched(missing: list[Wanted], folder: Path | None, as_json: bool) -> list[tuple[str, Path]]:
+    """The files that came, each with its model's name; a line for each, as it comes or fails."""
+    from atari_zoo.catalog.fetching import fetch_all
+    from atari_zoo.downloads.bars import download_bars
+    from atari_zoo.downloads.cache import root
+
+    found: list[tuple[str, Path]] = []
     with download_bars() as update:
         for wanted, error in fetch_all(
             missing, lambda w, *sizes: update(w.file.place, *sizes), folder
         ):
             if error is not None:
-                failed += 1
                 print(f"atari-zoo: {error}", file=sys.stderr)
                 continue
-            path = base / wanted.file.place
-            size += path.stat().st_size
-            print(f"{wanted.entry.card.name}  {path}")
-    print(f"{len(missing) - failed} of {_counted(files, 'file')} fetched, {size / 1e6:.1f} MB")
-    if failed:
-        raise typer.Exit(1)
+            found.append((wanted.entry.card.name, (folder or root()) / wanted.file.place))
+            if not as_json:
+                print(f"{found[-1][0]}  {found[-1][1]}")
+    return found
 
 
 def _counted(things: Sized, what: str) -> str:

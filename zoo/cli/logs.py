@@ -10,31 +10,32 @@ from typing import Annotated, Any
 
 import typer
 
-from atari_zoo.cli.options import Json
+from atari_zoo.cli.options import Csv, Force, Json
+from atari_zoo.cli.outputs import check_file
 from atari_zoo.cli.tables import print_table, printable
 from atari_zoo.cli.verbs import verb
 
 AXES = {"frames": "frames", "hours": "seconds"}
+ENDINGS = ".png", ".svg", ".pdf"
 
 
 @verb(
     "atari-zoo logs a2c/Pong/1 -o curves.png",
-    "atari-zoo logs --game Seaquest --algorithms a2c impala -o curves.png",
+    "atari-zoo logs --game Seaquest --algorithm a2c --algorithm impala -o curves.png",
     "atari-zoo logs run/ logs/0.monitor.csv --x hours -o curves.svg",
     "atari-zoo logs a2c/Pong/1 --csv > log.csv",
 )
 def logs(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Models' names, files of logs, runs' folders; with --game also algorithms."
-        ),
+        typer.Argument(help="Models' names, files of logs, runs' folders."),
     ] = None,
     game: Annotated[
         str | None, typer.Option(help="All runs in a game whose logs were published.")
     ] = None,
     algorithms: Annotated[
-        list[str] | None, typer.Option(help="Of these algorithms alone, such as a2c dqn.")
+        list[str] | None,
+        typer.Option("--algorithm", help="Of this algorithm alone; as often as wanted."),
     ] = None,
     collection: Annotated[
         str | None, typer.Option(help="Of this collection alone, such as uber.")
@@ -43,7 +44,8 @@ def logs(
         Path | None, typer.Option("-o", "--output", help="A picture to write: PNG, SVG or PDF.")
     ] = None,
     x: Annotated[str, typer.Option("--x", help="Of the picture: frames or hours.")] = "frames",
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,
+    force: Force = False,
+    as_csv: Csv = False,
     as_json: Json = False,
 ) -> None:
     """How agents learned: training logs of any program as one table, and learning curves."""
@@ -51,6 +53,8 @@ def logs(
         raise ValueError(f"no axis '{x}'; there are {', '.join(AXES)}")
     if as_csv and as_json:
         raise ValueError("--csv and --json are two ways to print: give one of them")
+    if output is not None:
+        check_file(output, force, *ENDINGS)
     chosen = _chosen(list(sources or []), game, list(algorithms or []), collection)
     tables = _tables(chosen)
     if output is not None:
@@ -73,19 +77,18 @@ def _chosen(
     sources: list[str], game: str | None, algorithms: list[str], collection: str | None
 ) -> list[str]:
     """The sources that were named, and the runs that the game, the algorithms and the collection
-    stand for. An option takes one value, so the algorithms after the first come as sources."""
+    stand for."""
     from atari_zoo.converters.algorithms import ALGORITHMS
     from atari_zoo.games import game as find_game
     from atari_zoo.logs.logs import logged
 
     if game is None:
         if algorithms or collection:
-            raise ValueError("--algorithms and --collection narrow a game down: give --game too")
+            raise ValueError("--algorithm and --collection narrow a game down: give --game too")
         if not sources:
             raise ValueError("give a model's name, a log or a run's folder, or --game")
         return sources
-    named = [word for word in sources if word in ALGORITHMS and not Path(word).exists()]
-    algorithms = [name.lower() for name in (*algorithms, *named)]
+    algorithms = [name.lower() for name in algorithms]
     if unknown := [name for name in algorithms if name not in ALGORITHMS]:
         raise ValueError(f"no algorithm '{unknown[0]}'; there are {', '.join(ALGORITHMS)}")
     wanted: list[str | None] = [*algorithms] or [None]
@@ -93,7 +96,7 @@ def _chosen(
     if not runs:
         narrowed = f" of {', '.join(algorithms)}" if algorithms else ""
         raise ValueError(f"no training logs{narrowed} in {find_game(game).name} were published")
-    return [word for word in sources if word not in named] + runs
+    return sources + runs
 
 
 def _tables(sources: Sequence[str]) -> list[Any]:

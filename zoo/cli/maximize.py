@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atari_zoo.cli.options import Device, Json, Model, Output, Seed
+from atari_zoo.cli.objectives import shown_in_place
+from atari_zoo.cli.options import (
+    STEPS,
+    Device,
+    Force,
+    Iterations,
+    Json,
+    Model,
+    Output,
+    Played,
+    Seed,
+    seen_play,
+)
+from atari_zoo.cli.outputs import check_file
 from atari_zoo.cli.tables import print_table
 from atari_zoo.cli.verbs import verb
 from atari_zoo.interrupts import stop_requests
@@ -19,7 +31,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from atari_zoo.converters.network.foreign import Network
-    from atari_zoo.viz.objectives.objectives import Objective
     from atari_zoo.viz.render.results import Rendered
 
 FPS = 15  # of the movie
@@ -30,7 +41,7 @@ MOVIE_PICTURES = 90  # at most, of the optimization
     'atari-zoo maximize rainbow/Seaquest/1 "atoms:0,0"    # figure 4 of the paper',
     'atari-zoo maximize a2c/Pong/1 "conv3:38 - 1e-6*tv" "output:RIGHT" -o wanted.png',
     'atari-zoo maximize dqn/Seaquest/1 "fc:0..15" --parameterization fourier --movie fc.mp4',
-    'atari-zoo maximize agent.onnx "fc:*" --steps 256 --real-play 0 --json',
+    'atari-zoo maximize agent.onnx "fc:*" --iterations 256 --steps 0 --json',
 )
 def maximize(
     model: Model,
@@ -39,21 +50,28 @@ def maximize(
         typer.Argument(help='Such as "conv3:38 - 1e-6*tv", "output:RIGHT", "value", "fc:0..15".'),
     ],
     output: Output = Path("maximized.png"),
-    steps: Annotated[int, typer.Option(help="Of gradient ascent.")] = 512,
+    iterations: Iterations = 512,
     parameterization: Annotated[
         str, typer.Option(help="pixels, fourier, cppn, pyramid, shared, present or maco.")
     ] = "pixels",
-    jitter: Annotated[int, typer.Option(help="Pixels by which the image moves at each step.")] = 3,
+    jitter: Annotated[
+        int, typer.Option(help="Pixels by which the image moves at each iteration.", min=0)
+    ] = 3,
     rate: Annotated[
         float | None, typer.Option("--lr", help="Learning rate; what suits if not given.")
     ] = None,
-    copies: Annotated[int, typer.Option(help="Images of each, from other random starts.")] = 1,
+    copies: Annotated[
+        int, typer.Option(help="Images of each, from other random starts.", min=1)
+    ] = 1,
     seed: Seed = 0,
     movie: Annotated[Path | None, typer.Option(help="An mp4 of the optimization.")] = None,
-    real_play: Annotated[
-        int, typer.Option(help="Steps of real play to compare with; 0 for none.")
-    ] = 500,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", help=f"{STEPS} 0 for none.", min=0, show_default="500"),
+    ] = None,
+    recording: Played = None,
     device: Device = "cpu",
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Makes images that raise objectives as far as they go, and says how far that is.
@@ -62,30 +80,30 @@ def maximize(
     """
     import atari_zoo as zoo
     from atari_zoo.converters.network.foreign import observation_shape
-    from atari_zoo.viz.movies.mp4 import check_movie
+    from atari_zoo.viz.objectives.text import parse
     from atari_zoo.viz.parameterizations.parameterizations import parameterization_named
     from atari_zoo.viz.render.ascent import Settings
     from atari_zoo.viz.render.pictures import save_optimization, save_rendered
     from atari_zoo.viz.render.rendering import render
     from atari_zoo.viz.render.transforms import Jitter, check_transforms
 
-    network = zoo.load(model, device)
+    check_file(output, force, ".png")
     if movie is not None:
-        check_movie(movie, FPS)
-    every = max(1, steps // MOVIE_PICTURES)
-    if real_play < 0:
-        raise ValueError(f"real-play is {real_play}; expected 0 or more steps")
-    wanted = _parsed(objectives, network)
+        check_file(movie, force, ".mp4")
+    network = zoo.load(model, device)
+    every = max(1, iterations // MOVIE_PICTURES)
+    with shown_in_place():
+        wanted = [parse(text, network) for text in objectives]
     transforms = (Jitter(jitter),) if jitter else ()
     check_transforms(transforms, observation_shape(network))  # before the play
-    seen = _seen(network, real_play, seed)
+    seen = _seen(network, recording, steps, seed)
     settings = Settings(
         parameterization=parameterization_named(parameterization, seen),
         transforms=transforms,
-        steps=steps,
+        steps=iterations,
         rate=rate,
         seed=seed,
-        snapshots=() if movie is None else range(0, steps + 1, every),
+        snapshots=() if movie is None else range(0, iterations + 1, every),
     )
     with stop_requests() as stopping, progress_bar("maximizing", "steps") as update:
         rendered = render(
@@ -103,27 +121,12 @@ def maximize(
     _tell(model, rendered, [output] if movie is None else [output, movie], as_json)
 
 
-def _parsed(texts: list[str], network: Network) -> list[Objective]:
-    from atari_zoo.viz.objectives.text import ObjectiveError, parse
-
-    try:
-        return [parse(text, network) for text in texts]
-    except ObjectiveError as error:
-        print(f"atari-zoo: {error}", file=sys.stderr)  # with the lines that point at the place
-        raise typer.Exit(2) from error
-
-
-def _seen(network: Network, steps: int, seed: int) -> Tensor | None:
-    """What the agent saw in some steps of real play; None where its game is not known."""
-    import atari_zoo as zoo
-
-    if not steps or not network.card.game:
+def _seen(network: Network, recording: Path | None, steps: int | None, seed: int) -> Tensor | None:
+    """What the agent saw in the recording or in some steps of play; None where that is none, or
+    its game is not known."""
+    if steps == 0 or (recording is None and not network.card.game):
         return None
-    with progress_bar("playing", "steps") as update:
-        played = zoo.rollout(
-            network, steps=steps, envs=1, seed=seed, keep=["screens"], progress=update
-        )
-    return played.observations()
+    return seen_play(network, recording, steps, seed, usual=500).observations()
 
 
 def _tell(model: str, rendered: Rendered, files: list[Path], as_json: bool) -> None:

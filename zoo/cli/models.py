@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from atari_zoo.cli.options import Algorithm, Collection, Game, Json, Model, Run, Seed, Tag
+from atari_zoo.cli.options import (
+    Algorithm,
+    Collection,
+    Force,
+    Game,
+    Json,
+    Model,
+    Run,
+    Seed,
+    Tag,
+)
+from atari_zoo.cli.outputs import check_file
 from atari_zoo.cli.tables import print_table
 from atari_zoo.cli.verbs import verb
-
-REPORTS = ("text", "json", "none")
+from atari_zoo.play.plans import FLAT
 
 
 @verb(
@@ -44,6 +56,9 @@ def list_(
         + (card.preprocessing.name,)
         for card in cards
     ]
+    if not rows:
+        print("there are no such models; with fewer options there are", file=sys.stderr)
+        return
     print_table(rows, "model", "frames trained", "score", "preprocessing")
     if alone:
         others = {name: count for name, count in collections().items() if name != "starter"}
@@ -75,9 +90,9 @@ def info(model: Model, as_json: Json = False) -> None:
     "atari-zoo convert graph.pb --game Seaquest",
     "atari-zoo convert dqn/Pong/1/checkpoints --game Pong -o dqn.onnx",
     "atari-zoo convert policy.safetensors --algorithm ppo --game Breakout -o ppo.onnx",
-    "atari-zoo convert agent.zip --game Pong --report json > report.json",
+    "atari-zoo convert agent.zip --game Pong --json > report.json",
     "atari-zoo convert unscaled.pth --game Pong --input-range 0..255",
-    "atari-zoo convert agent.onnx -o policy.pth --report none",
+    "atari-zoo convert agent.onnx -o policy.pth --quiet",
 )
 def convert(
     source: Annotated[
@@ -93,45 +108,41 @@ def convert(
             "if not given.",
         ),
     ] = None,
-    algorithm: Annotated[
-        str | None, typer.Option(help="What trained it, such as a2c, if the file does not tell.")
-    ] = None,
+    algorithm: Algorithm = None,
     game: Game = None,
-    run: Annotated[str | None, typer.Option(help="Which run of it; 1 if not given.")] = None,
+    run: Run = None,
     preprocessing: Annotated[
-        str | None, typer.Option(help="vector, deepmind, dopamine or modern.")
+        str | None, typer.Option(help=FLAT["preprocessing"].about.help)
     ] = None,
-    action: Annotated[str | None, typer.Option(help="argmax, sample or epsilon-greedy.")] = None,
+    action: Annotated[str | None, typer.Option(help=FLAT["action"].about.help)] = None,
     input_range: Annotated[
         str | None,
         typer.Option(help="Pixels that it takes, where the file does not tell: 0..1 or 0..255."),
     ] = None,
     float16: Annotated[bool, typer.Option(help="Store the weights in half the bytes.")] = False,
-    report: Annotated[
-        str, typer.Option(help="How to tell what was found: text, json or none.")
-    ] = "text",
+    force: Force = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not tell what was found.")] = False,
+    as_json: Json = False,
 ) -> None:
     """A model's file to ONNX, its card inside, or to other libraries' files.
 
-    Says what it found, and checks it layer by layer.
+    Says what it found, and checks it layer by layer. The options say what the file does not tell.
     """
-    from atari_zoo.converters.saving import check_suffix, save_as
+    from atari_zoo.converters.saving import ENDINGS, save_as
     from atari_zoo.models import convert as convert_model
 
-    if report not in REPORTS:
-        raise ValueError(f"no report '{report}'; there are text, json and none")
     output = output or (source if source.name else source.resolve()).with_suffix(".onnx")
     if output.exists() and source.exists() and output.samefile(source):
         raise ValueError(f"{output} is the source itself; give another file with -o")
-    check_suffix(output)
+    check_file(output, force, *ENDINGS)
     given = {"algorithm": algorithm, "game": game, "preprocessing": preprocessing}
     given |= {"input_range": input_range}
     done = convert_model(source, float16=float16, action_rule=action, run=run, **given)
     save_as(done.model, output)
-    if report == "json":
+    if as_json:
         print(json.dumps(done.report.to_dict() | {"output": str(output), "name": done.card.name}))
         return
-    if report == "text":
+    if not quiet:
         print_table(done.report.rows())
     print(f"{output}: {done.card.name}, {output.stat().st_size / 1e6:.1f} MB")
 
@@ -146,6 +157,8 @@ def verify(
     """onnxruntime against torch, at every named layer, on random and on real observations."""
     from atari_zoo.verification import verify_model
 
+    if not 0 < tolerance < math.inf:
+        raise ValueError(f"tolerance is {tolerance}; expected a number above 0, such as 1e-4")
     rows = verify_model(model, seed)
     worst = max(row["difference"] for row in rows)
     if as_json:

@@ -27,9 +27,24 @@ Collection = Annotated[str | None, typer.Option(help="A collection, such as uber
 Run = Annotated[str | None, typer.Option(help="A run, such as 1.")]
 Tag = Annotated[str | None, typer.Option(help="A checkpoint, such as 400M or final.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
-Device = Annotated[str, typer.Option(help="cpu or cuda.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
+STEPS = "Agent steps of play; of a recording its first ones, all if not given."
+Envs = Annotated[int, typer.Option("--envs", help="Copies of the game at once.", min=1)]
+Env = Annotated[int, typer.Option("--env", help="Which copy of the game, from 0.", min=0)]
+Iterations = Annotated[
+    int, typer.Option("--iterations", help="Of gradient ascent, for each image.", min=1)
+]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option("--layer", help="A layer, such as conv3; as often as wanted."),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Tell what would be fetched or uploaded; do neither.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Write over what is there already.")]
 Played = Annotated[
     Path | None,
     typer.Option("--recording", help="A recording with screens; else the agent plays one."),
@@ -63,7 +78,12 @@ def assignments(
 
 
 def seen_play(
-    network: Network, recording: Path | None, steps: int | None, seed: int, usual: int = 1000
+    network: Network,
+    recording: Path | None,
+    steps: int | None,
+    seed: int,
+    envs: int = 1,
+    usual: int = 1000,
 ) -> Recording:
     """A recording with screens and colour frames: the one at that path, or play of the network.
 
@@ -84,7 +104,7 @@ def seen_play(
         return zoo.rollout(
             network,
             steps=usual if steps is None else steps,
-            envs=1,
+            envs=envs,
             seed=seed,
             keep=["screens", "frames"],
             progress=update,

@@ -9,7 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atari_zoo.cli.options import Device, Json, Model, Output, Played, Seed, seen_play
+from atari_zoo.cli.objectives import shown_in_place
+from atari_zoo.cli.options import (
+    STEPS,
+    Device,
+    Envs,
+    Force,
+    Iterations,
+    Json,
+    Layers,
+    Model,
+    Output,
+    Played,
+    Seed,
+    seen_play,
+)
+from atari_zoo.cli.outputs import check_file
+from atari_zoo.cli.tables import print_facts
 from atari_zoo.cli.verbs import verb
 from atari_zoo.progress import progress_bar
 
@@ -19,42 +35,46 @@ if TYPE_CHECKING:
 
 @verb(
     "atari-zoo patches apex/Seaquest/1 conv3:60",
-    "atari-zoo patches a2c/Pong/1 conv2:7 conv3:5 fc:10 --n 12 --which bottom -o patches.png",
+    "atari-zoo patches a2c/Pong/1 conv2:7 conv3:0..5 output:RIGHT --n 12 --which bottom",
     "atari-zoo patches agent.onnx conv3:60 --recording play.zarr --json",
 )
 def patches(
     model: Model,
-    units: Annotated[list[str], typer.Argument(help="Units, as in conv3:60 or fc:10.")],
+    units: Annotated[
+        list[str], typer.Argument(help="Units, as in conv3:60, fc:0..15 or output:FIRE.")
+    ],
     output: Output = Path("patches.png"),
     steps: Annotated[
-        int | None, typer.Option(help="Steps to play: 1000, or all of a recording.")
+        int | None, typer.Option("--steps", help=STEPS, min=1, show_default="1000")
     ] = None,
+    envs: Envs = 1,
     seed: Seed = 0,
-    n: Annotated[int, typer.Option(help="Patches of each unit.")] = 8,
+    n: Annotated[int, typer.Option("--n", help="Patches of each unit.", min=1)] = 8,
     which: Annotated[str, typer.Option(help="top, bottom or random.")] = "top",
     apart: Annotated[
         int, typer.Option(help="Steps between two patches of an episode, at least.")
     ] = 15,
     recording: Played = None,
+    device: Device = "cpu",
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """What units answered to most, or least: image patches from play, as a picture."""
     import atari_zoo as zoo
-    from atari_zoo.analysis.peaks import check_units
     from atari_zoo.converters.network.receptive_fields import receptive_field
     from atari_zoo.recordings.players import player_words
+    from atari_zoo.viz.objectives.chosen import chosen_units
     from atari_zoo.viz.patches.finding import patches as find_patches
     from atari_zoo.viz.patches.moments import Selection
     from atari_zoo.viz.patches.pictures import save_patches
 
-    network = zoo.load(model)
-    wanted: dict[str, list[int]] = {}
-    for layer, unit in map(_unit, units):
-        wanted.setdefault(layer, []).append(unit)
-    for layer, numbers in wanted.items():  # refuses before minutes of play
+    check_file(output, force, ".png")
+    network = zoo.load(model, device)
+    with shown_in_place():
+        wanted = chosen_units(units, network)
+    for layer in wanted:  # refuses before minutes of play
         receptive_field(network, layer)
-        check_units(network, layer, numbers)
-    play = seen_play(network, recording, steps, seed)
+    play = seen_play(network, recording, steps, seed, envs)
     found, selection = [], Selection(n, which, apart, seed)
     for layer, numbers in wanted.items():
         with progress_bar(f"looking at {layer}", "observations") as update:
@@ -65,31 +85,32 @@ def patches(
         return
     for answers in found:
         if answers.dead:
-            print(f"{answers.layer}:{answers.unit} is dead here: never above 0, or never changing")
+            print(f"{answers.name} is dead here: never above 0, or never changing")
     print(output)
 
 
 @verb(
     "atari-zoo atlas apex/Seaquest/1 -o atlas.html",
-    "atari-zoo atlas a2c/Pong/1 --layers conv3,fc --steps 512 --device cuda",
+    "atari-zoo atlas a2c/Pong/1 --layer conv3 --layer fc --iterations 512 --device cuda",
     "atari-zoo atlas agent.onnx --recording play.zarr --no-synthesis",
 )
 def atlas(
     model: Model,
     output: Output = Path("atlas.html"),
-    steps: Annotated[int, typer.Option(help="Of the optimization of each image.")] = 128,
-    play: Annotated[
-        int | None, typer.Option(help="Steps to play: 1000, or all of a recording.")
+    iterations: Iterations = 128,
+    steps: Annotated[
+        int | None, typer.Option("--steps", help=STEPS, min=1, show_default="1000")
     ] = None,
-    layers: Annotated[
-        str, typer.Option(help="Layers to show, as in conv3,fc; all if not given.")
-    ] = "",
+    envs: Envs = 1,
+    layers: Layers = None,
     synthesis: Annotated[
         bool, typer.Option("--synthesis/--no-synthesis", help="Make an image for each unit.")
     ] = True,
     seed: Seed = 0,
     recording: Played = None,
     device: Device = "cpu",
+    force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Every unit of an agent on one page: what drives it, and what it answered to in play."""
     import atari_zoo as zoo
@@ -100,30 +121,27 @@ def atlas(
     from atari_zoo.viz.pages.atlas_images import atlas_images
     from atari_zoo.viz.pages.atlas_rows import read_from
 
+    check_file(output, force, ".html", ".htm")
     network = zoo.load(model, device)
-    names = layers.replace(",", " ").split() or atlas_layers(network)
+    names = layers or atlas_layers(network)
     check_finite(network)
     for name in names:
         receptive_field(network, read_from(name))  # refuses before minutes of play
-    played = seen_play(network, recording, play, seed)
+    played = seen_play(network, recording, steps, seed, envs)
     images = None
     if synthesis:
         with progress_bar("making images", "thousandths of layers") as update:
-            images = atlas_images(network, names, steps, seed, update)
+            images = atlas_images(network, names, iterations, seed, update)
     with progress_bar("looking at play", "observations") as update:
         write_atlas(network, played, output, images, names, progress=update)
-    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
-
-
-def _unit(words: str) -> tuple[str, int]:
-    layer, colon, number = words.removesuffix("@max").partition(":")
-    if not (layer and colon and number.isdecimal()):
-        raise ValueError(f"'{words}' names no unit; expected a layer and a number, as in conv3:60")
-    return layer, int(number)
+    size = output.stat().st_size
+    facts = {"model": model, "output": str(output), "bytes": size, "layers": names}
+    print_facts(facts, as_json, f"{output}: {size / 1e6:.1f} MB")
 
 
 def _row(unit: UnitPatches) -> dict[str, Any]:
     return {
+        "name": unit.name,
         "layer": unit.layer,
         "unit": unit.unit,
         "quantity": unit.quantity,

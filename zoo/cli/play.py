@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atari_zoo.catalog.names import file_name
-from atari_zoo.cli.options import Device, Json, Model
+from atari_zoo.cli.options import Device, Force, Json, Model
+from atari_zoo.cli.outputs import check_file
 from atari_zoo.cli.plan_options import with_plan_options
 from atari_zoo.cli.verbs import verb
+from atari_zoo.converters.files import check_ending
 from atari_zoo.play.plans import CACHE, Plan, as_cached
 from atari_zoo.progress import progress_bar
 
 if TYPE_CHECKING:
     from atari_zoo.recordings.recordings import Recording
+
+ARCHIVES = ".npz", ".zip"
 
 
 @verb(
@@ -47,14 +51,19 @@ def record(
         typer.Option("-o", "--output", help="A .zarr folder, resumed if it is there, or .npz."),
     ] = None,
     device: Device = "cpu",
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Records play: by default screens, RAM, outputs and the dense layer, as the paper's cache."""
     network_name = Path(model).stem if Path(model).exists() else file_name(model)
     output = output or Path(f"{network_name}.zarr")
-    archive = output.suffix in (".npz", ".zip")
-    if archive and output.exists():
-        raise FileExistsError(f"{output}: is there already; choose another name")
+    archive = output.suffix.lower() in ARCHIVES
+    if archive:
+        check_file(output, force)
+    else:
+        check_ending(output, ".zarr", *ARCHIVES)
+        if force and output.exists():
+            raise ValueError(f"{output}: a recording is gone on with; remove it to begin anew")
     plan = replace(as_cached(plan), path=None if archive else output, resume=True)
     recording = _recording(model, device, plan, "steps")
     if archive:

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from atari_zoo.cli.options import Model, Output, Seed
+from atari_zoo.cli.options import Device, Force, Json, Model, Output, Seed
+from atari_zoo.cli.outputs import check_file
+from atari_zoo.cli.tables import print_facts
 from atari_zoo.cli.verbs import verb
 from atari_zoo.progress import progress_bar
 
@@ -25,12 +27,16 @@ def tour(
     show: Annotated[
         bool, typer.Option("--open/--no-open", help="Open it where there is a screen.")
     ] = True,
+    device: Device = "cpu",
+    force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Plays an agent, looks inside it, and writes one page that shows what was found."""
     from atari_zoo.viz.pages.tour import tour as make_tour
 
+    check_file(output, force, ".html", ".htm")
     with progress_bar("touring", "steps") as update:
-        make_tour(model, output, seed=seed, progress=update)
-    print(f"{output.resolve()}")
-    if show and sys.stdout.isatty():
+        make_tour(model, output, seed=seed, device=device, progress=update)
+    print_facts({"model": model, "output": str(output)}, as_json, str(output.resolve()))
+    if show and not as_json and sys.stdout.isatty():
         typer.launch(str(output.resolve()))

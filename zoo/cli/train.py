@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from math import isnan
+from math import isfinite, isnan
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from atari_zoo.cli.options import Settings, assignments
+from atari_zoo.cli.options import Device, Json, Settings, assignments
+from atari_zoo.cli.tables import print_facts
 from atari_zoo.cli.verbs import verb
 from atari_zoo.progress import progress_bar
 
@@ -39,7 +40,8 @@ def train(
     ] = "workstation",
     envs: Annotated[int | None, typer.Option(help="Copies of the game.", min=1)] = None,
     settings: Settings = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
+    as_json: Json = False,
 ) -> None:
     """Trains an agent; a run that was stopped goes on where it was saved. Ctrl-C saves."""
     from atari_zoo.games import game as find_game
@@ -47,6 +49,8 @@ def train(
     from atari_zoo.training import registry
 
     make = registry.trainer(algorithm)
+    if hours is not None and not isfinite(hours):
+        raise ValueError(f"hours is {hours}; leave it out to train until the frames are done")
     if device != "auto":
         device_named(device)
     found = find_game(game)
@@ -66,5 +70,9 @@ def train(
             ),
             hours=hours,
         ).train()
-    print(f"{folder}")
-    print(f"look inside it: atari-zoo tour {shlex.quote(str(folder))}")
+    print_facts(
+        {"output": str(folder), "algorithm": algorithm, "game": found.name},
+        as_json,
+        str(folder),
+        f"look inside it: atari-zoo tour {shlex.quote(str(folder))}",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -74,6 +75,8 @@ def sweep(
     >>> sweep("score", ["*/Seaquest/*"], "scores", seeds=range(3), workers=2).failed
     ()
     """
+    if scheduler and not re.search(r"://|:\d+$", scheduler):
+        raise ValueError(f"scheduler is '{scheduler}'; expected its address, as tcp://host:8786")
     given = dict(settings or {})
     check_settings(job, given)
     place = str(place) if "://" in str(place) else str(Path(place).resolve())
