@@ -129,7 +129,7 @@ def _seen(
 ) -> tuple[Tensor | None, str]:
     """What an agent saw in the recording or in some steps of play, and which agent; None where that
     is none, or its game is not known."""
-    if steps == 0 or (recording is None and not network.card.game):
+    if recording is None and (steps == 0 or not network.card.game):
         return None, ""
     play = seen_play(network, recording, steps, seed, usual=500)
     return play.observations(), play.card.name
