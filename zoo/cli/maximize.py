@@ -124,7 +124,7 @@ def maximize(
 def _seen(network: Network, recording: Path | None, steps: int | None, seed: int) -> Tensor | None:
     """What the agent saw in the recording or in some steps of play; None where that is none, or
     its game is not known."""
-    if steps == 0 or (recording is None and not network.card.game):
+    if recording is None and (steps == 0 or not network.card.game):
         return None
     return seen_play(network, recording, steps, seed, usual=500).observations()
 
