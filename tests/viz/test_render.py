@@ -275,7 +275,7 @@ def test_images_are_made_where_gradients_are_off(network, mode):
 def test_what_no_image_can_be_made_of_is_refused(network):
     for wrong, message in (
         ({"steps": True}, "steps is True; expected at least 1, a whole number"),
-        ({"rate": float("nan")}, "rate is nan; expected a number above 0"),
+        ({"rate": float("nan")}, "rate is nan; expected more than 0"),
         ({"rescue_steps": -1}, "rescue_steps is -1; expected 0 or more"),
         ({"threshold": float("nan")}, "threshold is nan; expected a finite number"),
     ):
@@ -420,7 +420,7 @@ def test_on_cuda_the_same_start_and_a_like_result(network):
 REFUSED = {
     "steps": (lambda n: Settings(steps=0), "steps is 0; expected at least 1"),
     "batch": (lambda n: Settings(batch=0), "batch is 0"),
-    "rate": (lambda n: Settings(rate=-1.0), "rate is -1.0; expected a number above 0"),
+    "rate": (lambda n: Settings(rate=-1.0), "rate is -1.0; expected more than 0"),
     "snapshot": (lambda n: Settings(steps=5, snapshots=[6]), "a snapshot after 6 steps"),
     "copies": (lambda n: render(n, "fc:1", copies=0), "copies is 0"),
     "nothing": (lambda n: render(n, []), "no objective is given"),

@@ -62,7 +62,7 @@ class Settings:
         if not (type(self.rescue_steps) is int and self.rescue_steps >= 0):
             raise ValueError(f"rescue_steps is {self.rescue_steps}; expected 0 or more")
         if self.rate is not None and not (self.rate > 0 and isfinite(self.rate)):
-            raise ValueError(f"rate is {self.rate}; expected a number above 0")
+            raise ValueError(f"rate is {self.rate}; expected more than 0")
         if self.threshold is not None and not isfinite(self.threshold):
             raise ValueError(f"threshold is {self.threshold}; expected a finite number")
         if wrong := [step for step in self.snapshots if not 0 <= step <= self.steps]:
