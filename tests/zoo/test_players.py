@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 import atari_zoo as zoo
 from atari_zoo.analysis.peaks import recorded_peaks, unit_peaks
 from atari_zoo.cli.app import app
-from atari_zoo.converters.cards import ModelCard
+from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard
 from atari_zoo.converters.network.heads import PolicyHead
 from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.recordings.beginnings import beginning
@@ -72,6 +73,16 @@ def test_play_of_another_game_or_action_set_is_refused(pong, tmp_path, taker):
         with pytest.raises(ValueError, match=message):
             TAKERS[taker](other, play, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_screens_of_another_preprocessing_are_named(pong):
+    network, play, _ = pong
+    other = deepcopy(network)
+    rules = {"noops": 3, "sticky": 0.25, "name": "rules", "life_loss_ends": True}
+    other.card = other.card.replace(preprocessing=replace(play.preprocessing, **rules))
+    assert player_words(other, play) == ""  # it sees the same
+    other.card = other.card.replace(preprocessing=PREPROCESSINGS["tf"])
+    assert player_words(other, play) == ", seen as 'vector' has it"
 
 
 def test_another_agents_play_of_the_game_is_named(pong, tmp_path):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from atari_zoo.converters.cards import ModelCard
+from dataclasses import asdict
+from typing import Any
+
+from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.games import UnknownGame
 from atari_zoo.games import game as find_game
 from atari_zoo.recordings.recordings import Recording
+
+# of a preprocessing, what is no part of the picture
+RULES = set(
+    "name noops fire_reset life_loss_ends fire_after_life_loss sticky max_frames reset".split()
+)
 
 
 def check_play(network: Network, recording: Recording) -> None:
@@ -48,12 +56,21 @@ def is_own_play(network: Network, recording: Recording) -> bool:
 
 
 def player_words(network: Network, recording: Recording) -> str:
-    """For a title, whose play it is where that is another agent's; else nothing.
+    """For a title, whose play it is where that is another agent's, and as what it was seen where
+    the network was made for other screens; else nothing.
 
     >>> player_words(zoo.load("a2c/Pong/1"), dqn_recording)
     ', play of dqn/Pong/1'
     """
-    return "" if is_own_play(network, recording) else f", play of {recording.card.name}"
+    words = "" if is_own_play(network, recording) else f", play of {recording.card.name}"
+    seen = recording.preprocessing
+    other = _picture(network.card.preprocessing) != _picture(seen)
+    return words + f", seen as '{seen.name}' has it" * other
+
+
+def _picture(preprocessing: Preprocessing) -> dict[str, Any]:
+    """What decides how a screen looks, and how far apart those of a stack are."""
+    return {name: value for name, value in asdict(preprocessing).items() if name not in RULES}
 
 
 def _game(name: str) -> str:
