@@ -224,6 +224,14 @@ def test_squares_lie_on_the_screen():
         random_squares(1, 10, torch.Size((20, 9)), torch.Generator())
 
 
+def test_the_table_is_refused_as_a_whole():
+    """What is wrong for all methods is no row of each."""
+    with pytest.raises(ValueError, match="no substrate 'grey'; there are black, blurred, random"):
+        fidelity_table(network(), pixels(), ["chance"], substrate="grey")
+    with pytest.raises(ValueError, match="no observations: there is nothing to measure on"):
+        fidelity_table(network(), pixels()[:0], ["chance"])
+
+
 def test_the_table():
     net = network(lambda features, actions: CategoricalHead(features, actions, torch.arange(5.0)))
     ticks = []

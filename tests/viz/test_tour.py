@@ -167,6 +167,17 @@ def test_progress_rises_to_the_end(toured):
     assert ticks[-1] == (SCORE_STEPS + 2 * STEPS,) * 2
 
 
+def test_a_place_that_no_page_has_is_told_before_the_work(tmp_path):
+    for path, message in (
+        (tmp_path / "nowhere" / "t.html", "there is no folder"),
+        (tmp_path, "is"),
+    ):
+        with pytest.raises(OSError, match=message):
+            tour("no/such/model", path)
+    with pytest.raises(ValueError, match="seed is True; expected a whole number"):
+        tour("no/such/model", tmp_path / "t.html", seed=True)
+
+
 def test_only_the_page_is_written(toured):
     assert {path.name for path in toured[1].parent.iterdir()} == {"agent.onnx", "tour.html"}
 

@@ -49,6 +49,8 @@ def case_for(
     observations: (batch, frames, height, width), or one without the batch; floats in 0..1.
     Raises ValueError if something is not there, or no number in 0..1.
     """
+    if type(seed) is not int:
+        raise ValueError(f"seed is {seed!r}; expected a whole number")
     check_finite(network)
     network = differentiable(network)
     weight = next(network.parameters())

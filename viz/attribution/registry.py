@@ -125,6 +125,8 @@ def method_named(name: str, options: dict[str, Any] | None = None) -> Attributio
 
     Raises ValueError if there is none, or it lacks an option, or has it of another type.
     """
+    if not isinstance(name, str):
+        raise ValueError(f"method is {name!r}; expected a name, such as 'integrated_gradients'")
     found = ATTRIBUTION_METHODS.named(name)
     for option, value in (options or {}).items():
         if option not in found.options:

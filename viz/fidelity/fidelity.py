@@ -92,9 +92,14 @@ def _scores(
     return torch.stack(found), counts.clamp(max=height * width) / (height * width)
 
 
-def _substrate(case: Case, name: str) -> Tensor:
+def check_substrate(name: str) -> None:
+    """Raises ValueError, with those there are, if there is none of that name."""
     if name not in SUBSTRATES:
         raise ValueError(f"no substrate '{name}'; there are {', '.join(SUBSTRATES)}")
+
+
+def _substrate(case: Case, name: str) -> Tensor:
+    check_substrate(name)
     if name != "random":
         return references(case.observations, name)
     noise = torch.rand(case.observations.shape[1:], generator=case.generator())

@@ -16,7 +16,7 @@ from atari_zoo.viz.attribution.attribution import methods
 from atari_zoo.viz.attribution.cases import attributed, case_for
 from atari_zoo.viz.attribution.registry import AttributionMethod, Case, method_named
 from atari_zoo.viz.attribution.targets import DECISION, TargetLike
-from atari_zoo.viz.fidelity.fidelity import deletion, insertion
+from atari_zoo.viz.fidelity.fidelity import check_substrate, deletion, insertion
 from atari_zoo.viz.fidelity.infidelity import infidelity, sensitivity
 from atari_zoo.viz.fidelity.randomization import cascade
 
@@ -61,8 +61,11 @@ def fidelity_table(
 
     Methods that take no target, or an action's output alone, are measured on the choice.
     progress: called with the methods done, those there are, and the next one's name.
-    Raises ValueError for an unknown method or target.
+    Raises ValueError for an unknown method, target or substrate, or without observations.
     """
+    check_substrate(substrate)
+    if not len(observations):
+        raise ValueError("no observations: there is nothing to measure on")
     chosen = [method_named(name) for name in names] or methods()
     rows = []
     for done, method in enumerate(chosen):

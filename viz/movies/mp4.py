@@ -29,6 +29,8 @@ def write_mp4(
     name that an mp4 cannot have.
     """
     check_movie(path, fps)
+    if not isinstance(pictures, Iterable):
+        raise ValueError(f"pictures are of the type {type(pictures).__name__}; expected several")
     pictures = iter(pictures)
     first = next(pictures, None)
     if first is None:
@@ -62,6 +64,9 @@ def check_movie(path: str | Path, fps: int) -> None:
 
 
 def _check_picture(picture: np.ndarray, first: np.ndarray) -> None:
+    if not isinstance(picture, np.ndarray):
+        kind = type(picture).__name__
+        raise ValueError(f"a picture is of the type {kind}; expected an array of bytes")
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise ValueError(
             f"a picture is {picture.dtype} {picture.shape}; expected bytes (height, width, 3)"

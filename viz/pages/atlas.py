@@ -33,6 +33,7 @@ from atari_zoo.viz.pages.atlas_rows import (
     read_from,
     short,
 )
+from atari_zoo.viz.pages.templates import check_page
 from atari_zoo.viz.patches.moments import Selection
 from atari_zoo.viz.sheets import Sheets, packed
 
@@ -70,6 +71,7 @@ def atlas(
     for name in names:
         receptive_field(network, read_from(name))  # refuses before all the work
     check_play(network, recording)
+    check_page(path)
     images = images or {}
     _check_images(network, images)
     rows, total = [], recording.starts.size * len(names)

@@ -6,6 +6,7 @@ Jinja2 escapes whatever it writes into HTML. What a page's script reads goes thr
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,6 +23,15 @@ def filled(template: str, **fields: Any) -> str:
     Raises jinja2.UndefinedError where a field is missing.
     """
     return encodable(_environment().get_template(template).render(**fields))
+
+
+def check_page(path: str | Path) -> None:
+    """Raises OSError where no page can be written, so that it is known before the work."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder; expected a file's name")
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.absolute().parent}")
 
 
 def script_json(data: Any) -> Markup:

@@ -21,6 +21,7 @@ from atari_zoo.viz.attribution import attribution
 from atari_zoo.viz.attribution.targets import DECISION, rates_actions, target_words
 from atari_zoo.viz.images import enlarge
 from atari_zoo.viz.movies import movies
+from atari_zoo.viz.pages.templates import check_page
 from atari_zoo.viz.pages.tour_page import DecisiveStep, Score, TourFindings, tour_page
 from atari_zoo.viz.saliency import overlays
 
@@ -48,6 +49,9 @@ def tour(
     Raises UnknownModel or ConversionError as `load` does; ValueError if the network is not
     of the architecture of Mnih et al. or diverged, or its card names no game.
     """
+    if type(seed) is not int:
+        raise ValueError(f"seed is {seed!r}; expected a whole number")
+    check_page(path)
     network = load(model, device)
     check_finite(network)
     if not isinstance(network, MnihNetwork):

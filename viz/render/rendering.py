@@ -97,6 +97,11 @@ def render(
 def _objective(network: Network, given: Wanted, copies: int) -> Objective:
     if copies < 1:
         raise ValueError(f"copies is {copies}; expected at least 1")
+    if not isinstance(given, str | Objective | Sequence):
+        raise ValueError(
+            f"objectives are of the type {type(given).__name__}; expected text such as 'fc:7', an "
+            "Objective, or several of these"
+        )
     several = [given] if isinstance(given, str | Objective) else list(given)
     whole = joined([parse(o, network) if isinstance(o, str) else o for o in several])
     return joined([whole] * copies)

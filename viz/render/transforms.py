@@ -123,6 +123,9 @@ def draws_for(
 def check_transforms(transforms: Sequence[Transform], shape: tuple[int, int, int]) -> None:
     """Raises ValueError, as a transform does, unless images of this shape can take them all and
     keep their size."""
+    for transform in transforms:
+        if not isinstance(transform, Transform):
+            raise ValueError(f"no transform: {transform!r}; expected one such as Jitter(3)")
     numbers = sum(transform.numbers for transform in transforms)
     black = torch.zeros(1, *shape)
     moved = transformed(black, transforms, torch.full((1, numbers), 0.5))

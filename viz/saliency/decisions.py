@@ -110,7 +110,7 @@ class Decision:
     def seen(self) -> Float[Tensor, "steps frames height width"]:
         """The observations up to the step, 0..1."""
         steps = len(self.recording.starts)
-        if not 0 <= self.step < steps:
+        if not (isinstance(self.step, int) and 0 <= self.step < steps):
             raise ValueError(f"step is {self.step}; the recording has 0 to {steps - 1}")
         observations = self.recording.observations(self.env, slice(0, self.step + 1))
         return as_floats(observations)

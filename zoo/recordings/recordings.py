@@ -205,7 +205,7 @@ class Recording(Arrays):
 def check_environment(recording: Recording, env: int) -> None:
     """Raises ValueError if the recording has no such environment."""
     envs = recording.starts.shape[1] if len(recording.starts) else 0
-    if envs and not 0 <= env < envs:
+    if envs and not (isinstance(env, int) and 0 <= env < envs):
         raise ValueError(f"env is {env}; the recording has environments 0 to {envs - 1}")
 
 

@@ -19,7 +19,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.converters.network.hooks import layer_named, recorded
-from atari_zoo.viz.attribution.methods.gradients import at_least
 from atari_zoo.viz.attribution.placing import shares_on_screen
 from atari_zoo.viz.attribution.registry import BATCH, Case, method
 from atari_zoo.viz.attribution.scores import OUTPUT, layer_value
@@ -79,7 +78,8 @@ def layer_attribution(case: Case, layer: str, kind: str, steps: int = 50) -> Ten
     Raises ValueError if there is no such layer, or it does not lead to what is explained.
     """
     layer_named(case.network, layer)  # raises ValueError
-    at_least(1, steps=steps)
+    if type(steps) is not int or steps < 1:
+        raise ValueError(f"steps is {steps}; it must be at least 1, a whole number")
     if kind not in KINDS:
         raise ValueError(f"no kind '{kind}'; there are {', '.join(KINDS)}")
     _check_way(case, layer)
