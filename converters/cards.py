@@ -151,6 +151,10 @@ class ModelCard:
         collection = f"{self.collection}:" if self.collection else ""
         return f"{collection}{self.algorithm}/{self.game or 'unknown'}/{self.run}{tag}"
 
+    def __repr__(self) -> str:
+        """Short, since a card's facts fill pages; `to_json` has them all."""
+        return f"<ModelCard {self.name}>"
+
     def replace(self, **changes: Any) -> ModelCard:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)

@@ -68,6 +68,11 @@ def load(
     return network.to(place).eval()
 
 
+def as_network(model: Network | str | Path) -> Network:
+    """The network itself, or the one that `load` finds by that name or path."""
+    return load(model) if isinstance(model, str | Path) else model
+
+
 def facts_about(name: str | Path) -> dict[str, Any]:
     """What is known of a model: its card's fields, what the catalogue has measured, its layers.
 
