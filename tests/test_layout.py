@@ -31,8 +31,7 @@ ROWS = """
     converters: verification saving
     converters: reports
     zoo: intervals progress threads interrupts
-    zoo: games downloads preprocessing
-    zoo: diverged observations
+    zoo: games downloads preprocessing observations diverged
     zoo: arrays emulator publishing_pages
     zoo: untrained
     zoo: catalog

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.diverged import check_finite
 from atari_zoo.viz.images import INK_ON_WHITE, Colour, diverging, enlarge, save_png, text
 
 # darker than any weight near zero, lighter than any large one
@@ -36,6 +37,7 @@ def filter_picture(network: MnihNetwork, factor: int = 6) -> UInt8[np.ndarray, "
     """
     if factor < 1:
         raise ValueError(f"factor is {factor}; it must be at least 1")
+    check_finite(network)
     weights = first_weights(network).detach().float().cpu().numpy()
     scale = float(np.abs(weights).max())
     tiles = enlarge(diverging(weights, scale), factor)

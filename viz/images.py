@@ -56,11 +56,28 @@ def enlarge(
 
 
 def resized(
-    values: Float[np.ndarray, "height width"], height: int, width: int
+    values: Float[np.ndarray, "height width"], height: int, width: int, resize: str = "area"
 ) -> Float[np.ndarray, "{height} {width}"]:
-    """A map of numbers at another size, by bilinear interpolation."""
-    image = Image.fromarray(np.ascontiguousarray(values, np.float32))
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    """A map of numbers at another size, by bilinear interpolation.
+
+    resize: how a screen of that size became one of the map's, as a Preprocessing names it: with
+        "bilinear" the middles of the first and last pixels lie on each other, else their borders.
+    """
+    down, right = (
+        _places(count, size, resize == "bilinear")
+        for count, size in zip(values.shape, (height, width), strict=True)
+    )
+    return (down @ np.asarray(values, np.float32) @ right.T).astype(np.float32)
+
+
+@cache
+def _places(count: int, size: int, corners: bool) -> Float[np.ndarray, "{size} {count}"]:
+    """What makes `size` values of `count`, each of the two nearest."""
+    if corners:
+        places = np.linspace(0, count - 1, size)
+    else:
+        places = np.clip((np.arange(size) + 0.5) * count / size - 0.5, 0, count - 1)
+    return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(count))).astype(np.float32)
 
 
 def grid(

@@ -62,13 +62,17 @@ def asked(browser: Chrome, words: str) -> list[str]:
 
 def test_an_atlas_shows_and_finds_its_units(browser: Chrome, page: Path) -> None:
     browser.get(page.as_uri())
-    units = [f"{layer}:{n}" for layer, of in LAYERS.items() for n in range(of)]
+    actions = [f"output:{n} {name}" for n, name in enumerate(zoo.game("Pong").actions)]
+    # of a map the largest value is shown, of an output the action is named
+    maps = [f"{layer}:{n}@max" for layer, of in LAYERS.items() for n in range(of)]
+    units = maps[: -len(actions)] + actions
     assert cards(browser) == units
     assert browser.find_element(By.ID, "count").text == f"{len(units)} of {len(units)} units"
-    assert asked(browser, "conv3:5") == ["conv3:5"]
-    assert asked(browser, "output") == [f"output:{n}" for n in range(6)]
+    assert asked(browser, "conv3:5") == ["conv3:5@max"]
+    assert asked(browser, "output") == actions
+    assert asked(browser, "leftfire") == actions[5:]
     dead, alive = asked(browser, "dead conv1"), asked(browser, "alive conv1")
-    assert sorted(dead + alive) == sorted(f"conv1:{n}" for n in range(32))
+    assert sorted(dead + alive) == sorted(f"conv1:{n}@max" for n in range(32))
     assert len(dead) > len(alive) > 0  # most of this agent's first filters are dead
     assert asked(browser, "nothing of the kind") == []
     assert complaints(browser) == []
@@ -81,7 +85,9 @@ def test_a_card_opens_and_the_arrows_go_on(browser: Chrome, page: Path) -> None:
     browser.get(f"{page.as_uri()}#conv3:7")  # a unit's own address
     browser.refresh()
     dialog = browser.find_element(By.ID, "details")
-    assert dialog.is_displayed() and browser.find_element(By.ID, "which").text.endswith("conv3:7")
+    assert dialog.is_displayed() and browser.find_element(By.ID, "which").text.endswith(
+        "conv3:7@max"
+    )
     pieces = dialog.find_elements(By.CSS_SELECTOR, ".piece")
     assert pieces and all(piece.size["width"] > 0 for piece in pieces)
     for piece in pieces:
@@ -94,7 +100,7 @@ def test_a_card_opens_and_the_arrows_go_on(browser: Chrome, page: Path) -> None:
     assert not dialog.is_displayed() and browser.current_url == page.as_uri()
     asked(browser, "conv3:9")
     browser.find_element(By.CSS_SELECTOR, "section:not([hidden]) .card").click()
-    assert browser.find_element(By.ID, "which").text.endswith("conv3:9")
+    assert browser.find_element(By.ID, "which").text.endswith("conv3:9@max")
     assert complaints(browser) == []
 
 

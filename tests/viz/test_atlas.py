@@ -22,14 +22,14 @@ from atari_zoo.cli.app import app
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.interchange import save_onnx
-from atari_zoo.converters.network.heads import ActorCriticHead, CategoricalHead
+from atari_zoo.converters.network.heads import ActorCriticHead, CategoricalHead, QHead
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.converters.network.receptive_fields import receptive_field
 from atari_zoo.games import game as find_game
 from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recordings import Recording
-from atari_zoo.viz.pages.atlas import atlas
+from atari_zoo.viz.pages.atlas import atlas, atlas_layers
 from atari_zoo.viz.pages.atlas_images import atlas_images
 from atari_zoo.viz.pages.templates import script_json
 from atari_zoo.viz.patches.moments import Selection
@@ -234,6 +234,30 @@ def test_images_stand_with_their_units(network, recording, page, images):
         below = sum(float(other) < float(value) for other in played[:, number])
         assert unit["percentile"] == pytest.approx(100 * below / len(played), rel=1e-3)
     assert "reached" not in layer(page, "fc")["units"][0]
+
+
+def test_q_values_are_shown_by_their_margins(network, recording, tmp_path):
+    """Unasked, in place of the output: all actions would answer most where the state is best."""
+    torch.manual_seed(0)
+    made = MnihNetwork(Trunk(mnih_convolutions((4, 5, 6)), units=9), QHead(9, 18), network.card)
+    made.card = made.card.replace(algorithm="dqn")
+    assert atlas_layers(made.eval())[-1] == "margin" and atlas_layers(network)[-1] == "output"
+    drawn = atlas_images(made, ["margin"], steps=2)
+    atlas(made, recording, tmp_path / "atlas.html", drawn, ["margin"], Selection(1))
+    page = Page((tmp_path / "atlas.html").read_text(encoding="utf-8"))
+    seen = torch.stack([recording.observations(env) for env in range(ENVS)], dim=1).flatten(0, 1)
+    with torch.no_grad():
+        outputs, reached = made(seen), made(drawn["margin"])
+    for number, unit in enumerate(layer(page, "margin")["units"]):
+        others = [action for action in range(18) if action != number]
+        margins = outputs[:, number] - outputs[:, others].amax(dim=1)
+        assert unit["action"] == find_game("Seaquest").actions[number]
+        assert unit["high"] == pytest.approx(float(margins.max()), rel=2e-3, abs=1e-6)
+        (best,) = unit["top"]
+        step, env, _ = page.data["moments"][best[0]]
+        assert (step, env) == divmod(int(margins.argmax()), ENVS)
+        own = reached[number, number] - reached[number, others].max()
+        assert unit["reached"] == pytest.approx(float(own), rel=2e-3, abs=1e-6)
 
 
 def test_some_layers_of_play_without_colour(network, recording, tmp_path):

@@ -90,3 +90,11 @@ def test_saves_the_same_picture(tmp_path, random_agent):
 def test_refuses_a_factor_below_one(random_agent):
     with pytest.raises(ValueError, match="factor is 0; it must be at least 1"):
         filter_picture(random_agent(), factor=0)
+
+
+def test_a_network_that_diverged_has_no_picture():
+    network = MnihNetwork(Trunk(), QHead(512, 4)).eval()
+    with torch.no_grad():
+        network.layers["conv1"].conv.weight[0, 0, 0, 0] = torch.inf
+    with pytest.raises(ValueError, match=r"weights in 'trunk\.conv1\.conv\.weight' are not finite"):
+        filter_picture(network)

@@ -403,6 +403,7 @@ UNREADABLE = {
     "conv3:1@7,0": ("no row 7 in conv3; expected 0 to 6", 0),
     "fc:1@2,2": ("fc has no map", 0),
     "fc:1@max": ("fc has no map", 0),
+    "fc:1 - 1e999*tv": ("expected a smaller number", 7),
     "conv3:1@most": ("expected a whole number", 8),
     "output:JUMP": ("'JUMP'; there are NOOP, FIRE, RIGHT", 7),
     "fc:RIGHT": ("no unit in fc is called 'RIGHT'", 3),
@@ -482,3 +483,12 @@ def test_dense_layers_of_all_heads_have_units(head):
     hook.remove()
     expected = kept[0].mean(dim=1) if kept[0].ndim == 3 else kept[0]
     assert_close(values, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_pictures_of_another_range_are_refused(agents):
+    bright = torch.full((1, 4, 84, 84), 200.0)
+    with pytest.raises(ValueError, match=r"observations are in 200\.\.200; expected 0\.\.1"):
+        directions.caricature(agents["categorical"], "conv2", bright)
+    for target in (128.0, float("nan"), bright[0]):
+        with pytest.raises(ValueError, match="the target's numbers"):
+            image_objectives.l2(target)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional as F
 
+from atari_zoo.viz.images import resized
 from atari_zoo.viz.saliency.overlays import frame_strip, overlay, two_colours
 from atari_zoo.viz.saliency.pictures import explanation, gallery
 
@@ -27,6 +30,17 @@ def test_the_overlay_lights_up_where_the_attributions_are(height):
     assert lit.mean() < 0.02
 
 
+@pytest.mark.parametrize("resize", ["area", "triangle", "bilinear"])
+def test_a_map_is_enlarged_as_the_screen_was_made_smaller(resize):
+    map_ = np.random.default_rng(0).random((84, 84), np.float32)
+    found = resized(map_, 210, 160, resize)
+    expected = F.interpolate(
+        torch.from_numpy(map_)[None, None], (210, 160), mode="bilinear",
+        align_corners=resize == "bilinear",
+    )  # fmt: skip
+    np.testing.assert_allclose(found, expected[0, 0].numpy(), atol=1e-5)
+
+
 def test_the_overlays_scale_may_be_given():
     """A movie's scale: what is weak in it is dim, though it is the frame's strongest."""
     frame, map_ = np.full((210, 160, 3), 60, np.uint8), values(1)
@@ -41,6 +55,9 @@ def test_the_strip_shows_signs_frame_by_frame():
     map_[1, 30:40, 30:40], map_[3, 30:40, 30:40] = 1, -1
     picture = frame_strip(observation, map_, factor=1).astype(int)
     assert picture.shape == (84, 4 * 84 + 3 * 2, 3)
+    # of sizes, which have no sign: no pixel is red or blue alone
+    sizes = frame_strip(observation, np.abs(map_), factor=1, signed=False).astype(int)
+    assert sizes[34, 34 + 86].sum() > sizes[34, 34].sum() + 100
     warmth = [
         int(picture[34, 34 + frame * 86, 0] - picture[34, 34 + frame * 86, 2]) for frame in range(4)
     ]

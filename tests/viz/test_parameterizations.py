@@ -212,6 +212,19 @@ WRONG = {
     "depth": (lambda: Cppn(depth=1), "depth 1"),
     "others": (lambda: LearnedFrames(others="white"), "no frames 'white'; there are zero, copies"),
     "learned": (lambda: LearnedFrames(learned=(4,)), "expected some of 0 to 3"),
+    "others of 255": (
+        lambda: LearnedFrames(others=torch.full((4, 84, 84), 200.0)),
+        r"the observation's numbers are in 200\.\.200; expected 0\.\.1: divide bytes by 255",
+    ),
+    "NaN": (
+        lambda: FromObservation(torch.full((4, 84, 84), torch.nan)),
+        "are not finite; expected",
+    ),
+    "several": (lambda: FromObservation(SEEN), r"expected \(frames, height, width\)"),
+    "spectrum of 255": (
+        lambda: magnitude(torch.full((2, 4, 84, 84), 200.0)),
+        r"observations are in 200\.\.200; expected 0\.\.1",
+    ),
     "nothing learned": (lambda: LearnedFrames(learned=()), "expected some of 0 to 3"),
     "spectrum": (lambda: made(MaCo(torch.ones(4, 60, 31))), "make it from observations"),
     "observation": (lambda: made(FromObservation(SEEN[0, :3])), "the network takes"),

@@ -76,12 +76,13 @@ def test_one_scale_holds_for_the_whole_movie(played, monkeypatch, tmp_path):
     scales = []
     draw = saliency_movies.overlay
 
-    def spying(frame, values, factor, scale):
+    def spying(frame, values, factor, scale, resize):
         scales.append(scale)
-        return draw(frame, values, factor, scale)
+        assert resize == recording.preprocessing.resize
+        return draw(frame, values, factor, scale, resize)
 
-    monkeypatch.setattr(saliency_movies, "overlay", spying)
     network, recording = played
+    monkeypatch.setattr(saliency_movies, "overlay", spying)
     saliency_movie(network, recording, tmp_path / "m.mp4", Question("input_x_gradient", "value"))
     seen = as_floats(recording.observations())
     values = attribute(network, seen, "input_x_gradient", "value").values
@@ -112,9 +113,13 @@ def test_the_title_of_a_movie_says_what_is_explained(played, monkeypatch, tmp_pa
         (network, Question("gradient")),
         (network, Question(options=QUICK)),
         (other, Question("gradient")),
+        (network, Question("integrated_gradients", options={"steps": 3})),
     ):
         saliency_movie(agent, recording, tmp_path / "m.mp4", question)
-    chosen, greydanus, margin = (title for title, _ in titles[::12])
+    chosen, greydanus, margin, _ = (title for title, _ in titles[::12])
+    seen = as_floats(recording.observations())
+    gap = attribute(network, seen, steps=3).delta.abs().max()
+    assert titles[36][1][-1] == f"sums miss what they should be by up to {gap:.2g} (delta)"
     assert chosen == ["a2c/Pong/1", "gradient of the output of the chosen action"]
     assert greydanus == ["a2c/Pong/1", "greydanus"]  # it has no target
     assert margin[0] == "dqn/Pong/1, play of a2c/Pong/1"
@@ -184,7 +189,7 @@ def test_captions_say_what_a_method_has():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(decisions, "explanation", spying)
             row, _ = decision.explained(method, options)
-        _, _, values, title, notes, said, signed = shown[0]
+        _, _, values, title, notes, said, signed, _ = shown[0]
         assert row["explains"] == explains and title.endswith(f"{method} of {explains}")
         assert said == signs and unit in notes[0]
         assert signed or values.min() >= 0

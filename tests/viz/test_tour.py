@@ -134,6 +134,14 @@ def test_the_lines_of_python_run_in_their_order(page, tmp_path, monkeypatch, cap
     assert "Score(finished=" in capsys.readouterr().out
 
 
+def test_the_score_is_among_the_pixels():
+    """What the page says: Pong's opponent scores, and digits at the observation's top change."""
+    seen = zoo.rollout(zoo.load("a2c/Pong/1@initial"), steps=120, envs=1, keep=["screens"])
+    before = seen.observations()[seen.scores[:, 0] == 0][-1, -1, :9].int()
+    after = seen.observations()[seen.scores[:, 0] == -1][-1, -1, :9].int()
+    assert (before - after).abs().max() > 50
+
+
 @pytest.mark.parametrize("name", ["rainbow/Seaquest/1@2M", "apex/Pong/1", "es/Seaquest/1@initial"])
 def test_starter_agents_of_other_heads_without_a_network(name, tmp_path, monkeypatch):
     def refused(*_):
@@ -144,6 +152,12 @@ def test_starter_agents_of_other_heads_without_a_network(name, tmp_path, monkeyp
     page = Page((tmp_path / "tour.html").read_text(encoding="utf-8"))
     assert name in page.words and len(page.sources("img")) > 3
     assert all(content(uri) for uri in page.sources("img") + page.sources("video"))
+    # what is explained: of values the margin, of a policy the output; and what is seen
+    words, policy = " ".join(page.words.split()), name.startswith("es")
+    assert ("exceeds the best other one" in words) != policy
+    assert ("the best other; the contributions sum to" in words) != policy
+    assert ("The number is the action's output." in words) == policy
+    assert "no score." not in words and "shows one on its screen, it is among these pixels" in words
 
 
 def test_progress_rises_to_the_end(toured):

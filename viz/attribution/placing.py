@@ -1,4 +1,4 @@
-"""Where the places of a layer's map lie on the screen.
+"""Places of a layer's map on the screen.
 
 Of the network of Mnih et al. that follows from its kernels. Of other graphs it is measured: on a
 copy whose kernels weigh all alike, the gradient counts the ways from a pixel to a place.

@@ -111,19 +111,14 @@ def target_words(network: Network, target: TargetLike, outputs: Tensor | None = 
     if isinstance(wanted, Tensor):
         return "the outputs of the actions given"
     name, words = _parts(wanted)
-    # of all forms the action comes first
-    chosen = not words or words[0] == "chosen"
-    if chosen and outputs is None:
-        action, other = "the chosen action", "that of the best other"
-    else:
-        number = int(outputs.argmax()) if chosen else action_named(network, words[0])
+    chosen = not words or words[0] == "chosen"  # of all forms the action comes first
+    action, other = "the chosen action", "that of the best other"
+    if outputs is not None or not chosen:
+        number = action_named(network, words[0]) if not chosen else _best(outputs)
         action = _name(network, number)
-        other = "that of the best other"
-        if outputs is not None:
-            others = outputs.index_fill(
-                0, torch.tensor([number], device=outputs.device), -torch.inf
-            )
-            other = f"{_name(network, int(others.argmax()))}'s, the best other"
+    if outputs is not None:
+        others = outputs.index_fill(0, torch.tensor([number], device=outputs.device), -torch.inf)
+        other = f"{_name(network, _best(others))}'s, the best other"
     return TARGETS[name].words.format(action=action, other=other, number=words[-1] if words else "")
 
 
@@ -131,6 +126,10 @@ def _parts(target: str) -> tuple[str, list[str]]:
     """The target's name in `TARGETS`, and the words after it."""
     name, *words = target.split(":")
     return (name, words) if name in TARGETS else ("action", [target])
+
+
+def _best(outputs: Tensor | None) -> int:
+    return 0 if outputs is None else int(outputs.argmax())
 
 
 def _name(network: Network, action: int) -> str:

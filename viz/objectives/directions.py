@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.observations import ObservationsLike, observations_for
 from atari_zoo.viz.objectives.objectives import Objective, Term
 from atari_zoo.viz.objectives.values import Reference, values_of
 
@@ -43,14 +44,17 @@ def dot_cosine(
     return _objective("direction", _dot_cosine, layer, direction, place, (float(power),))
 
 
-def caricature(network: Network, layer: str, observations: Tensor, power: float = 1.0) -> Objective:
+def caricature(
+    network: Network, layer: str, observations: ObservationsLike, power: float = 1.0
+) -> Objective:
     """What a layer sees in observations, exaggerated: at each place its own direction.
 
     observations: (samples, 4, 84, 84), uint8 or float in 0..1. Start the image from them, with
     `FromObservation`, to see what is added.
     """
     reference = Reference(layer)
-    direction = values_of(network, [reference], observations)[reference].cpu()
+    seen = observations_for(network, observations)
+    direction = values_of(network, [reference], seen)[reference].cpu()
     return _objective("caricature", _dot_cosine, layer, direction, None, (float(power),))
 
 

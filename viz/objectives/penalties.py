@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from atari_zoo.observations import check_unit_range
 from atari_zoo.viz.objectives.objectives import Objective, Term
 from atari_zoo.viz.objectives.values import IMAGE
 
@@ -51,7 +52,9 @@ def _penalty(name: str, function: object, *rows: Tensor) -> Objective:
 
 
 def _target(target: float | Tensor) -> Tensor:
-    return torch.as_tensor(target, dtype=torch.float32)[None]
+    grey = torch.as_tensor(target, dtype=torch.float32)[None]
+    check_unit_range(grey, "the target's numbers")
+    return grey
 
 
 def _total_variation(images: Images) -> Float[Tensor, "batch"]:

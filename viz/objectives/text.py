@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import isfinite
 
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.viz.objectives.layers import Thing, UnitIndex, unit_numbers
@@ -106,7 +107,10 @@ class _Reader:
 
     def part(self) -> Objective:
         if self.now.kind == "number":
+            place = self.now.place
             weight = float(self.take().words)
+            if not isfinite(weight):
+                raise self.error("expected a smaller number", place)
             if not self.took("*"):
                 raise self.error("expected * after a number")
             return weight * self.part()

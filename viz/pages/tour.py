@@ -153,7 +153,7 @@ def _decision(network: MnihNetwork, recording: Recording, step: int) -> Decisive
         output=float(outputs[action]),
         mean=float(outputs.mean()),
         frame=enlarge(frame, 2),
-        overlay=overlays.overlay(frame, values),
+        overlay=overlays.overlay(frame, values, resize=recording.preprocessing.resize),
         strip=overlays.frame_strip(observation.numpy(), values),
     )
 

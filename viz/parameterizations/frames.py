@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from atari_zoo.observations import check_unit_range
 from atari_zoo.viz.parameterizations.parameterizations import (
     Parameterization,
     Pixels,
@@ -41,6 +42,8 @@ class LearnedFrames:
             raise ValueError(
                 f"no frames '{self.others}'; there are {', '.join(FROZEN)}, or an observation"
             )
+        if isinstance(self.others, Tensor):
+            check_observation(self.others, (4, *self.others.shape[1:]))
         if not self.learned or not set(self.learned) <= {0, 1, 2, 3}:
             raise ValueError(f"learned frames are {self.learned}; expected some of 0 to 3")
 
@@ -89,6 +92,9 @@ class FromObservation(Sigmoid):
     observation: Tensor
     inner: Parameterization = field(default_factory=Pixels)
 
+    def __post_init__(self) -> None:
+        check_observation(self.observation, tuple(self.observation.shape))
+
     @property
     def rate(self) -> float:
         """The inner one's."""
@@ -104,6 +110,16 @@ class FromObservation(Sigmoid):
     def raw(self, tensors: Sequence[Tensor], shape: Shape) -> Raw:
         change = self.inner.raw(tensors, shape)
         return change + as_floats(self.observation).to(change).logit(EDGE)
+
+
+def check_observation(observation: Tensor, shape: tuple[int, ...]) -> None:
+    """Raises ValueError unless it is one of this shape, (frames, height, width), bytes or 0..1."""
+    if tuple(observation.shape) != shape or len(shape) != 3:
+        raise ValueError(
+            f"the observation is {tuple(observation.shape)}; expected (frames, height, width)"
+        )
+    if observation.dtype != torch.uint8:
+        check_unit_range(observation, "the observation's numbers")
 
 
 def as_floats(observation: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from atari_zoo.observations import check_unit_range
 from atari_zoo.viz.parameterizations.parameterizations import Raw, Shape, Sigmoid, normal_noise
 from atari_zoo.viz.parameterizations.registry import parameterized_as
 
@@ -24,10 +25,12 @@ def magnitude(observations: Tensor) -> Float[Tensor, "frames height waves"]:
     """The mean strength of each wave in observations, for each of the four frames.
 
     observations: (steps, 4, 84, 84), uint8 or float in 0..1.
-    Raises ValueError if there is none.
+    Raises ValueError if there is none, or they are neither bytes nor in 0..1.
     """
     if not len(observations):
         raise ValueError("no observations: a magnitude needs at least one")
+    if observations.dtype != torch.uint8:
+        check_unit_range(observations)
     scale = 255 if observations.dtype == torch.uint8 else 1
     total = torch.zeros(1)
     for some in observations.split(256):

@@ -75,7 +75,10 @@ class Decision:
         grey = (self.seen[-1] * 255).round().byte().numpy()
         title = f"{self._whose}: {method} of {row['explains']}"
         signs = used.signs(options)
-        return row, explanation(self.frame, grey, values, title, notes, signs, used.signed)
+        picture = explanation(
+            self.frame, grey, values, title, notes, signs, used.signed, self._resize
+        )
+        return row, picture
 
     def by_all(
         self, progress: Callable[[int, int, str], None] = lambda done, total, text: None
@@ -94,7 +97,8 @@ class Decision:
                 rows.append(self._facts(method) | {"refused": str(refusal)})
                 continue
             rows.append(self._row(method, found))
-            pictures[method.name] = overlay(self.frame, found.values[0].cpu().numpy(), 1)
+            values = found.values[0].cpu().numpy()
+            pictures[method.name] = overlay(self.frame, values, 1, resize=self._resize)
         refused = [row["refused"] for row in rows if "refused" in row]
         words = target_words(self.network, self.target, self.outputs)
         others = ", ".join(method.name for method in real if not method.target)
@@ -150,6 +154,10 @@ class Decision:
     def choice(self) -> str:
         """The action with the largest output, by its name."""
         return find_game(self.recording.game).actions[int(self.outputs.argmax())]
+
+    @property
+    def _resize(self) -> str:
+        return self.recording.preprocessing.resize
 
     @property
     def _whose(self) -> str:

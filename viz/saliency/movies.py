@@ -73,16 +73,18 @@ def saliency_movie(
     seen = as_floats(recording.observations(env))
     if not len(seen):
         raise ValueError("the recording has no steps: there is nothing to show")
-    maps = _maps(network, seen, question, progress)
+    maps, gap = _maps(network, seen, question, progress)
     method = method_named(question.method)
     title = [f"{network.card.name}{player_words(network, recording)}", question.method]
     if method.target:
         asked = target_for(network, method, question.target)
         title[1] += f" of {target_words(network, asked)}"
-    unit = method.unit or UNIT
+    notes = [f"({method.unit or UNIT}); one scale for the whole movie"]
+    if gap is not None:
+        notes.append(f"sums miss what they should be by up to {gap:.2g} (delta)")
     # what is explained is the network's own choice, which another player need not have made
     taken = "" if is_own_play(network, recording) else "it took "
-    write_mp4(_pictures(recording, env, maps, title, unit, taken), path, fps)
+    write_mp4(_pictures(recording, env, maps, title, notes, taken), path, fps)
 
 
 def _maps(
@@ -90,23 +92,26 @@ def _maps(
     seen: Tensor,
     question: Question,
     progress: Callable[[int, int], None],
-) -> SaliencyMaps:
-    """What is drawn, by its name: absolute values, summed over the frames."""
+) -> tuple[SaliencyMaps, float | None]:
+    """What is drawn, by its name: absolute values, summed over the frames; and the largest gap
+    between a sum and what the method promises, of those that do."""
     options = dict(question.options)
     method = method_named(question.method, options)
     case = case_for(network, seen, method, question.target, question.baseline, question.seed)
     sides: tuple[str, ...] = ("values",)
     if method.sides is not None:
         sides = (options["side"],) if "side" in options else method.sides(network, seen[:1])
-    maps = {}
+    maps, gap = {}, None
     for turn, side in enumerate(sides):
 
         def report(done: int, total: int, turn: int = turn) -> None:
             progress((turn * total + done) // len(sides), total)
 
         given = options if method.sides is None else options | {"side": side}
-        maps[side] = attributed(method, case, given, report).values.abs().sum(dim=1).cpu().numpy()
-    return maps
+        found = attributed(method, case, given, report)
+        maps[side] = found.values.abs().sum(dim=1).cpu().numpy()
+        gap = None if found.delta is None else float(found.delta.abs().max())
+    return maps, gap
 
 
 def _pictures(
@@ -114,31 +119,31 @@ def _pictures(
     env: int,
     maps: SaliencyMaps,
     title: Sequence[str],
-    unit: str,
+    notes: Sequence[str],
     taken: str = "",
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     assert recording.frames is not None  # saliency_movie has looked
     scales = {side: float(np.percentile(values, FULL)) or 1.0 for side, values in maps.items()}
-    names = find_game(recording.game).actions
+    names, resize = find_game(recording.game).actions, recording.preprocessing.resize
     for step in range(len(next(iter(maps.values())))):
         frame = np.asarray(recording.frames[step, env])
         if "values" in maps:
-            game = overlay(frame, maps["values"][step][None], _ZOOM, scales["values"])
+            game = overlay(frame, maps["values"][step][None], _ZOOM, scales["values"], resize)
         else:
             sides = {side: values[step] / scales[side] for side, values in maps.items()}
-            game = two_colours(frame, sides.get("actor"), sides.get("critic"), _ZOOM)
+            game = two_colours(frame, sides.get("actor"), sides.get("critic"), _ZOOM, resize)
         score, action = recording.scores[step, env], names[recording.actions[step, env]]
         status = f"step {step}    score {score:g}    {taken}{action}"
-        yield _labelled(game, title, status, _legend(scales, unit))
+        yield _labelled(game, title, status, _legend(scales, notes))
 
 
-def _legend(scales: dict[str, float], unit: str) -> list[str]:
+def _legend(scales: dict[str, float], notes: Sequence[str]) -> list[str]:
     words = {"actor": "blue: how far the outputs move", "critic": "red: how far the value moves"}
     lines = [
         f"{words.get(side, 'violet to yellow: absolute values')}, full colour at {scale:.3g}"
         for side, scale in scales.items()
     ]
-    return [*lines, f"({unit}); one scale for the whole movie"]
+    return [*lines, *notes]
 
 
 def _labelled(

@@ -16,15 +16,17 @@ def overlay(
     values: Float[np.ndarray, "frames 84 84"],
     factor: int = 2,
     scale: float | None = None,
+    resize: str = "area",
 ) -> UInt8[np.ndarray, "taller wider 3"]:
     """The colour frame, dimmed, and on it where the attributions are large, of either sign.
 
     Absolute values are summed over the frames, so that opposite ones do not cancel: an object
     that moves is often positive where it is and negative where it was.
     scale: the sum that gets the brightest colour; its 99.8th percentile if not given.
+    resize: how the frame became what the agent saw, as its Preprocessing names it.
     """
     height, width = frame.shape[:2]
-    strength = resized(np.abs(values).sum(axis=0), height, width)
+    strength = resized(np.abs(values).sum(axis=0), height, width, resize)
     strength = np.clip(strength / (scale or brightest(strength)), 0, 1)
     dim = 0.35 * frame + 20
     # weak attributions are noise spread over the whole screen: let them fade
@@ -38,14 +40,18 @@ def two_colours(
     actor: Float[np.ndarray, "84 84"] | None,
     critic: Float[np.ndarray, "84 84"] | None,
     factor: int = 2,
+    resize: str = "area",
 ) -> UInt8[np.ndarray, "taller wider 3"]:
     """The frame with the actor's saliency added in blue and the critic's in red, as Greydanus et
     al. (2018, https://arxiv.org/abs/1711.00138) draw them; 1 is the full colour.
+
+    resize: as of `overlay`.
     """
     picture = 0.6 * frame
+    height, width = frame.shape[:2]
     for colour, values in ((ACTOR, actor), (CRITIC, critic)):
         if values is not None:
-            strength = np.clip(resized(values, *frame.shape[:2]), 0, 1)[..., None]
+            strength = np.clip(resized(values, height, width, resize), 0, 1)[..., None]
             picture = picture + strength * colour
     return enlarge(np.rint(np.clip(picture, 0, 255)).astype(np.uint8), factor)
 

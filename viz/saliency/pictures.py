@@ -22,15 +22,20 @@ def explanation(
     notes: Sequence[str] = (),
     signs: str = "red raised the number, blue lowered it",
     signed: bool = True,
+    resize: str = "area",
 ) -> UInt8[np.ndarray, "taller wider 3"]:
     """One decision: the screen, the attribution on it, and below, frame by frame with signs.
 
     values: of each frame, or one map for all, which is then drawn on the newest frame.
     signs: what the colours of the strip say; signed: whether there are any below 0.
+    resize: as of `overlay`.
     """
     seen = observation[-len(values) :]
     strip = frame_strip(seen, values, signed=signed)
-    top = [("the game", enlarge(frame, 2)), ("absolute values", overlay(frame, values))]
+    top = [
+        ("the game", enlarge(frame, 2)),
+        ("absolute values", overlay(frame, values, resize=resize)),
+    ]
     height, width = top[0][1].shape[:2]
     below = _GAP + _HEAD + _HEAD + height + _GAP
     what = "oldest frame first" if len(values) > 1 else "one map for all frames"

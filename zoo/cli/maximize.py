@@ -96,7 +96,7 @@ def maximize(
         wanted = [parse(text, network) for text in objectives]
     transforms = (Jitter(jitter),) if jitter else ()
     check_transforms(transforms, observation_shape(network))  # before the play
-    seen = _seen(network, recording, steps, seed)
+    seen, player = _seen(network, recording, steps, seed)
     settings = Settings(
         parameterization=parameterization_named(parameterization, seen),
         transforms=transforms,
@@ -118,22 +118,29 @@ def maximize(
     save_rendered(rendered, output)
     if movie is not None:
         save_optimization(rendered, movie, FPS)
-    _tell(model, rendered, [output] if movie is None else [output, movie], as_json)
+    files = [output] if movie is None else [output, movie]
+    _tell(model, rendered, files, as_json, player)
+    if player not in ("", network.card.name) and not as_json:
+        print(f"compared with play of {player}")
 
 
-def _seen(network: Network, recording: Path | None, steps: int | None, seed: int) -> Tensor | None:
-    """What the agent saw in the recording or in some steps of play; None where that is none, or
-    its game is not known."""
+def _seen(
+    network: Network, recording: Path | None, steps: int | None, seed: int
+) -> tuple[Tensor | None, str]:
+    """What an agent saw in the recording or in some steps of play, and which agent; None where that
+    is none, or its game is not known."""
     if recording is None and (steps == 0 or not network.card.game):
-        return None
-    return seen_play(network, recording, steps, seed, usual=500).observations()
+        return None, ""
+    play = seen_play(network, recording, steps, seed, usual=500)
+    return play.observations(), play.card.name
 
 
-def _tell(model: str, rendered: Rendered, files: list[Path], as_json: bool) -> None:
+def _tell(model: str, rendered: Rendered, files: list[Path], as_json: bool, player: str) -> None:
     rows = [_row(rendered, index) for index in range(len(rendered.names))]
     names = [str(file) for file in files]
     if as_json:
-        print(json.dumps({"model": model, "images": rows, "files": names}))
+        facts = {"model": model, "player": player, "images": rows, "files": names}
+        print(json.dumps(facts))
         return
     heads = "objective", "activation", "after ReLU", "play's most", "% of play", "held", "steps"
     print_table(map(_cells, rows), *heads)

@@ -1,4 +1,4 @@
-"""Whose play a recording is, and whether another network can be asked about it."""
+"""Players of recordings, and whether another network can be asked about their play."""
 
 from __future__ import annotations
 
