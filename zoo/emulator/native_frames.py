@@ -59,7 +59,7 @@ class NativeFrames:
     def renders(preprocessing: Preprocessing) -> bool:
         """Whether these are the preprocessing's frames and episodes, bit for bit."""
         plain = Preprocessing()
-        fixed = ("grey", "max_pool", "resize", "rounding", "reset", "life_loss_ends")
+        fixed = "grey max_pool resize_colour resize rounding reset life_loss_ends".split()
         return all(getattr(preprocessing, name) == getattr(plain, name) for name in fixed)
 
     def reset(self, seed: int | None) -> Frames:
