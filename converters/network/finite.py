@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -27,3 +30,14 @@ def finite_tensor(array: np.ndarray | torch.Tensor, name: str = "") -> torch.Ten
             f"weights{place} as large as {largest:.0e}: damaged, or another byte order"
         )
     return torch.from_numpy(np.array(array, np.float32))  # a copy: protobuf's is read-only
+
+
+def all_finite(values: Any) -> bool:
+    """Whether numbers, tensors, and those in mappings and lists of them, are all finite."""
+    if isinstance(values, torch.Tensor):
+        return not values.is_floating_point() or bool(values.isfinite().all())
+    if isinstance(values, Mapping):
+        return all(map(all_finite, values.values()))
+    if isinstance(values, list | tuple):
+        return all(map(all_finite, values))
+    return not isinstance(values, float) or bool(np.isfinite(values))
