@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -36,6 +36,18 @@ def written_whole(path: str | Path, sync: bool = True) -> Iterator[Path]:
         raise _about(path, error) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def missing_folders(path: Path) -> list[Path]:
+    """The folder and those above it that are not there, the innermost first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Removes folders in turn, but for those in which something is."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def encodable(text: str) -> str:

@@ -30,6 +30,7 @@ ROWS = """
     converters: convert
     converters: verification saving
     converters: reports
+    zoo: seeds
     zoo: intervals progress threads interrupts
     zoo: games downloads preprocessing
     zoo: layers arrays emulator publishing_pages

@@ -14,7 +14,6 @@ import io
 import json
 import pickle
 import warnings
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.converters.files import Hold, written_whole
+from atari_zoo.converters.files import Hold, missing_folders, remove_empty, written_whole
 from atari_zoo.converters.network.finite import all_finite
 
 
@@ -42,8 +41,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self._config = {"algorithm": algorithm} | asdict(config)
         self._agree()
-        above = [self.checkpoints, *self.checkpoints.parents]
-        self._made = [folder for folder in above if not folder.exists()]  # the innermost first
+        self._made = missing_folders(self.checkpoints)
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         self._hold = Hold(self.path, "is training this run")
 
@@ -54,9 +52,7 @@ class RunFolder:
     def abandon(self) -> None:
         """Releases it; the folders that were made for a run that could not begin go again."""
         self.release()
-        for folder in self._made:
-            with suppress(OSError):  # there is something in it
-                folder.rmdir()
+        remove_empty(self._made)
 
     def _agree(self) -> None:
         file, config = self.path / "config.json", self._config

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from atari_zoo.seeds import generator_seed
+
 CONFIDENCE, RESAMPLES = 0.95, 10_000
 DRAWN = 1 << 18  # numbers at once: 2 MiB
 
@@ -41,6 +43,6 @@ def bootstrap_band(
         batch=min(RESAMPLES, max(1, DRAWN // scores.size)),
         confidence_level=CONFIDENCE,
         method="percentile",
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(generator_seed(seed)),
     )
     return found.confidence_interval.low, found.confidence_interval.high

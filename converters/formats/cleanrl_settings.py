@@ -1,4 +1,4 @@
-"""What CleanRL's files and folders tell of an agent beside its weights.
+"""Facts that CleanRL's files and folders tell of an agent beside its weights.
 
 runs/BreakoutNoFrameskip-v4__dqn_atari__1__1680000000/dqn_atari.cleanrl_model        of its scripts
 cleanrl/BreakoutNoFrameskip-v4-dqn_atari-seed1/dqn_atari.cleanrl_model               on the Hub

@@ -1,4 +1,4 @@
-"""What the actor-critics share: actors, threads, an optimizer, and what a checkpoint keeps."""
+"""Base of the actor-critics: actors, threads, an optimizer, and what a checkpoint keeps."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.emulator.consoles import FIRE, NOOP, Console, Draws
+from atari_zoo.seeds import EMULATORS, generator_seed
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,8 @@ def envpool(console: Console) -> None:
 def ale_draws(seed: int) -> Draws:
     """As the vectorised emulator draws: std::mt19937, and libstdc++'s uniform_int_distribution
     (Lemire, 2018, https://arxiv.org/abs/1805.10941)."""
-    words = np.random.RandomState(seed % 2**32)  # initialised as std::mt19937 is
+    seed %= EMULATORS
+    words = np.random.RandomState(seed)  # initialised as std::mt19937 is
 
     def below(count: int) -> int:
         while True:
@@ -153,7 +155,7 @@ def ale_draws(seed: int) -> Draws:
 
 def gymnasium_draws(seed: int) -> Draws:
     """As Gymnasium draws over ale-py's AtariEnv, seeded in its `reset`."""
-    own, emulator = np.random.SeedSequence(seed).generate_state(2)
+    own, emulator = np.random.SeedSequence(generator_seed(seed)).generate_state(2)
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(int(own))))
     return Draws(int(emulator.astype(np.int32)), lambda count: int(generator.integers(count)))
 
