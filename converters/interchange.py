@@ -10,6 +10,7 @@ from onnx import helper
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.half_floats import in_float32
 
 CARD_KEY = "atari_zoo.card"
 OPSET = 17  # of every graph that is written here
@@ -45,7 +46,7 @@ def save_onnx(model: onnx.ModelProto, path: str | Path) -> None:
 
 
 def load_onnx(path: str | Path) -> onnx.ModelProto:
-    """Reads an ONNX file and the external data beside it.
+    """Reads an ONNX file and the external data beside it; one in half precision as float32.
 
     Raises ConversionError if it is not one, or points to data outside its folder.
     """
@@ -62,7 +63,7 @@ def load_onnx(path: str | Path) -> onnx.ModelProto:
         onnx.load_external_data_for_model(model, str(path.parent))
     except Exception as error:
         raise ConversionError(f"{path}: its external data cannot be read: {error}") from error
-    return model
+    return in_float32(model)
 
 
 def _check_external(path: Path, tensor: onnx.TensorProto) -> None:
