@@ -22,6 +22,7 @@ FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.p
 # Training, analysis and viz stand beside each other, but that viz may import analysis.
 ROWS = """
     converters: errors files environment_ids algorithms cards registration half_floats onnx_runtime
+    converters: not_models
     converters: network archives
     converters: registry recognition pickles
     converters: interchange structures

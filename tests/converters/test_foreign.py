@@ -187,6 +187,50 @@ def test_double_precision() -> None:
     assert verify(linear_graph(TensorProto.DOUBLE))[0].difference < 1e-6
 
 
+def test_external_data_behind_the_links_of_a_cache(tmp_path: Path) -> None:
+    """huggingface_hub's cache: snapshots/REVISION/NAME are links into blobs/HASH."""
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "abc"
+    blobs.mkdir()
+    snapshot.mkdir(parents=True)
+    model, seen = mnih().eval(), observations(4, 84, 84)
+    onnx.save(
+        exported(model, seen / 255), blobs / "model.onnx",
+        save_as_external_data=True, location="model.onnx.data", size_threshold=0,
+    )  # fmt: skip
+    for number, name in enumerate(("model.onnx", "model.onnx.data")):
+        (blobs / name).rename(blobs / str(number))
+        (snapshot / name).symlink_to(f"../../blobs/{number}")
+    with torch.no_grad():
+        found = to_torch(snapshot / "model.onnx")
+        torch.testing.assert_close(found(seen), model(seen / 255), atol=1e-5, rtol=1e-5)
+    (tmp_path / "elsewhere").write_bytes((blobs / "1").read_bytes())
+    (snapshot / "model.onnx.data").unlink()
+    (snapshot / "model.onnx.data").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConversionError, match="external data are links to elsewhere"):
+        to_torch(snapshot / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", r"a Git LFS pointer.*pull"),
+        (b"\n<!doctype HTML>\n<title>", "a web page, not a model"),
+    ],
+)
+@pytest.mark.parametrize("name", ["agent.onnx", "agent.pth", "agent.zip"])
+def test_what_stands_in_a_models_place_is_told(tmp_path, name, content, message) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConversionError, match=message) as caught:
+        zoo.load(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_full_set_of_actions_is_told() -> None:
+    network = MnihNetwork(Trunk(), QHead(512, 18))
+    with pytest.raises(ValueError, match=r"emulator's full set of 18 actions .*own 6 .NOOP FIRE"):
+        zoo.rollout(network, steps=1, envs=1, game="Pong")
+
+
 QUIET = """
 import numpy, torch
 import atari_zoo as zoo
