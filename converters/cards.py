@@ -19,7 +19,8 @@ class Preprocessing:
 
     name: str = "vector"
     frame_skip: int = 4  # emulator frames an action is repeated for
-    grey: str = "luma"  # "luma": bytes; "float": .299 R + .587 G + .114 B, not rounded
+    # "luma": bytes; "float": .299 R + .587 G + .114 B, not rounded; "gymnasium": its own since 1.0
+    grey: str = "luma"
     # the maximum of the last two frames is taken in "grey", in "rgb", or of the frames "resized"
     max_pool: str = "grey"
     resize_colour: bool = False  # red, green and blue are resized first, and made grey after
@@ -92,6 +93,16 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
         # grey is another) ResizeObservation, GrayScaleObservation and FrameStack
         Preprocessing(
             name="cleanrl",
+            max_pool="rgb",
+            resize_colour=True,
+            stack_start="copies",
+            reset="deepmind",
+            life_loss_ends=True,
+        ),
+        # the same over Gymnasium 1.0 and later: ResizeObservation, GrayscaleObservation
+        Preprocessing(
+            name="cleanrl-gymnasium",
+            grey="gymnasium",
             max_pool="rgb",
             resize_colour=True,
             stack_start="copies",

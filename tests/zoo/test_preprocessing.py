@@ -10,11 +10,13 @@ from functools import cache
 from itertools import product
 
 import cv2
+import gymnasium as gym
 import numpy as np
 import pytest
 import tensorflow as tf
 import torch
 from ale_py import ALEInterface, LoggerMode, roms
+from gymnasium.wrappers import GrayscaleObservation
 from PIL import Image
 
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard, Preprocessing
@@ -91,12 +93,20 @@ def numpy_grey(rgb: np.ndarray) -> np.ndarray:
     return np.dot(rgb.astype(np.float32), WEIGHTS)
 
 
+def gymnasium_grey(rgb: np.ndarray) -> np.ndarray:
+    space = gym.spaces.Box(0, 255, rgb.shape, np.uint8)
+    env = gym.Env()
+    env.observation_space = space
+    return GrayscaleObservation(env).func(rgb)
+
+
 # what the source of each preprocessing does with two frames, in colour and in the emulator's grey
 EXPECTED: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "vector": lambda rgb, grey: area(grey.max(0)),
     "atari-agents": lambda rgb, grey: np.maximum(*map(area, grey)),
     "atari-agents-classic": lambda rgb, grey: np.maximum(*map(area, grey)),
     "cleanrl": lambda rgb, grey: cv2.cvtColor(area(rgb.max(0)), cv2.COLOR_RGB2GRAY),
+    "cleanrl-gymnasium": lambda rgb, grey: gymnasium_grey(area(rgb.max(0))),
     "envpool": lambda rgb, grey: area(grey.max(0)),
     "dopamine": lambda rgb, grey: area(grey.max(0)),
     "dopamine-zoo": lambda rgb, grey: area(grey.max(0)),

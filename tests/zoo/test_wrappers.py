@@ -7,7 +7,7 @@ import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import cache
+from functools import cache, partial
 
 import cv2
 import gymnasium as gym
@@ -15,7 +15,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ale_py import ALEInterface, AtariEnv, LoggerMode, roms
-from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation, ResizeObservation
+from gymnasium.spaces import Box
+from gymnasium.wrappers import (
+    AtariPreprocessing,
+    FrameStackObservation,
+    GrayscaleObservation,
+    ResizeObservation,
+    TransformObservation,
+)
 from PIL import Image
 from stable_baselines3.common.atari_wrappers import (
     AtariWrapper,
@@ -345,29 +352,34 @@ def test_gym_tensorflow(rom):
 class CleanRL(Wrapped):
     """`make_env` of cleanrl/*_atari.py (dqn, c51, ppo, rainbow, sac; torch and JAX alike).
 
-    gym's wrappers before Gymnasium 1.0: ResizeObservation is cv2.resize with INTER_AREA of the
-    colours, GrayScaleObservation cv2.cvtColor, FrameStack begins with copies.
+    Its gym's wrappers, those before Gymnasium 1.0: ResizeObservation is cv2.resize with INTER_AREA
+    of the colours, GrayScaleObservation cv2.cvtColor, FrameStack begins with copies. modern:
+    Gymnasium's own wrappers, as they are now.
     """
 
-    def __init__(self, rom: str, frames: int) -> None:
+    def __init__(self, rom: str, frames: int, modern: bool) -> None:
         env = EpisodicLifeEnv(MaxAndSkipEnv(NoopResetEnv(atari(rom, frames=frames), 30), 4))
         fires = "FIRE" in env.unwrapped.get_action_meanings()
-        self.env = ResizeObservation(FireResetEnv(env) if fires else env, (84, 84))
-        self.frames: deque[np.ndarray] = deque(maxlen=4)
+        env = ResizeObservation(FireResetEnv(env) if fires else env, (84, 84))
+        if not modern:
+            grey = Box(0, 255, (84, 84), np.uint8)
+            to_grey = partial(cv2.cvtColor, code=cv2.COLOR_RGB2GRAY)
+        env = GrayscaleObservation(env) if modern else TransformObservation(env, to_grey, grey)
+        self.env = FrameStackObservation(env, 4)
 
     def begin(self, seed: int | None) -> np.ndarray:
-        self.frames.extend([cv2.cvtColor(self.env.reset(seed=seed)[0], cv2.COLOR_RGB2GRAY)] * 4)
-        return np.stack(self.frames)
+        return self.env.reset(seed=seed)[0].copy()
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool]:
-        colours, reward, terminated, truncated, _ = self.env.step(action)
-        self.frames.append(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY))
-        return np.stack(self.frames), reward, terminated or truncated
+        stack, reward, terminated, truncated, _ = self.env.step(action)
+        return stack.copy(), reward, terminated or truncated
 
 
+@pytest.mark.parametrize("name", ["cleanrl", "cleanrl-gymnasium"])
 @pytest.mark.parametrize("rom, steps, frames", [("breakout", 150, 400), ("air_raid", 80, 200)])
-def test_cleanrl(rom, steps, frames):
-    assert compare(rom, "cleanrl", CleanRL(rom, frames), steps, frames) >= 1
+def test_cleanrl(name, rom, steps, frames):
+    theirs = CleanRL(rom, frames, modern=name == "cleanrl-gymnasium")
+    assert compare(rom, name, theirs, steps, frames) >= 1
 
 
 class AtariAgents(Wrapped):
@@ -486,7 +498,7 @@ def test_envpool(rom):
 
 # with the library that trained the agents, or its wrappers written out: by the tests above
 COMPARED = "modern deepmind dopamine dopamine-zoo tf np gym-tensorflow cleanrl atari-agents"
-COMPARED_TOO = "atari-agents-classic envpool"
+COMPARED_TOO = "atari-agents-classic envpool cleanrl-gymnasium"
 
 
 def test_what_every_collections_agents_saw_was_compared_frame_by_frame():

@@ -21,7 +21,16 @@ def float_grey(rgb: UInt8[np.ndarray, "*batch 3"]) -> Float32[np.ndarray, "*batc
     return products.sum(-1, dtype=np.float64).astype(np.float32)
 
 
-GREYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"luma": grey, "float": float_grey}
+def gymnasium_grey(rgb: UInt8[np.ndarray, "*batch 3"]) -> UInt8[np.ndarray, "*batch"]:
+    """Luminance as Gymnasium's GrayscaleObservation has it since 1.0: Rec. 709's, cut to bytes."""
+    return np.sum(np.multiply(rgb, np.array([0.2125, 0.7154, 0.0721])), axis=-1).astype(np.uint8)
+
+
+GREYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "luma": grey,
+    "float": float_grey,
+    "gymnasium": gymnasium_grey,
+}
 
 
 POOLS = ("grey", "rgb", "resized")

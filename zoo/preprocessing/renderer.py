@@ -15,11 +15,14 @@ import numpy as np
 from jaxtyping import Float32, Integer, Shaped, UInt8
 
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.preprocessing.greys import PairColours, PairGreys, grey
+from atari_zoo.preprocessing.greys import GREYS, PairColours, PairGreys, grey
 from atari_zoo.preprocessing.resizes import RESIZES
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# grey, max_pool and rounding where colours are resized: red, green and blue are bytes
+COLOURED = (("luma", "rgb", "nearest"), ("gymnasium", "rgb", "nearest"))
 
 
 class Renderer:
@@ -35,10 +38,10 @@ class Renderer:
                 raise ValueError(f"no {name} '{wanted}'; there are {', '.join(known)}")
         self.greys = PairGreys(preprocessing.grey, preprocessing.max_pool)
         self.colours = PairColours() if preprocessing.resize_colour else None
-        bytes_of_rgb = ("luma", "rgb", "nearest")
         kind = preprocessing.grey, preprocessing.max_pool, preprocessing.rounding
-        if self.colours and kind != bytes_of_rgb:
-            raise ValueError(f"resize_colour with {kind}; it is for {bytes_of_rgb} alone")
+        if self.colours and kind not in COLOURED:
+            raise ValueError(f"resize_colour with {kind}; it is for {COLOURED} alone")
+        self.grey = GREYS[preprocessing.grey]
         self.apart = preprocessing.max_pool == "resized"
         self.resize = RESIZES[preprocessing.resize]
         self.round = ROUNDINGS[preprocessing.rounding]
@@ -59,8 +62,9 @@ class Renderer:
         if self.apart:
             return np.maximum(*(self._seen(frame, frame, self.greys.table) for frame in screens))
         if self.colours is None:
-            return self._seen(*screens, self.greys.table)
-        return grey(np.stack([self._seen(*screens, one) for one in self.colours.tables], -1))
+            return self._seen(screens[0], screens[1], self.greys.table)
+        planes = [self._seen(screens[0], screens[1], table) for table in self.colours.tables]
+        return self.grey(np.stack(planes, -1))
 
     def _seen(
         self,
