@@ -72,7 +72,6 @@ def _paths(networks: Sequence[Network], folder: str | Path | None) -> list[Path 
     """A folder for each network's recording, by its name; numbered where two have the same."""
     if folder is None:
         return [None] * len(networks)
-    Path(folder).mkdir(parents=True, exist_ok=True)
     names = [file_name(network.card.name) for network in networks]
     same = [names[:number].count(name) for number, name in enumerate(names)]
     numbers = [f"~{count + 1}" if count else "" for count in same]
