@@ -33,7 +33,7 @@ ROWS = """
     converters: reports
     zoo: seeds
     zoo: intervals progress threads interrupts
-    zoo: games downloads preprocessing observations diverged
+    zoo: games downloads preprocessing observations
     zoo: arrays emulator publishing_pages
     zoo: untrained
     zoo: catalog

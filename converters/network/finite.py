@@ -32,8 +32,13 @@ def finite_tensor(array: np.ndarray | torch.Tensor, name: str = "") -> torch.Ten
     return torch.from_numpy(np.array(array, np.float32))  # a copy: protobuf's is read-only
 
 
-def check_finite(network: torch.nn.Module, name: str) -> None:
-    """Raises ValueError, with the network's `name`, if one of its weights is no finite number."""
+def check_finite(network: torch.nn.Module, name: str = "") -> None:
+    """Raises ValueError, with the network's name, if one of its weights is no finite number.
+
+    name: what it is called; as its card has it, if not given.
+    """
+    card = getattr(network, "card", None)
+    name = name or (card.name if card is not None else "this network")
     for layer, weight in network.state_dict().items():
         if not all_finite(weight):
             raise ValueError(
