@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
+from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import recorded
-from atari_zoo.diverged import check_finite
 from atari_zoo.intervals import CONFIDENCE, FEW, bootstrap_band
 from atari_zoo.observations import ObservationsLike, observations_for
 from atari_zoo.recordings.players import check_play

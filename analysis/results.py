@@ -53,6 +53,12 @@ class Result:
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     made: Made = field(default_factory=Made)
 
+    def __repr__(self) -> str:
+        rows, columns = self.table.shape
+        inputs = ", ".join(f"{name} {value}" for name, value in self.made.inputs.items())
+        name = self.made.analysis or "an analysis"
+        return f"<Result of {name}{f' ({inputs})' * bool(inputs)}: {rows} rows, {columns} columns>"
+
     def save(self, folder: str | Path) -> None:
         """Writes table.csv, arrays.npz and made.json into the folder, which is made if need be.
 

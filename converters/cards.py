@@ -19,8 +19,11 @@ class Preprocessing:
 
     name: str = "vector"
     frame_skip: int = 4  # emulator frames an action is repeated for
-    grey: str = "luma"  # "luma": bytes; "float": .299 R + .587 G + .114 B, not rounded
-    max_pool: str = "grey"  # the maximum of the last two frames is taken in "grey" or in "rgb"
+    # "luma": bytes; "float": .299 R + .587 G + .114 B, not rounded; "gymnasium": its own since 1.0
+    grey: str = "luma"
+    # the maximum of the last two frames is taken in "grey", in "rgb", or of the frames "resized"
+    max_pool: str = "grey"
+    resize_colour: bool = False  # red, green and blue are resized first, and made grey after
     resize: str = "area"  # to 84x84: OpenCV's "area", TensorFlow's "bilinear", Pillow's "triangle"
     rounding: str = "nearest"  # to bytes: "nearest" or "truncate"; "none": to numbers in 0..1
     stack: int = 4  # frames in an observation, newest last
@@ -81,8 +84,33 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
             reset="gym-tensorflow",
             max_frames=LONG,
         ),
-        # DQN and C51 of atari-agents with the ALE's older settings
-        Preprocessing(name="atari-agents-classic", fire_reset=False),
+        # DQN and C51 of atari-agents (ale_env.py: ALEModern), and with the ALE's older settings
+        Preprocessing(
+            name="atari-agents", max_pool="resized", noops=0, fire_reset=False, sticky=0.25
+        ),
+        Preprocessing(name="atari-agents-classic", max_pool="resized", fire_reset=False),
+        # CleanRL's *_atari.py: baselines' wrappers, and then gym's (before Gymnasium 1.0, whose
+        # grey is another) ResizeObservation, GrayScaleObservation and FrameStack
+        Preprocessing(
+            name="cleanrl",
+            max_pool="rgb",
+            resize_colour=True,
+            stack_start="copies",
+            reset="deepmind",
+            life_loss_ends=True,
+        ),
+        # the same over Gymnasium 1.0 and later: ResizeObservation, GrayscaleObservation
+        Preprocessing(
+            name="cleanrl-gymnasium",
+            grey="gymnasium",
+            max_pool="rgb",
+            resize_colour=True,
+            stack_start="copies",
+            reset="deepmind",
+            life_loss_ends=True,
+        ),
+        # EnvPool with episodic_life, as CleanRL's *_envpool*.py have it
+        Preprocessing(name="envpool", stack_start="copies", reset="envpool", life_loss_ends=True),
         # Gymnasium's AtariPreprocessing and FrameStackObservation over ALE/Game-v5
         Preprocessing(
             name="modern",
@@ -150,6 +178,10 @@ class ModelCard:
         tag = f"@{self.tag}" if self.tag else ""
         collection = f"{self.collection}:" if self.collection else ""
         return f"{collection}{self.algorithm}/{self.game or 'unknown'}/{self.run}{tag}"
+
+    def __repr__(self) -> str:
+        """Short, since a card's facts fill pages; `to_json` has them all."""
+        return f"<ModelCard {self.name}>"
 
     def replace(self, **changes: Any) -> ModelCard:
         """A copy with some fields changed."""

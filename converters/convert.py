@@ -14,6 +14,7 @@ from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
 from atari_zoo.converters.cards import INPUT_RANGES, RANGE_ASSUMED, ModelCard
 from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.converters.export.graph import network_to_onnx
+from atari_zoo.converters.half_floats import in_float32
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.network.foreign import ForeignNetwork, Network
 from atari_zoo.converters.network.heads import Head, PolicyHead, QHead
@@ -53,6 +54,7 @@ def to_torch(source: str | Path | onnx.ModelProto) -> Network:
     if isinstance(source, str | Path):
         with naming(source):
             return to_torch(to_onnx(source))
+    source = in_float32(source)
     card = read_card(source) or ModelCard()
     try:
         network = recognise(source, white_of(source)).network

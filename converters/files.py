@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -46,6 +46,18 @@ def check_ending(path: str | Path, *endings: str) -> None:
     """
     if endings and Path(path).suffix.lower() not in endings:
         raise ValueError(f"{path}: its name must end in {' or '.join(endings)}")
+
+
+def missing_folders(path: Path) -> list[Path]:
+    """The folder and those above it that are not there, the innermost first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Removes folders in turn, but for those in which something is."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def encodable(text: str) -> str:

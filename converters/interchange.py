@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import onnx
@@ -10,6 +11,7 @@ from onnx import helper
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.half_floats import in_float32
 
 CARD_KEY = "atari_zoo.card"
 OPSET = 17  # of every graph that is written here
@@ -45,7 +47,7 @@ def save_onnx(model: onnx.ModelProto, path: str | Path) -> None:
 
 
 def load_onnx(path: str | Path) -> onnx.ModelProto:
-    """Reads an ONNX file and the external data beside it.
+    """Reads an ONNX file and the external data beside it; one in half precision as float32.
 
     Raises ConversionError if it is not one, or points to data outside its folder.
     """
@@ -56,26 +58,39 @@ def load_onnx(path: str | Path) -> onnx.ModelProto:
         raise ConversionError(f"{path}: not an ONNX file, or cut short") from error
     if not model.graph.node:
         raise ConversionError(f"{path}: not an ONNX file, or one without a graph")
-    for tensor in model.graph.initializer:
-        _check_external(path, tensor)
+    stored = [tensor for tensor in model.graph.initializer if tensor.external_data]
+    places = {tensor.name: _external(path, tensor) for tensor in stored}
+    # a cache may have the file, and the data beside it, as links to where both really are
+    for folder in (path.parent.resolve(), path.resolve().parent):
+        if all(place.is_relative_to(folder) for place in places.values()):
+            break
+    else:
+        raise ConversionError(
+            f"{path}: its external data are links to elsewhere; put the data themselves beside it"
+        )
+    for tensor in stored:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = places[tensor.name].relative_to(folder).as_posix()
     try:
-        onnx.load_external_data_for_model(model, str(path.parent))
+        onnx.load_external_data_for_model(model, str(folder))
     except Exception as error:
         raise ConversionError(f"{path}: its external data cannot be read: {error}") from error
-    return model
+    return in_float32(model)
 
 
-def _check_external(path: Path, tensor: onnx.TensorProto) -> None:
-    for entry in tensor.external_data:
-        if entry.key != "location":
-            continue
-        place = (path.parent / entry.value).resolve()
-        if not place.is_relative_to(path.parent.resolve()):
-            raise ConversionError(
-                f"{path}: tensor '{tensor.name}' is stored in '{entry.value}', outside the "
-                "file's folder; put it beside the file and export again"
-            )
-        if not place.is_file():
-            raise ConversionError(
-                f"{path}: tensor '{tensor.name}' is stored in '{entry.value}', which is missing"
-            )
+def _external(path: Path, tensor: onnx.TensorProto) -> Path:
+    """Where a tensor's data really are; raises ConversionError if not beside the file."""
+    named = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
+    place = path.parent / named
+    inside, folder = (Path(os.path.normpath(p.absolute())) for p in (place, path.parent))
+    if not inside.is_relative_to(folder):
+        raise ConversionError(
+            f"{path}: tensor '{tensor.name}' is stored in '{named}', outside the file's folder; "
+            "put it beside the file and export again"
+        )
+    if not place.is_file():
+        raise ConversionError(
+            f"{path}: tensor '{tensor.name}' is stored in '{named}', which is missing"
+        )
+    return place.resolve()

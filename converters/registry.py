@@ -14,6 +14,7 @@ from atari_zoo.converters.archives.tarballs import file_names, is_tarball
 from atari_zoo.converters.archives.zips import member_names
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.not_models import stand_in
 from atari_zoo.converters.registration import Registry
 
 START = 512  # bytes of a file that `sniff` is shown: a tar's magic ends at 263
@@ -104,6 +105,8 @@ def sniffed_format(path: Path) -> Format:
     Raises ConversionError if it is none that is known.
     """
     probe = Probe(path, _start(path))
+    if reason := stand_in(probe.start):
+        raise ConversionError(f"{path}: {reason}")
     for form in FORMATS.values():
         if form.sniff(probe):
             return form

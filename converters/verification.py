@@ -15,10 +15,12 @@ from torch import Tensor
 
 from atari_zoo.converters.convert import to_torch, white_of
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.half_floats import in_float32
 from atari_zoo.converters.interchange import load_onnx
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.onnx_runtime import silent_onnxruntime
 from atari_zoo.converters.recognition.recognise import Recognised, recognise
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def verify(
     >>> max(layer.difference for layer in verify("agent.onnx")) < 1e-4
     True
     """
-    model = load_onnx(model) if isinstance(model, str | Path) else model
+    model = load_onnx(model) if isinstance(model, str | Path) else in_float32(model)
     try:
         found = recognise(model, white_of(model))
     except ConversionError:
@@ -92,14 +94,21 @@ def compared_output(
     seed: int = 0,
 ) -> Agreement:
     """The same, of a graph of another architecture: its output alone."""
-    seen = _noise((4, 84, 84), seed) if observations is None else observations
+    seen = _noise(network.shape, seed) if observations is None else observations
     with torch.no_grad():
         ours = network.eval()(torch.from_numpy(seen)).numpy()
-    (name,) = (i.name for i in model.graph.input if i.name not in _weights(model))
+    (given,) = (i for i in model.graph.input if i.name not in _weights(model))
     # what the file itself wants, computed without our code's help
     feed = seen if network.bytes else seen.astype(np.float32) * np.float32(network.maximum / 255)
-    output = model.graph.output[0].name
-    (theirs,) = _run(_session(model), [output], {name: feed})
+    kind = given.type.tensor_type
+    feed = feed.astype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    feed = feed.transpose(0, 2, 3, 1) if network.channels_last else feed
+    output, session = model.graph.output[0].name, _session(model)
+    size = kind.shape.dim[0].dim_value or len(feed)
+    batches = [feed[at : at + size] for at in range(0, len(feed) - size + 1, size)]
+    runs = [_run(session, [output], {given.name: np.ascontiguousarray(b)})[0] for b in batches]
+    theirs = np.concatenate(runs)
+    ours = ours[: len(theirs)]  # a batch that is not whole cannot be run
     difference, magnitude = float(np.abs(ours - theirs).max()), float(np.abs(theirs).max())
     return Agreement("output", tuple(ours.shape[1:]), difference, magnitude)
 
@@ -135,8 +144,7 @@ def _through_onnxruntime(
 
 
 def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
+    onnxruntime = silent_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:

@@ -19,13 +19,16 @@ class Request:
     if_range: str | None
     status: int = 0
     sent: int = 0
+    authorization: str | None = None
+    time: float = field(default_factory=time.monotonic)
 
 
 @dataclass
 class Trouble:
     """How the server misbehaves with one path.
 
-    status: answered instead of the file. location: where it sends the client instead.
+    status: answered instead of the file. headers: besides those that every answer has.
+    location: where it sends the client instead.
     cut_after: the connection ends after so many bytes of a body.
     pause: seconds before each piece of a body, of `piece` bytes. stall: seconds after the first.
     slices: the most bytes that it sends of a range, as it may.
@@ -84,7 +87,10 @@ class Served:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         request = Request(
-            handler.path, handler.headers.get("Range"), handler.headers.get("If-Range")
+            handler.path,
+            handler.headers.get("Range"),
+            handler.headers.get("If-Range"),
+            authorization=handler.headers.get("Authorization"),
         )
         self.requests.append(request)
         trouble = self.trouble.get(handler.path, [])
@@ -94,7 +100,7 @@ class Served:
         if trouble.location:
             return self._status(handler, request, 302, {"Location": trouble.location})
         if trouble.status:
-            return self._status(handler, request, trouble.status)
+            return self._status(handler, request, trouble.status, trouble.headers)
         if content is None:
             return self._status(handler, request, 404)
         versions = {

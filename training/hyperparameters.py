@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+LARGEST = 1e30  # beyond all reason, and well within float32, which optimizers count in
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -21,7 +23,7 @@ class Limits:
         return self.low <= value <= self.high and not (self.above and value == self.low)
 
     def __str__(self) -> str:
-        if self.high < math.inf:
+        if self.high < LARGEST:
             return f" from {self.low:.12g} to {self.high:.12g}"
         return f" above {self.low:.12g}" if self.above else f" of at least {self.low:.12g}"
 
@@ -29,8 +31,8 @@ class Limits:
 Count = Annotated[int, Limits(1)]
 Natural = Annotated[int, Limits(0)]
 Seed = Annotated[int, Limits(0, 2**32 - 1)]
-Positive = Annotated[float, Limits(0, above=True)]
-Weight = Annotated[float, Limits(0)]
+Positive = Annotated[float, Limits(0, LARGEST, above=True)]
+Weight = Annotated[float, Limits(0, LARGEST)]
 Share = Annotated[float, Limits(0, 1)]
 
 WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "a word"}

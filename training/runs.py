@@ -10,11 +10,11 @@ run/.lock                there while a process trains
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import pickle
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from atari_zoo.converters.files import Hold, written_whole
+from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.converters.files import Hold, missing_folders, remove_empty, written_whole
+from atari_zoo.converters.network.finite import all_finite
 
 
 class RunFolder:
@@ -37,20 +39,28 @@ class RunFolder:
     def __init__(self, path: str | Path, algorithm: str, config: Any) -> None:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        self._config = {"algorithm": algorithm} | dataclasses.asdict(config)
+        self._config = {"algorithm": algorithm} | asdict(config)
         self._agree()
+        self._made = missing_folders(self.checkpoints)
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
         self._hold = Hold(self.path, "is training this run")
 
     def release(self) -> None:
         """Leaves the folder to others."""
         self._hold.release()
 
+    def abandon(self) -> None:
+        """Releases it; the folders that were made for a run that could not begin go again."""
+        self.release()
+        remove_empty(self._made)
+
     def _agree(self) -> None:
         file, config = self.path / "config.json", self._config
         if not file.exists():
             return  # until the first checkpoint: a run that could not begin leaves nothing behind
         there = json.loads(file.read_text())
+        if isinstance(there.get("preprocessing"), dict):  # it may have got fields since
+            there["preprocessing"] = asdict(Preprocessing()) | there["preprocessing"]
         # a run may be prolonged; anything else would make it another run
         differs = sorted(k for k in config if k != "frames" and there.get(k) != config[k])
         if differs:
@@ -90,8 +100,8 @@ class RunFolder:
     def resume(self) -> dict[str, Any] | None:
         """The last saved state, or None in a new run; the log is cut back to it.
 
-        Where the last cannot be read, the one before is taken, with a warning. Raises
-        ValueError if that cannot be read either.
+        Where the last cannot be read, or is not finite, the one before is taken, with a warning.
+        Raises ValueError if that is no better.
         """
         saved = [file for file in (self._latest, self._previous) if file.exists()]
         if not saved:
@@ -116,14 +126,20 @@ class RunFolder:
         return self.path / "previous.pt"
 
 
+ADVICE = (
+    "put back a good copy, or delete it to begin the run again (checkpoints/ keeps the weights)"
+)
+
+
 def _state(file: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError) as error:
         raise ValueError(
-            f"{file}: a checkpoint that cannot be read, or cut short; put back a good copy, "
-            "or delete it to begin the run again (checkpoints/ keeps the weights)"
+            f"{file}: a checkpoint that cannot be read, or cut short; {ADVICE}"
         ) from error
+    if not all_finite(state):
+        raise ValueError(f"{file}: a checkpoint with numbers that are not finite; {ADVICE}")
     return state
 
 

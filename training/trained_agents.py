@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.formats.zoo_runs import run_card
+from atari_zoo.converters.network.finite import all_finite
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.games import game as find_game
 from atari_zoo.training.registry import trainer
@@ -19,7 +20,8 @@ def trained_agent(run: Path, weights: Path, number: str | None = None) -> MnihNe
 
     run: the folder, with its config.json. number: of the run in the agent's name; the run's seed
         if not given.
-    Raises ValueError if the configuration or the weights cannot be read, or do not fit.
+    Raises ValueError if the configuration or the weights cannot be read, do not fit, or are not
+    finite.
     """
     fields = run_card(run)
     found, algorithm = find_game(fields["game"]), fields["algorithm"]
@@ -33,8 +35,11 @@ def trained_agent(run: Path, weights: Path, number: str | None = None) -> MnihNe
     )
     try:
         network.load_state_dict(load_file(weights))
+        finite = all_finite(network.state_dict())
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(
             f"{weights}: not the weights of {algorithm} in {found.name}, or damaged"
         ) from error
+    if not finite:
+        raise ValueError(f"{weights}: weights that are not finite numbers; the run has diverged")
     return network.eval()

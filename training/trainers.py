@@ -7,14 +7,17 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from lightning.fabric import Fabric
+from torch import Tensor
 
 from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.converters.network.finite import all_finite
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.emulator.environments import Environments
 from atari_zoo.interrupts import stop_requests
@@ -91,9 +94,18 @@ class Trainer(ABC):
             raise ValueError(f"hours is {hours}; expected a number of at least 0")
         self.config, self.progress, self.hours = config, progress, hours
         self.folder = RunFolder(path, self.algorithm, config)
+        try:
+            self._start(accelerator)
+        except BaseException:
+            with suppress(AttributeError):  # of what was not built yet
+                self.close()
+            self.folder.abandon()
+            raise
+
+    def _start(self, accelerator: str) -> None:
         self.fabric = Fabric(accelerator=accelerator, devices=1)
-        self.fabric.seed_everything(config.seed, verbose=False)
-        self.threads = config.threads or cores()
+        self.fabric.seed_everything(self.config.seed, verbose=False)
+        self.threads = self.config.threads or cores()
         self.frames, self.seconds = 0, 0.0
         self.recent: deque[float] = deque(maxlen=100)  # scores of the last episodes
         self.network = self.build()
@@ -145,7 +157,7 @@ class Trainer(ABC):
 
         Ctrl-C (or SIGTERM) finishes the update at hand, saves, and raises KeyboardInterrupt; a
         second one stops at once. Raises FloatingPointError, and saves nothing more, once a loss
-        is no longer finite.
+        or a weight is no longer finite.
         """
         with stop_requests() as stopping, torch_threads(1 if self.delegates else self.threads):
             self._begin()
@@ -171,9 +183,19 @@ class Trainer(ABC):
         return self.network
 
     def save(self) -> None:
-        """Writes a checkpoint."""
+        """Writes a checkpoint.
+
+        Raises FloatingPointError, and leaves the one before, where a number in it is not finite.
+        """
         common = {"seconds": self.seconds, "recent": list(self.recent)}
-        self.folder.save(self.frames, self.network.state_dict(), self.state() | common)
+        weights, state = self.network.state_dict(), self.state() | common
+        if not all_finite([weights, state]):
+            raise self._diverged("there are weights that are not finite")
+        self.archive(weights, state)
+
+    def archive(self, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Puts a checkpoint into the folder."""
+        self.folder.save(self.frames, weights, state)
 
     @property
     def score(self) -> float:
@@ -194,12 +216,15 @@ class Trainer(ABC):
         """Warns where units have died."""
         self.health.warn(copy.deepcopy(self.network).cpu(), self.frames)
 
+    def _diverged(self, what: str) -> FloatingPointError:
+        return FloatingPointError(
+            f"{self.folder.path}: {what} after {self.frames} frames; the last good checkpoint is "
+            "kept: try a smaller learning rate"
+        )
+
     def _log(self, values: dict[str, float]) -> None:
         if not all(map(np.isfinite, values.values())):
-            raise FloatingPointError(
-                f"{self.folder.path}: the loss is {values} after {self.frames} frames; "
-                "the last good checkpoint is kept: try a smaller learning rate"
-            )
+            raise self._diverged(f"the loss is {values}")
         self.folder.log(
             frames=self.frames,
             seconds=round(self.seconds, 1),

@@ -14,8 +14,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
+from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.networks import MnihNetwork
-from atari_zoo.diverged import check_finite
 from atari_zoo.viz.images import INK_ON_WHITE, Colour, diverging, enlarge, save_png, text
 
 # darker than any weight near zero, lighter than any large one

@@ -1,3 +1,4 @@
+__version__: str
 from .catalog.catalog import UnknownModel as UnknownModel
 from .catalog.catalog import list_models as list_models
 from .games import UnknownGame as UnknownGame

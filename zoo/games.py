@@ -12,6 +12,8 @@ from typing import Any
 
 from atari_zoo.converters.cards import ModelCard
 
+FULL = 18  # actions of the emulator, all that a joystick with a button can do
+
 
 class UnknownGame(ValueError):
     """A name that no game has; the message says which are near."""
@@ -77,6 +79,13 @@ def games() -> tuple[Game, ...]:
 
 def check_actions(actions: int, card: ModelCard, source: str) -> None:
     """Raises ValueError if a network cannot play the game that its card names."""
+    if card.action_meanings and actions == FULL > len(card.action_meanings):
+        raise ValueError(
+            f"{source}: the network has the emulator's full set of {FULL} actions "
+            f"(full_action_space=True); {card.game} is played with its own "
+            f"{len(card.action_meanings)} ({' '.join(card.action_meanings)}): agents of the full "
+            "set are read and looked into, but not played"
+        )
     if card.action_meanings and actions != len(card.action_meanings):
         raise ValueError(
             f"{source}: the network has {actions} actions, but {card.game} has "

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from atari_zoo.seeds import generator_seed
+
 CONFIDENCE, RESAMPLES = 0.95, 10_000
 # of fewer, more than 2.5 % of the resamples are the lowest alone (1 of 27, of three): the ends of
 # the interval are then the lowest and the highest themselves
@@ -48,6 +50,6 @@ def bootstrap_band(
         batch=min(RESAMPLES, max(1, DRAWN // scores.size)),
         confidence_level=CONFIDENCE,
         method="percentile",
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(generator_seed(seed)),
     )
     return found.confidence_interval.low, found.confidence_interval.high

@@ -3,33 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.models import as_network
 from atari_zoo.observations import ObservationsLike, observations_for
 
 
+@runtime_checkable
+class Played(Protocol):
+    """What recordings have of what was seen, which stand above this file."""
+
+    @property
+    def starts(self) -> Any: ...
+
+    def observations(self, env: int = 0) -> Tensor: ...
+
+
 def activations(
-    network: Network,
-    observations: ObservationsLike,
-    layers: Sequence[str] | None = None,
+    network: Network | str | Path,
+    observations: ObservationsLike | Played,
+    layers: str | Sequence[str] | None = None,
     batch: int = 256,
     before_relu: bool = False,
 ) -> dict[str, Tensor]:
     """The values of `layers` (all if not given) for each observation, on the CPU.
 
-    observations: (steps, 4, 84, 84), or one, uint8 or float in 0..1.
+    network: itself, or a name or path as `load` takes them.
+    observations: (steps, 4, 84, 84), or one, uint8 or float in 0..1; or a recording.
     before_relu: of layers that have a ReLU, what enters it and not what leaves it.
-    Returns name -> (steps, ...).
+    Returns name -> (steps, ...); of a recording (steps, envs, ...).
     Raises ValueError if a layer is not there; the message lists those that are. Also for
         observations of another shape or range.
 
     >>> activations(net, observations, ["conv3", "fc"])["conv3"].shape
     torch.Size([32, 64, 7, 7])
+    >>> activations("a2c/Pong/1", recording, "fc")["fc"].shape
+    torch.Size([500, 1, 512])
     """
+    network = as_network(network)
+    layers = [layers] if isinstance(layers, str) else layers
+    if isinstance(observations, Played):
+        envs = range(observations.starts.shape[1])
+        each = [
+            activations(network, observations.observations(env), layers, batch, before_relu)
+            for env in envs
+        ]
+        return {name: torch.stack([found[name] for found in each], dim=1) for name in each[0]}
     names = list(network.layers) if layers is None else list(dict.fromkeys(layers))
     device = next(network.parameters()).device
     parts: dict[str, list[Tensor]] = {name: [] for name in names}

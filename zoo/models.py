@@ -24,6 +24,7 @@ from atari_zoo.converters.convert import read, to_torch, written
 from atari_zoo.converters.errors import naming
 from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.interchange import read_card, write_card
+from atari_zoo.converters.network.finite import all_finite
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.registry import Source, is_prefix
@@ -45,9 +46,9 @@ def load(
     input_range: the pixels that the file's network was made for, "0..1" or "0..255", where the
         file does not tell. The network that is returned takes bytes or 0..1 in any case.
 
-    Warns of what the file does not tell and was assumed. Raises ValueError if there is no such
-    device, UnknownModel if there is neither a file nor a model of that name, ConversionError if
-    the file cannot be read as an agent.
+    Warns of what the file does not tell and was assumed, and of weights that are not finite.
+    Raises ValueError if there is no such device, UnknownModel if there is neither a file nor a
+    model of that name, ConversionError if the file cannot be read as an agent.
 
     >>> load("a2c/Pong/1")(torch.zeros(1, 4, 84, 84)).shape
     torch.Size([1, 6])
@@ -61,11 +62,22 @@ def load(
         with naming(found):
             network = to_torch(_ranged(read(found), input_range))
     network.card = _with_actions(network.card, network.actions)
+    if not all_finite(network.state_dict()):
+        warnings.warn(
+            f"{name}: weights that are not finite numbers: it answers nothing, and is not played",
+            UserWarning,
+            stacklevel=2,
+        )
     if network.card.assumptions:
         warnings.warn(
             f"{name}: assumed {'; '.join(network.card.assumptions)}", UserWarning, stacklevel=2
         )
     return network.to(place).eval()
+
+
+def as_network(model: Network | str | Path) -> Network:
+    """The network itself, or the one that `load` finds by that name or path."""
+    return load(model) if isinstance(model, str | Path) else model
 
 
 def facts_about(name: str | Path) -> dict[str, Any]:

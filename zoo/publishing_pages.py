@@ -30,7 +30,8 @@ LICENCES = frozenset(
 PREPROCESSING = {
     "frame_skip": "emulator frames an action is repeated for",
     "grey": "how colours become grey",
-    "max_pool": "colours that the maximum of the last two frames is taken in",
+    "max_pool": "what the maximum of the last two frames is taken of",
+    "resize_colour": "whether colours are resized first, and made grey after",
     "resize": "how a frame becomes 84x84",
     "rounding": "to bytes, or none",
     "stack": "frames in an observation, newest last",

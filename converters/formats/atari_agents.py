@@ -25,9 +25,8 @@ from atari_zoo.converters.weights.state_dicts import source_of
 LARGEST = 1 << 28  # bytes, unzipped: the published ones take 7 million
 RATIO = 100  # a file that shrank so far holds no weights
 FRAME_SKIP = 4
-MODERN = PREPROCESSINGS["dopamine"]
+MODERN = PREPROCESSINGS["atari-agents"]
 CLASSIC = PREPROCESSINGS["atari-agents-classic"]
-RESIZED_FIRST = "trained on frames resized before their maximum; it is played the other way round"
 
 
 @dataclass(frozen=True)
@@ -95,4 +94,3 @@ def _describe(source: Source, path: Path) -> None:
         "preprocessing": kind.preprocessing,
         "frames": int(found[4]) * FRAME_SKIP,
     }
-    source.notes.append(RESIZED_FIRST)

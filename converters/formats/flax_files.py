@@ -15,7 +15,12 @@ import torch
 
 from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.formats.cleanrl_settings import settings_card
+from atari_zoo.converters.formats.cleanrl_settings import (
+    ENVPOOL,
+    WRAPPERS,
+    folder_card,
+    settings_card,
+)
 from atari_zoo.converters.formats.flax_messages import flax_message
 from atari_zoo.converters.formats.linen import Layers, layers, only_dense
 from atari_zoo.converters.network.heads import Head
@@ -66,7 +71,7 @@ def read_flax(path: Path) -> Source:
             source = _q_values(layers(weights))
         case _:
             source, args = _q_values(layers(content)), {}
-    source.card |= settings_card(args)
+    source.card |= folder_card(path) | settings_card(args)
     source.written_by = "flax.serialization, as CleanRL's JAX scripts use it"
     source.flatten = "H, W, C"
     return source
@@ -111,10 +116,12 @@ def _actor_critic(found: Layers, actor: AffineLayer, critic: AffineLayer) -> Sou
 
 def _source(found: Layers, fc: AffineLayer, head: Head, algorithm: str) -> Source:
     fc = fc.from_height_width_channels(len(found.convolutions[-1].weight))
-    rule = ALGORITHMS[algorithm].action_rule
-    return Source(
-        assembled(found.convolutions, fc, head), {"algorithm": algorithm, "action_rule": rule}
-    )
+    card = {
+        "algorithm": algorithm,
+        "action_rule": ALGORITHMS[algorithm].action_rule,
+        "preprocessing": ENVPOOL if algorithm == "ppo" else WRAPPERS,  # its scripts for JAX
+    }
+    return Source(assembled(found.convolutions, fc, head), card)
 
 
 def _pair(found: Layers) -> tuple[AffineLayer, AffineLayer]:

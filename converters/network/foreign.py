@@ -8,19 +8,28 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.free_batches import with_free_batch
 from atari_zoo.converters.network.heads import check_outputs
 from atari_zoo.converters.network.networks import MnihNetwork
 
 OLDER_OPSET = 17
+SHAPE = (4, 84, 84)  # of an observation, where a graph leaves its sizes open
+BYTES = onnx.TensorProto.UINT8
+FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 
 
 class ForeignNetwork(nn.Module):
     """An ONNX graph of another architecture, through onnx2torch; its layers keep their names.
 
     `forward` takes (batch, 4, 84, 84), bytes or floats in 0..1 as every network of the zoo does,
-    hands the graph the range that it wants, and gives its first output.
+    hands the graph the layout, type and range that it wants, and gives its first output.
 
     maximum: the value of a white pixel in the graph's input, 1 or 255.
+    shape: frames, height and width of an observation.
+    channels_last: whether the graph has the frames as its last axis.
+    batch: the only number of observations that the graph takes at once; 0 for any.
+
+    Raises ConversionError if it is no agent's, or cannot be run as a torch module.
     """
 
     def __init__(self, model: onnx.ModelProto, card: ModelCard, maximum: float = 1.0) -> None:
@@ -33,10 +42,29 @@ class ForeignNetwork(nn.Module):
             raise ConversionError("an agent takes one input of four axes, its observations")
         if len(outputs[0]) != 2 or outputs[0][1].dim_value < 2:
             raise ConversionError("an agent's first output is (batch, actions); this one's is not")
+        kind = inputs[0].elem_type
+        if kind not in (BYTES, *FLOATS):
+            name = onnx.TensorProto.DataType.Name(kind)
+            raise ConversionError(f"an agent takes bytes or floats; this one takes {name}")
         self.actions = outputs[0][1].dim_value
         check_outputs(self.actions)
-        self.bytes = inputs[0].elem_type == onnx.TensorProto.UINT8
-        self.graph = _through_onnx2torch(model)
+        self.bytes = kind == BYTES
+        batch, *sizes = (dim.dim_value for dim in inputs[0].shape.dim)
+        # an observation is square; a graph that leaves all open has torch's order
+        self.channels_last = sizes[1] != sizes[2] and sizes[0] > sizes[2] > 0
+        if self.channels_last:
+            sizes = [sizes[2], *sizes[:2]]
+        frames, height, width = (a or b for a, b in zip(sizes, SHAPE, strict=True))
+        self.shape = (frames, height, width)
+        self.batch = batch
+        free = with_free_batch(model) if batch else model
+        self.graph = _through_onnx2torch(free).float()
+        self.eval()  # as it was exported; what is tried below must not teach its batch norms
+        if batch and self._is_free():
+            self.batch = 0
+        elif batch:
+            self.graph = _through_onnx2torch(model).float().eval()
+        self._try()
 
     @property
     def layers(self) -> dict[str, nn.Module]:
@@ -44,12 +72,51 @@ class ForeignNetwork(nn.Module):
         return dict(self.graph.named_children())
 
     def forward(self, observations: Tensor) -> Tensor:
+        if not self.batch or len(observations) == self.batch:
+            return self._once(observations)
+        parts = []
+        for part in observations.split(self.batch):
+            short = self.batch - len(part)
+            filled = torch.cat([part, part[-1:].expand(short, *part.shape[1:])]) if short else part
+            parts.append(self._once(filled)[: len(part)])
+        return torch.cat(parts)
+
+    def _once(self, observations: Tensor) -> Tensor:
+        """As many observations as the graph takes."""
         if not self.bytes:
             observations = scaled(observations, self.maximum)
         elif observations.is_floating_point():
             observations = observations * 255
+        if self.channels_last:
+            observations = observations.permute(0, 2, 3, 1)
         outputs = self.graph(observations)
         return outputs[0] if isinstance(outputs, list | tuple) else outputs
+
+    @torch.no_grad()
+    def _is_free(self) -> bool:
+        """Whether the graph gives several observations what it gives each of them alone."""
+        noise = torch.Generator().manual_seed(0)
+        some = torch.randint(0, 256, (3, *self.shape), generator=noise, dtype=torch.uint8)
+        try:
+            together, alone = self._once(some), [self._once(one[None]) for one in some]
+            return together.shape == (3, self.actions) and bool(
+                torch.allclose(together, torch.cat(alone), rtol=1e-4, atol=1e-5)
+            )
+        except Exception:  # it raises whatever its modules meet
+            return False
+
+    @torch.no_grad()
+    def _try(self) -> None:
+        """Raises ConversionError where the graph cannot be run, or gives no number an action."""
+        try:
+            found = tuple(self(torch.zeros(1, *self.shape, dtype=torch.uint8)).shape)
+        except Exception as error:
+            words = " ".join(str(error).split())[:200]
+            raise ConversionError(
+                f"as a torch module it cannot be run on observations of {self.shape}: {words}"
+            ) from error
+        if found != (1, self.actions):
+            raise ConversionError(f"it gives {found} for one observation, not (1, {self.actions})")
 
 
 Network = MnihNetwork | ForeignNetwork
@@ -64,7 +131,7 @@ def scaled(observations: Tensor, maximum: float) -> Tensor:
 
 def observation_shape(network: Network) -> tuple[int, int, int]:
     """Frames, height and width of what the network sees."""
-    return network.trunk.shape if isinstance(network, MnihNetwork) else (4, 84, 84)
+    return network.trunk.shape if isinstance(network, MnihNetwork) else network.shape
 
 
 def _through_onnx2torch(model: onnx.ModelProto) -> nn.Module:

@@ -16,8 +16,7 @@ from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 Convolutions = tuple[str, str, str]
 
 DEEPMIND = PREPROCESSINGS["deepmind"]
-# CleanRL's wrappers are the same, but Gymnasium's FrameStack begins with copies
-CLEANRL = dataclasses.replace(DEEPMIND, name="cleanrl", stack_start="copies")
+CLEANRL = PREPROCESSINGS["cleanrl"]
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,11 @@ from jax_files import (
     cleanrl_ppo_file,
     parameters,
 )
+from torch_zoo_files import save_cleanrl
 
+from atari_zoo.catalog.catalog import find
 from atari_zoo.converters import ConversionError, MnihNetwork, to_torch
+from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.converters.formats import flax_messages as messages
 from atari_zoo.converters.formats.flax_files import read_flax
 from atari_zoo.converters.registry import FORMATS, Probe
@@ -93,10 +96,14 @@ CASES: dict[str, tuple[Written, dict[str, Any], str]] = {
     "dqn": (dqn, {"algorithm": "dqn"}, "q"),
     "dqn of other sizes": (lambda: dqn(**SIZES, actions=18), {"algorithm": "dqn"}, "q"),
     "dqn frozen": (frozen, {"algorithm": "dqn"}, "q"),
-    "c51": (c51, {"algorithm": "c51", "game": "Breakout", "frames": 40_000_000}, "categorical"),
+    "c51": (
+        c51,
+        {"algorithm": "c51", "game": "Breakout", "run": "1", "frames": 40_000_000},
+        "categorical",
+    ),
     "c51 other support": (
         lambda: c51(21, -1.5, 4.0),
-        {"algorithm": "c51", "game": "Breakout", "frames": 40_000_000},
+        {"algorithm": "c51", "game": "Breakout", "run": "1", "frames": 40_000_000},
         "categorical",
     ),
     "ppo": (
@@ -104,6 +111,7 @@ CASES: dict[str, tuple[Written, dict[str, Any], str]] = {
         {
             "algorithm": "ppo",
             "game": "Breakout",
+            "run": "1",
             "frames": 40_000_000,
             "action_rule": "sample",
         },
@@ -160,9 +168,37 @@ def test_what_a_file_tells(folder: Path, name: str) -> None:
     assert FORMATS["flax"].sniff(Probe(path, path.read_bytes()[:512]))
     source = read_flax(path)
     assert isinstance(source.model, MnihNetwork) and source.model.head.kind == kind
-    assert source.card == {"action_rule": "argmax"} | card
+    seen = PREPROCESSINGS["envpool" if card["algorithm"] == "ppo" else "cleanrl"]
+    assert source.card == {"action_rule": "argmax", "preprocessing": seen} | card
     assert source.flatten == "H, W, C" and "CleanRL" in source.written_by
     assert len(source.notes) == (kind == "categorical")
+
+
+@pytest.mark.parametrize("algorithm", ["dqn", "c51"])
+def test_an_agent_sees_the_same_from_torch_from_jax_and_by_its_name(
+    tmp_path: Path, algorithm: str
+) -> None:
+    """The scripts have one `make_env`; folders are named as on the Hub."""
+    cards = [find(f"cleanrl:{algorithm}/Breakout/{run}").card for run in ("1", "jax-1")]
+    torch_file = tmp_path / f"BreakoutNoFrameskip-v4-{algorithm}_atari-seed1" / "a.cleanrl_model"
+    jax_file = tmp_path / f"BreakoutNoFrameskip-v4-{algorithm}_atari_jax-seed1" / "a.cleanrl_model"
+    for file in (torch_file, jax_file):
+        file.parent.mkdir()
+    save_cleanrl(torch_file, algorithm, **TINY)
+    written = cleanrl_dqn_file if algorithm == "dqn" else cleanrl_c51_file
+    atoms = {"atoms": ATOMS} if algorithm == "c51" else {}
+    jax_file.write_bytes(written(parameters(CleanRL(**TINY, **atoms), SCREENS)))
+    cards += [to_torch(file).card for file in (torch_file, jax_file)]
+    assert {(card.algorithm, card.game) for card in cards} == {(algorithm, "Breakout")}
+    assert {card.preprocessing for card in cards} == {PREPROCESSINGS["cleanrl"]}
+
+
+def test_who_was_trained_with_envpool_sees_its_screens(tmp_path: Path) -> None:
+    named = find("cleanrl:ppo/Breakout/1").card
+    folder = tmp_path / "Breakout-v5__ppo_atari_envpool__1__1680000000"
+    folder.mkdir()
+    of_torch = to_torch(save_cleanrl(folder / "a.cleanrl_model", "ppo", **TINY)).card
+    assert {named.preprocessing, of_torch.preprocessing} == {PREPROCESSINGS["envpool"]}
 
 
 @pytest.fixture(scope="module")

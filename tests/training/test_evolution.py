@@ -42,8 +42,8 @@ SMALL = {
 }
 # a seed whose elite is dethroned, by mutants that are far from it
 TINY_GA = GAConfig(
-    **SMALL, seed=3, sigma=0.1, parents=2, candidates=2, frames=3200, save_every=1600
-)  # 800 each
+    **SMALL, seed=3, sigma=0.1, parents=2, candidates=2, frames=4000, save_every=2000
+)  # 1000 each
 TINY_ES = ESConfig(**SMALL, virtual_batch=3, frames=2400, save_every=1200)  # 600 each
 TINY = {GA: TINY_GA, ES: TINY_ES}
 
@@ -218,7 +218,7 @@ def test_breeding_climbs_a_hill_and_keeps_the_elite(tmp_path):
     for generation in range(1, 9):
         before = list(hill.parents)
         update = hill.update()
-        assert update.frames == 9  # six individuals and three candidates
+        assert update.frames == 10  # six individuals, three candidates, and the elite again
         assert len(set(hill.parents)) == 3
         for parent in hill.parents:
             assert len(parent) <= generation

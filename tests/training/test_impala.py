@@ -124,13 +124,13 @@ class Late(Watched):
     def build(self):
         network = super().build()
         self.lessons = threading.Semaphore(1)  # the first unroll has no lesson beside it
-        unroll = self.actors.unroll
+        unroll = self.actors[0].unroll
 
         def late_unroll(network, steps):
             assert self.lessons.acquire(timeout=20)
             return unroll(network, steps)
 
-        self.actors.unroll = late_unroll
+        self.actors[0].unroll = late_unroll
         return network
 
     def _learn(self, unroll):
@@ -160,7 +160,7 @@ def test_new_episodes_wait_for_the_unroll_at_hand(tmp_path):
     class Slow(IMPALA):
         def build(self):
             network = super().build()
-            unroll, begin, busy = self.actors.unroll, self.actors.begin, threading.Lock()
+            unroll, begin, busy = self.actors[0].unroll, self.actors[0].begin, threading.Lock()
 
             def slow_unroll(network, steps):
                 with busy:
@@ -171,7 +171,7 @@ def test_new_episodes_wait_for_the_unroll_at_hand(tmp_path):
                 assert not busy.locked()
                 begin(seed)
 
-            self.actors.unroll, self.actors.begin = slow_unroll, watched_begin
+            self.actors[0].unroll, self.actors[0].begin = slow_unroll, watched_begin
             return network
 
     Slow(tmp_path, dataclasses.replace(TINY, frames=80, save_every=40), "cpu").train()
@@ -191,14 +191,14 @@ def test_actors_play_while_the_learner_learns(tmp_path):
     class Meeting(IMPALA):
         def build(self):
             network = super().build()
-            unroll, unrolls = self.actors.unroll, itertools.count()
+            unroll, unrolls = self.actors[0].unroll, itertools.count()
 
             def meeting_unroll(network, steps):
                 if next(unrolls):  # the first has no lesson beside it
                     together.wait()
                 return unroll(network, steps)
 
-            self.actors.unroll = meeting_unroll
+            self.actors[0].unroll = meeting_unroll
             return network
 
         def _learn(self, unroll):

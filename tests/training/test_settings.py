@@ -44,6 +44,7 @@ def test_every_number_has_its_range(algorithm: str, tmp_path: Path) -> None:
     [
         ("a2c", {"envs": 0}, "envs is 0; expected a whole number of at least 1"),
         ("a2c", {"learning_rate": 0}, "learning_rate is 0; expected a number above 0"),
+        ("es", {"learning_rate": 1e31}, "learning_rate is 1e.31; expected a number above 0"),
         ("a2c", {"discount": 1.5}, "discount is 1.5; expected a number from 0 to 1"),
         ("a2c", {"optimizer": "sgd"}, "no optimizer 'sgd'; there are adam, rmsprop, rmsprop-tf"),
         ("impala", {"batch": 0}, "batch is 0; expected a whole number of at least 1 or None"),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +20,9 @@ from torch_zoo_files import save_atari_agents, save_cleanrl, save_sb3
 import atari_zoo as zoo
 from atari_zoo.catalog.catalog import find
 from atari_zoo.catalog.conversions import MODEL_FILE
+from atari_zoo.catalog.fetching import fetch_all, wanted_files
 from atari_zoo.converters.convert import read, to_torch, written
+from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.interchange import load_onnx, read_card
 
 SIZES = {"widths": (8, 8, 8), "units": 16}
@@ -118,3 +124,68 @@ def test_an_agent_of_another_game_is_refused(cache: Path, monkeypatch: pytest.Mo
         with pytest.raises(ValueError, match="has 6 actions, but Seaquest has 18"):
             zoo.load(name)
     assert not (entry.folder / MODEL_FILE).exists()
+
+
+def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    row = {"name": "lab:dqn/Pong/7", "urls": [url]}
+    (tmp_path / "catalogue.json").write_text(json.dumps([row]))
+    monkeypatch.setenv("ATARI_ZOO_CATALOG", str(tmp_path / "catalogue.json"))
+
+
+def test_what_never_was_a_model_is_not_kept(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A portal answers in the file's place; once it is gone, there is nothing to clear away."""
+    model = _written(save_cleanrl, "a.cleanrl_model", kind="dqn")
+    with Served({"/pong.cleanrl_model": b"<html>Please sign in</html>"}) as server:
+        catalogue(tmp_path, monkeypatch, f"{server.url}/pong.cleanrl_model")
+        with pytest.raises(ValueError, match="a web page, not a model"):
+            zoo.load("lab:dqn/Pong/7")
+        server.files["/pong.cleanrl_model"] = b"busy, please come back"
+        with pytest.raises(ConversionError, match="what was fetched is not kept"):
+            zoo.load("lab:dqn/Pong/7")
+        assert not [*cache.rglob("pong*")]
+        server.files["/pong.cleanrl_model"] = model
+        assert zoo.load("lab:dqn/Pong/7").actions == 6
+        # and once it was one, another content is told, not taken
+        find("lab:dqn/Pong/7").path.unlink()
+        server.files["/pong.cleanrl_model"] = model[:-1] + b"x"
+        with pytest.raises(ValueError, match="sha256 expected"):
+            zoo.load("lab:dqn/Pong/7")
+
+
+def test_what_somebody_damaged_later_is_left_to_them(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Served({"/m": _written(save_cleanrl, "a.cleanrl_model", kind="dqn")}) as server:
+        catalogue(tmp_path, monkeypatch, f"{server.url}/m")
+        zoo.load("lab:dqn/Pong/7")
+        entry = find("lab:dqn/Pong/7")
+        entry.path.write_bytes(b"an editor's mistake")
+        with pytest.raises(ConversionError) as caught:
+            zoo.load("lab:dqn/Pong/7")
+    assert "not kept" not in str(caught.value) and entry.path.exists()
+
+
+def test_a_cache_that_is_only_to_be_read(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a cluster's shared disk; what root may write all the same is made to refuse."""
+    with Served({"/m": _written(save_cleanrl, "a.cleanrl_model", kind="dqn")}) as server:
+        catalogue(tmp_path, monkeypatch, f"{server.url}/m")
+        for _ in fetch_all(wanted_files([find("lab:dqn/Pong/7")])):
+            pass
+    made = tempfile.mkstemp
+
+    def refuses(*words: Any, dir: Any = None, **more: Any) -> Any:
+        if dir is not None and Path(dir).is_relative_to(cache):
+            raise PermissionError(errno.EACCES, "Permission denied", str(dir))
+        return made(*words, dir=dir, **more)
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuses)
+    before = sorted(cache.rglob("*"))
+    assert zoo.load("lab:dqn/Pong/7").actions == 6
+    (cache / "index.json").unlink()  # a cache that somebody copied by hand
+    assert zoo.load("lab:dqn/Pong/7").actions == 6
+    left = sorted(path for path in before if path.name != "index.json")
+    assert sorted(cache.rglob("*")) == left

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from email.utils import formatdate
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -334,3 +335,88 @@ def test_a_part_without_its_facts_is_begun_again(server: Served, tmp_path: Path)
         fetch_file([f"{server.url}/a.bin"], tmp_path / "a.bin", SHA256)
         (tmp_path / "a.bin").unlink()
     assert set(ranges(server)) == {None}
+
+
+PAGE = b"<!DOCTYPE html>\n<html><body>Please sign in</body></html>"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 6745604\n"
+
+
+@pytest.mark.parametrize(
+    "content, kind, reason",
+    [
+        (PAGE, "text/html; charset=utf-8", "a web page came in the file's place"),
+        (CONTENT, "text/html", "a web page came in the file's place"),
+        (PAGE, "application/octet-stream", "a web page, not a model"),
+        (b"\xef\xbb\xbf \n<HTML>", "", "a web page, not a model"),
+        (POINTER, "text/plain", "a Git LFS pointer, not the file itself"),
+    ],
+    ids=["page", "called a page", "page called a file", "marked", "pointer"],
+)
+def test_what_stands_in_a_files_place_is_not_kept(
+    server: Served, tmp_path: Path, content: bytes, kind: str, reason: str
+) -> None:
+    server.files["/page"] = content
+    server.trouble["/page"] = Trouble(headers={"Content-Type": kind} if kind else {})
+    with pytest.raises(DownloadError, match=reason):
+        fetch_file([f"{server.url}/page"], tmp_path / "a.bin")
+    assert [name for name in names(tmp_path) if not name.endswith(".lock")] == []
+    fetch_file([f"{server.url}/page", f"{server.url}/a.bin"], tmp_path / "a.bin")
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_a_server_is_asked_again_when_it_says(
+    server: Served, tmp_path: Path, status: int, form: str
+) -> None:
+    said = "1" if form == "seconds" else formatdate(time.time() + 1.9, usegmt=True)
+    server.trouble["/a.bin"] = [Trouble(status=status, headers={"Retry-After": said})]
+    fetch_file([f"{server.url}/a.bin"], tmp_path / "a.bin", SHA256)
+    first, second = (request.time for request in server.requests)
+    assert second - first > 0.7  # a date is told in whole seconds
+
+
+def test_a_server_that_wants_hours_is_not_waited_for(server: Served, tmp_path: Path) -> None:
+    server.trouble["/a.bin"] = [Trouble(status=429, headers={"Retry-After": "7200"})] * 2
+    with pytest.raises(DownloadError, match=r"429 .*: it wants to be asked again in 7200 seconds"):
+        fetch_file([f"{server.url}/a.bin"], tmp_path / "a.bin")
+    assert len(server.requests) == 1
+    server.trouble["/a.bin"] = [Trouble(status=429, headers={"Retry-After": "soon"})]
+    fetch_file([f"{server.url}/a.bin"], tmp_path / "a.bin", SHA256)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_gated_repository_says_how_to_give_a_token(
+    server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    for name in ("HF_TOKEN", "HF_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    server.trouble["/a.bin"] = Trouble(status=status)
+    with pytest.raises(DownloadError, match=r"gated or private .* no token is set; .* HF_TOKEN"):
+        fetch_file([f"{server.url}/a.bin"], tmp_path / "a.bin")
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+    with pytest.raises(DownloadError, match="the token that is set does not open it") as caught:
+        fetch_file([f"{server.url}/a.bin"], tmp_path / "a.bin")
+    assert "hf_mine" not in str(caught.value)
+    assert [request.authorization for request in server.requests] == [None, "Bearer hf_mine"]
+
+
+def test_a_token_goes_to_the_hub_alone(
+    server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "token").write_text("hf_kept\n")  # as `hf auth login` leaves it
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    for name in ("HF_TOKEN", "HF_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    with Served({"/b.bin": CONTENT}) as store:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        # another host, as the Hub's files are on another
+        elsewhere = store.url.replace("127.0.0.1", "localhost")
+        server.trouble["/a.bin"] = Trouble(location=f"{elsewhere}/b.bin")
+        fetch_file([f"{server.url}/a.bin"], tmp_path / "a.bin", SHA256)
+        fetch_file([f"{store.url}/b.bin"], tmp_path / "b.bin", SHA256)
+        assert [request.authorization for request in server.requests] == ["Bearer hf_kept"]
+        assert [request.authorization for request in store.requests] == [None, None]

@@ -126,7 +126,7 @@ def test_what_cannot_be_played():
         pool.step(np.array([0, 5]))  # and it goes on
     with pytest.raises(ValueError, match="no reset 'none'; there are vector, deepmind"):
         Emulators("pong", 1, Preprocessing(reset="none"))
-    with pytest.raises(ValueError, match="only 'deepmind' goes on"):
+    with pytest.raises(ValueError, match="only 'deepmind' and 'envpool' go on"):
         Emulators("pong", 1, Preprocessing(life_loss_ends=True))
 
 

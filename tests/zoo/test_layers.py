@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import atari_zoo as zoo
+from atari_zoo.catalog.model_lists import ModelList
+from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.network.hooks import recorded
 
 
@@ -105,3 +110,34 @@ def test_recorded_holds_the_newest_pass(random_agent, observations):
         assert values["output"].equal(second)
     network(observations[:1])
     assert values["output"].equal(second)
+
+
+def test_names_and_recordings_serve_as_networks_and_observations_do() -> None:
+    played = zoo.rollout("a2c/Pong/1", steps=3, envs=2, seed=1, keep=["screens"])
+    network = zoo.load("a2c/Pong/1")
+    again = zoo.rollout(network, steps=3, envs=2, seed=1)
+    assert np.array_equal(played.actions, again.actions)
+    both = zoo.rollout(["a2c/Pong/1", network], steps=3, envs=2, seed=1)
+    assert all(np.array_equal(each.actions, again.actions) for each in both)
+    found = zoo.activations("a2c/Pong/1", played, "fc")["fc"]
+    for env in range(2):
+        expected = zoo.activations(network, played.observations(env), ["fc"])["fc"]
+        assert torch.equal(found[:, env], expected)
+
+
+def test_what_is_shown_is_short_and_says_the_name() -> None:
+    played = zoo.rollout("a2c/Pong/1", steps=3, envs=2, seed=1)
+    assert repr(played.card) == "<ModelCard a2c/Pong/1>"
+    assert repr(played).startswith("<Recording of a2c/Pong/1 in Pong: 3 steps in 2 environments; ")
+    assert zoo.__version__ == version("atari-zoo")
+
+
+def test_a_list_of_models_shows_a_table() -> None:
+    models = zoo.list_models(collection="starter")
+    assert isinstance(models, list) and models[0].name == "a2c/Pong/1"
+    lines = repr(models).splitlines()
+    assert lines[0].split() == "model frames trained score preprocessing".split()
+    assert lines[1].split() == ["a2c/Pong/1", "11,600,000", "18.5", "vector"]
+    assert lines[-1] == f"and {len(models) - 20} more"
+    odd = ModelList([ModelCard(tag="<b>")])
+    assert "&lt;b&gt;" in odd._repr_html_() and "<b>" not in odd._repr_html_()

@@ -80,6 +80,14 @@ def test_a_name_is_taken_once(play, tmp_path, datasets):
         of.to_minari("breakout/test-v0")
 
 
+@pytest.mark.parametrize("name", ["pong/mine", "mine", "", "a b-v0", "../mine-v0", "pong/mine-v"])
+def test_an_id_is_a_name_and_a_version(play, tmp_path, datasets, name):
+    of = recording(play, tmp_path / "play.zarr", "vector")
+    with pytest.raises(ValueError, match=r"no id of a Minari dataset; .* such as 'atari/pong/mine"):
+        of.to_minari(name)
+    assert not list(tmp_path.glob("datasets/*"))
+
+
 def test_what_minari_needs_is_told(play, tmp_path, datasets, monkeypatch):
     header = Header(CARD, "Breakout", PREPROCESSINGS["vector"])
     of = Recording(header, {"starts": np.ones((1, 1), bool)})

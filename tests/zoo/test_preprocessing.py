@@ -10,11 +10,13 @@ from functools import cache
 from itertools import product
 
 import cv2
+import gymnasium as gym
 import numpy as np
 import pytest
 import tensorflow as tf
 import torch
 from ale_py import ALEInterface, LoggerMode, roms
+from gymnasium.wrappers import GrayscaleObservation
 from PIL import Image
 
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard, Preprocessing
@@ -91,10 +93,21 @@ def numpy_grey(rgb: np.ndarray) -> np.ndarray:
     return np.dot(rgb.astype(np.float32), WEIGHTS)
 
 
+def gymnasium_grey(rgb: np.ndarray) -> np.ndarray:
+    space = gym.spaces.Box(0, 255, rgb.shape, np.uint8)
+    env = gym.Env()
+    env.observation_space = space
+    return GrayscaleObservation(env).func(rgb)
+
+
 # what the source of each preprocessing does with two frames, in colour and in the emulator's grey
 EXPECTED: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "vector": lambda rgb, grey: area(grey.max(0)),
-    "atari-agents-classic": lambda rgb, grey: area(grey.max(0)),
+    "atari-agents": lambda rgb, grey: np.maximum(*map(area, grey)),
+    "atari-agents-classic": lambda rgb, grey: np.maximum(*map(area, grey)),
+    "cleanrl": lambda rgb, grey: cv2.cvtColor(area(rgb.max(0)), cv2.COLOR_RGB2GRAY),
+    "cleanrl-gymnasium": lambda rgb, grey: gymnasium_grey(area(rgb.max(0))),
+    "envpool": lambda rgb, grey: area(grey.max(0)),
     "dopamine": lambda rgb, grey: area(grey.max(0)),
     "dopamine-zoo": lambda rgb, grey: area(grey.max(0)),
     "modern": lambda rgb, grey: area(grey.max(0)),
@@ -103,8 +116,8 @@ EXPECTED: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "np": lambda rgb, grey: triangle(numpy_grey(rgb.max(0))).astype(np.uint8),
     "gym-tensorflow": lambda rgb, grey: bilinear(numpy_grey(rgb).max(0)) * np.float32(1 / 255),
 }
-AS_VECTOR = ["atari-agents-classic", "dopamine", "dopamine-zoo", "modern"]
-TESTED = sorted(EXPECTED.keys() - AS_VECTOR)
+AS_VECTOR = ["envpool", "dopamine", "dopamine-zoo", "modern"]
+TESTED = sorted(EXPECTED.keys() - {*AS_VECTOR, "atari-agents-classic"})
 
 
 def test_every_preprocessing_is_here():
@@ -217,6 +230,11 @@ def test_other_sizes(size):
 def test_what_is_unknown_is_named(field):
     with pytest.raises(ValueError, match=f"no {field} 'sepia'; there are"):
         Renderer(Preprocessing(**{field: "sepia"}), 210, 160)
+
+
+def test_colours_are_resized_as_bytes_alone():
+    with pytest.raises(ValueError, match=r"resize_colour with .'float', 'rgb', 'nearest'."):
+        Renderer(dataclasses.replace(PREPROCESSINGS["cleanrl"], grey="float"), 210, 160)
 
 
 def test_cards_of_before_mean_what_they_meant():

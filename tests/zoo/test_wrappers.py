@@ -7,7 +7,7 @@ import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import cache
+from functools import cache, partial
 
 import cv2
 import gymnasium as gym
@@ -15,13 +15,28 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ale_py import ALEInterface, AtariEnv, LoggerMode, roms
-from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
+from gymnasium.spaces import Box
+from gymnasium.wrappers import (
+    AtariPreprocessing,
+    FrameStackObservation,
+    GrayscaleObservation,
+    ResizeObservation,
+    TransformObservation,
+)
 from PIL import Image
-from stable_baselines3.common.atari_wrappers import AtariWrapper
+from stable_baselines3.common.atari_wrappers import (
+    AtariWrapper,
+    EpisodicLifeEnv,
+    FireResetEnv,
+    MaxAndSkipEnv,
+    NoopResetEnv,
+)
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
+from atari_zoo.catalog.published import published
 from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.emulator.environments import Environments
+from atari_zoo.emulator.resets import ale_draws
 
 SEED = 3
 FRAMES = 280  # 70 steps, the no-ops among them: episodes end by the time limit too
@@ -332,3 +347,161 @@ class GymTensorFlow(Wrapped):
 def test_gym_tensorflow(rom):
     # it divides by 255 before it adds, which ours does last: both round to 24 bits
     assert compare(rom, "gym-tensorflow", GymTensorFlow(rom), 90, atol=3e-7) >= 1
+
+
+class CleanRL(Wrapped):
+    """`make_env` of cleanrl/*_atari.py (dqn, c51, ppo, rainbow, sac; torch and JAX alike).
+
+    Its gym's wrappers, those before Gymnasium 1.0: ResizeObservation is cv2.resize with INTER_AREA
+    of the colours, GrayScaleObservation cv2.cvtColor, FrameStack begins with copies. modern:
+    Gymnasium's own wrappers, as they are now.
+    """
+
+    def __init__(self, rom: str, frames: int, modern: bool) -> None:
+        env = EpisodicLifeEnv(MaxAndSkipEnv(NoopResetEnv(atari(rom, frames=frames), 30), 4))
+        fires = "FIRE" in env.unwrapped.get_action_meanings()
+        env = ResizeObservation(FireResetEnv(env) if fires else env, (84, 84))
+        if not modern:
+            grey = Box(0, 255, (84, 84), np.uint8)
+            to_grey = partial(cv2.cvtColor, code=cv2.COLOR_RGB2GRAY)
+        env = GrayscaleObservation(env) if modern else TransformObservation(env, to_grey, grey)
+        self.env = FrameStackObservation(env, 4)
+
+    def begin(self, seed: int | None) -> np.ndarray:
+        return self.env.reset(seed=seed)[0].copy()
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool]:
+        stack, reward, terminated, truncated, _ = self.env.step(action)
+        return stack.copy(), reward, terminated or truncated
+
+
+@pytest.mark.parametrize("name", ["cleanrl", "cleanrl-gymnasium"])
+@pytest.mark.parametrize("rom, steps, frames", [("breakout", 150, 400), ("air_raid", 80, 200)])
+def test_cleanrl(name, rom, steps, frames):
+    theirs = CleanRL(rom, frames, modern=name == "cleanrl-gymnasium")
+    assert compare(rom, name, theirs, steps, frames) >= 1
+
+
+class AtariAgents(Wrapped):
+    """ale_env.py of floringogianu/atari-agents: ALEModern, and ALEClassic as it evaluates.
+
+    Classic draws its no-ops from Python's generator; here they are told it.
+    """
+
+    def __init__(self, rom: str, sticky: float, noops: Callable[[], int]) -> None:
+        ALEInterface.setLoggerMode(LoggerMode.Error)
+        self.ale, self.noops = ALEInterface(), noops
+        self.ale.setFloat("repeat_action_probability", sticky)
+        self.rom = roms.get_rom_path(rom)
+        self.frames: deque[np.ndarray] = deque(maxlen=4)
+
+    def state(self) -> np.ndarray:
+        grey = self.ale.getScreenGrayscale()
+        return cv2.resize(grey, (84, 84), interpolation=cv2.INTER_AREA)
+
+    def begin(self, seed: int | None) -> np.ndarray:
+        if seed is not None:
+            self.ale.setInt("random_seed", seed)
+            self.ale.loadROM(self.rom)
+        self.frames.extend([np.zeros((84, 84), np.uint8)] * 4)
+        self.ale.reset_game()
+        for _ in range(self.noops()):
+            self.ale.act(0)
+        self.played = 0
+        self.frames.append(self.state())
+        return np.stack(self.frames)
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool]:
+        buffer, reward = np.zeros((2, 84, 84), np.uint8), 0.0
+        for time_step in range(4):
+            reward += self.ale.act(self.ale.getMinimalActionSet()[action])
+            self.played += 1
+            if time_step >= 2:
+                buffer[time_step - 2] = self.state()
+            if self.ale.game_over():
+                break
+        self.frames.append(buffer.max(0))
+        return np.stack(self.frames), reward, self.ale.game_over() or self.played >= FRAMES
+
+
+@pytest.mark.parametrize("name, sticky", [("atari-agents", 0.25), ("atari-agents-classic", 0.0)])
+def test_atari_agents(name, sticky):
+    drawn = ale_draws(SEED).below
+    theirs = AtariAgents("seaquest", sticky, lambda: drawn(30) if not sticky else 0)
+    assert compare("seaquest", name, theirs, 100) >= 1
+
+
+class EnvPool(Wrapped):
+    """envpool/atari/atari_env.h (`Reset`, `Step`, `PushStack`) with episodic_life; its std::mt19937
+    and no-ops are drawn as the vectorised emulator draws, which came from it.
+
+    After an episode's end it takes one action more, and resets in its place. Where the game is
+    over, ours does without.
+    """
+
+    def __init__(self, rom: str) -> None:
+        ALEInterface.setLoggerMode(LoggerMode.Error)
+        self.ale, self.rom = ALEInterface(), roms.get_rom_path(rom)
+        self.ale.setFloat("repeat_action_probability", 0.0)
+        self.stack: deque[np.ndarray] = deque(maxlen=4)
+        self.resets = 0  # after lives
+
+    def begin(self, seed: int | None) -> np.ndarray:
+        if seed is not None:
+            self.draw = ale_draws(seed).below
+            self.ale.setInt("random_seed", seed)
+            self.ale.loadROM(self.rom)
+            self.actions = self.ale.getMinimalActionSet()
+            self.fires = "FIRE" in [action.name for action in self.actions]
+        self.ale.reset_game()
+        self.elapsed, self.done = 0, False
+        return self.reset(push_all=True)
+
+    def reset(self, push_all: bool) -> np.ndarray:
+        for _ in range(self.draw(30) + 1 - self.fires):
+            self.ale.act(0)
+        if self.fires:
+            self.ale.act(1)
+        self.push(self.ale.getScreenGrayscale(), push_all)
+        self.done, self.lives = False, self.ale.lives()
+        return np.stack(self.stack)
+
+    def push(self, grey: np.ndarray, push_all: bool = False) -> None:
+        frame = cv2.resize(grey, (84, 84), interpolation=cv2.INTER_AREA)
+        self.stack.extend([frame] * (4 if push_all else 1))
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool]:
+        if self.done:
+            self.resets += 1
+            return self.reset(push_all=False), 0.0, False
+        reward, greys = 0.0, []
+        for _ in range(4):
+            reward += self.ale.act(self.actions[action])
+            greys.append(self.ale.getScreenGrayscale())
+            if self.ale.game_over():
+                break
+        self.push(np.maximum(*greys[-2:]) if len(greys) > 1 else greys[0])
+        self.elapsed += 1
+        over = self.ale.game_over() or self.elapsed >= FRAMES // 4
+        self.done = 0 < self.ale.lives() < self.lives
+        self.lives = self.ale.lives()
+        return np.stack(self.stack), reward, over
+
+
+# Breakout has FIRE, Ms. Pac-Man does not
+@pytest.mark.parametrize("rom", ["breakout", "ms_pacman"])
+def test_envpool(rom):
+    theirs = EnvPool(rom)
+    assert compare(rom, "envpool", theirs, 150) >= 1
+    assert rom != "breakout" or theirs.resets
+
+
+# with the library that trained the agents, or its wrappers written out: by the tests above
+COMPARED = "modern deepmind dopamine dopamine-zoo tf np gym-tensorflow cleanrl atari-agents"
+COMPARED_TOO = "atari-agents-classic envpool cleanrl-gymnasium"
+
+
+def test_what_every_collections_agents_saw_was_compared_frame_by_frame():
+    compared = {*COMPARED.split(), *COMPARED_TOO.split()}
+    assert compared | {"vector"} == set(PREPROCESSINGS)
+    assert {group.preprocessing for group in published()} <= compared

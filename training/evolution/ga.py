@@ -47,7 +47,8 @@ class GA(Evolution[Genome]):
     """Breeds a population; the agent is the elite.
 
     The elite is the one among the last elite and the best of the population that scores most
-    in `trials` more episodes. It has offspring with the next best, and is not lost.
+    in `trials` more episodes. It has offspring with the next best, and is not lost. Those episodes
+    chose it, so that they flatter it: its score in the log is of `trials` others.
     """
 
     algorithm = "ga"
@@ -69,12 +70,12 @@ class GA(Evolution[Genome]):
         means = scores.reshape(-1, config.episodes).mean(1)
         ranked = [offspring[index] for index in (-means).argsort(kind="stable")]
         candidates = (self.parents[:1] + ranked)[: config.candidates]
-        scores, more_frames = self.play(repeat_each(candidates, config.trials))
-        trials = scores.reshape(-1, config.trials)
-        best = int(trials.mean(1).argmax())
+        trials, more_frames = self.play(repeat_each(candidates, config.trials))
+        best = int(trials.reshape(-1, config.trials).mean(1).argmax())
         others = [genome for genome in ranked if genome != candidates[best]]
         self._adopt([candidates[best], *others[: config.parents - 1]])
-        return self.report(frames + more_frames, means, trials[best])
+        scores, last_frames = self.play(self.parents[:1] * config.trials)
+        return self.report(frames + more_frames + last_frames, means, scores)
 
     def write(self, individual: Genome, weights: Tensor) -> None:
         known = len(individual)

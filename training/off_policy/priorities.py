@@ -19,7 +19,7 @@ class Priorities:
     """A mass for each of `size` entries; entries are drawn in proportion to it, 0 for never."""
 
     def __init__(self, size: int, device: torch.device | str = "cpu") -> None:
-        blocks = -(-size // BLOCK)
+        blocks, self.size = -(-size // BLOCK), size
         self.masses = torch.zeros(blocks, BLOCK, device=device)
         self.sums = torch.zeros(blocks, dtype=torch.float64, device=device)
 
@@ -41,7 +41,8 @@ class Priorities:
         pieces = (torch.arange(batch, device=fractions.device) + fractions[0]) / batch
         blocks = _entries(self.sums[None], pieces[None])[0]
         within = _entries(self.masses[blocks].double(), fractions[1][:, None])[:, 0]
-        return blocks * BLOCK + within, self.masses[blocks, within]
+        # only with masses that are not finite is any beyond the last; whoever saves will see those
+        return (blocks * BLOCK + within).clamp(max=self.size - 1), self.masses[blocks, within]
 
     def restore(self, masses: Float[Tensor, "blocks block"]) -> None:
         """Takes back what `masses` was."""

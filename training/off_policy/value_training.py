@@ -112,11 +112,11 @@ class ValueTrainer(Trainer):
             self.files.read(self.replay, state["added"])
             self.memory.restore(state)
 
-    def save(self) -> None:
+    def archive(self, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
         self.replay.cut()  # new episodes begin after every checkpoint
         if self.config.keep_replay:
             self.files.write(self.replay)
-        super().save()
+        super().archive(weights, state)
         if self.config.keep_replay:
             self.files.prune(self.replay)
 

@@ -6,10 +6,8 @@ since, so a pass of its own would compute the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +16,11 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.network.heads import ActorCriticHead
 from atari_zoo.converters.network.networks import MnihNetwork
-from atari_zoo.emulator.environments import Environments
 from atari_zoo.training.hyperparameters import Count, Share, Weight
+from atari_zoo.training.on_policy.actor_critic import ActorCritic
 from atari_zoo.training.on_policy.actors import Actors, Unroll, bootstrapped
-from atari_zoo.training.on_policy.optimizers import OptimizerConfig, optimizer, set_rate
-from atari_zoo.training.trainers import Trainer, Update
+from atari_zoo.training.on_policy.optimizers import OptimizerConfig, set_rate
+from atari_zoo.training.trainers import Update
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +74,7 @@ def a2c_losses(
     return loss, {name: part.detach() for name, part in parts.items()}
 
 
-class A2C(Trainer):
+class A2C(ActorCritic):
     """Trains an actor-critic.
 
     On a CPU, as many threads as `config.threads` each play and differentiate a share of the
@@ -85,7 +83,6 @@ class A2C(Trainer):
 
     algorithm = "a2c"
     Config = A2CConfig
-    delegates = True
     config: A2CConfig
 
     def build(self) -> MnihNetwork:
@@ -106,12 +103,7 @@ class A2C(Trainer):
             for _ in range(workers)
         ]
         self.pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
-        network = self.new_network(len(self.actors[0].environments.screen.actions))
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.fabric.to_device(network)
-        self.parameters = list(network.parameters())
-        self.optimizer = optimizer(self.parameters, config)
-        return network
+        return self.learner()
 
     def begin(self, seed: int) -> None:
         for index, actors in enumerate(self.actors):
@@ -131,21 +123,6 @@ class A2C(Trainer):
             self.recent.extend(actors.take_scores())
         values = {n: float(np.mean([share[1][n] for share in shares])) for n in shares[0][1]}
         return Update(frames, values)
-
-    def state(self) -> dict[str, Any]:
-        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-
-    def close(self) -> None:
-        self.pool.shutdown()
-        super().close()
-
-    @property
-    def games(self) -> Sequence[Environments]:
-        return [actors.environments for actors in self.actors]
 
     def _gradients(self, actors: Actors) -> tuple[tuple[Tensor, ...], dict[str, float]]:
         unroll = actors.unroll(self.network, self.config.unroll)

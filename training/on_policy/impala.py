@@ -8,10 +8,8 @@ rate, the gradient's limit and RMSProp's epsilon are made for.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -19,12 +17,12 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.network.heads import ActorCriticHead
 from atari_zoo.converters.network.networks import MnihNetwork
-from atari_zoo.emulator.environments import Environments
 from atari_zoo.training.hyperparameters import Count, Positive, Share, Weight
+from atari_zoo.training.on_policy.actor_critic import ActorCritic
 from atari_zoo.training.on_policy.actors import Actors, Unroll, bootstrapped
-from atari_zoo.training.on_policy.optimizers import OptimizerConfig, optimizer, set_rate
+from atari_zoo.training.on_policy.optimizers import OptimizerConfig, set_rate
 from atari_zoo.training.on_policy.vtrace import vtrace
-from atari_zoo.training.trainers import Trainer, Update
+from atari_zoo.training.trainers import Update
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +89,7 @@ def shares(unroll: Unroll, batch: int) -> list[Unroll]:
     return [Unroll(*parts) for parts in zip(*played, unroll.last.split(batch), strict=True)]
 
 
-class IMPALA(Trainer):
+class IMPALA(ActorCritic):
     """Trains an actor-critic, acting and learning at once.
 
     While the learner learns from one unroll, the actors play the next, with the weights as they
@@ -100,29 +98,24 @@ class IMPALA(Trainer):
 
     algorithm = "impala"
     Config = IMPALAConfig
-    delegates = True
     config: IMPALAConfig
 
     def build(self) -> MnihNetwork:
         config = self.config
         self.batch = config.batch or config.envs
         threads = max(1, self.threads // 2)
-        self.actors = Actors(config, config.envs, self.fabric.device, threads, config.life_loss)
+        self.actors = [Actors(config, config.envs, self.fabric.device, threads, config.life_loss)]
         # one thread acts and one learns; each has its cores to itself
         self.pool = ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(threads,))
         self.playing: Future[tuple[Unroll, list[float]]] | None = None
-        network = self.new_network(len(self.actors.environments.screen.actions))
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.fabric.to_device(network)
+        network = self.learner()
         self.behind = copy.deepcopy(network).requires_grad_(False)  # what the actors play
-        self.parameters = list(network.parameters())
-        self.optimizer = optimizer(self.parameters, config)
         return network
 
     def begin(self, seed: int) -> None:
         if self.playing is not None:
             self.playing.result()  # nobody learns from it: a resumed run would not have it
-        self.actors.begin(seed)
+        self.actors[0].begin(seed)
         self.playing = self._play()
 
     def update(self) -> Update:
@@ -140,21 +133,6 @@ class IMPALA(Trainer):
         """Emulator frames that an unroll of all environments plays."""
         return self.config.envs * self.config.unroll * self.config.preprocessing.frame_skip
 
-    def state(self) -> dict[str, Any]:
-        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-
-    def close(self) -> None:
-        self.pool.shutdown()
-        super().close()
-
-    @property
-    def games(self) -> Sequence[Environments]:
-        return [self.actors.environments]
-
     def _play(self) -> Future[tuple[Unroll, list[float]]]:
         """The next unroll with the weights as they now are, and the scores that it ended."""
         self.behind.load_state_dict(self.network.state_dict())
@@ -162,7 +140,8 @@ class IMPALA(Trainer):
 
     @torch.no_grad()
     def _unroll(self) -> tuple[Unroll, list[float]]:
-        return self.actors.unroll(self.behind, self.config.unroll), self.actors.take_scores()
+        (actors,) = self.actors
+        return actors.unroll(self.behind, self.config.unroll), actors.take_scores()
 
     def _learn(self, unroll: Unroll) -> dict[str, Tensor]:
         """Steps the optimizer for each batch; returns the parts of the loss, means over batches."""

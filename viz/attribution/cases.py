@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.diverged import check_finite
 from atari_zoo.observations import ObservationsLike, observations_for
 from atari_zoo.viz.attribution.baselines import BaselineLike, references
 from atari_zoo.viz.attribution.gradient_mode import differentiable, gradients

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.networks import MnihNetwork
-from atari_zoo.diverged import check_finite
 from atari_zoo.games import game as find_game
 from atari_zoo.layers import activations
 from atari_zoo.recordings.players import check_play, is_own_play, player_words

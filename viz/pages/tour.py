@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.networks import MnihNetwork
-from atari_zoo.diverged import check_finite
 from atari_zoo.games import game as find_game
 from atari_zoo.models import load
 from atari_zoo.play.rollouts import rollout

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network, observation_shape
-from atari_zoo.diverged import check_finite
 from atari_zoo.observations import ObservationsLike, observations_for
 from atari_zoo.viz.attribution.gradient_mode import differentiable, gradients
 from atari_zoo.viz.objectives.checks import check_objective

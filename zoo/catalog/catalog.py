@@ -11,6 +11,7 @@ from typing import Any
 
 from atari_zoo.catalog.entries import Entry, Listed
 from atari_zoo.catalog.groups import ModelGroup
+from atari_zoo.catalog.model_lists import ModelList
 from atari_zoo.catalog.names import (
     STARTER,
     Name,
@@ -37,7 +38,7 @@ def list_models(
     tag: str | None = None,
     collection: str | None = None,
     offline: bool = False,
-) -> list[ModelCard]:
+) -> ModelList:
     """Cards of the zoo's models; those first that a name without a collection means.
 
     What is given narrows them down. collection: such as "uber", or "starter" for the package's
@@ -47,12 +48,12 @@ def list_models(
     found = _found(game, algorithm, run, tag, collection)
     if offline:
         kept = {model.name for model in cached_models()}
-        return [
+        return ModelList(
             card
             for card, source in found
             if (card.name in kept or not card.collection) and source.entry(card).is_here
-        ]
-    return [card for card, _ in found]
+        )
+    return ModelList(card for card, _ in found)
 
 
 def entries(

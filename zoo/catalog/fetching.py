@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue, SimpleQueue
@@ -104,7 +105,8 @@ def fetch(wanted: Wanted, progress: Progress | None = None, folder: Path | None 
     except DownloadError as error:
         raise type(error)(f"{name}: {error}{_advice(wanted, error)}") from error
     if file.place not in recorded:
-        index.record(file.place)
+        with suppress(PermissionError):  # whose cache it is has put the file there by hand
+            index.record(file.place)
     return destination
 
 

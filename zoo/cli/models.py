@@ -44,6 +44,7 @@ def list_(
 ) -> None:
     """The models there are; without a filter, the package's own and how many others."""
     from atari_zoo.catalog.catalog import collections, list_models
+    from atari_zoo.catalog.model_lists import HEADS
 
     given = (game, algorithm, run, tag, collection)
     alone = not any(given) and not offline and not as_json
@@ -51,15 +52,10 @@ def list_(
     if as_json:
         print(json.dumps([json.loads(card.to_json()) | {"name": card.name} for card in cards]))
         return
-    rows = [
-        (card.name, _number(card.frames or None, ","), _number(card.scores.get("mean"), ".1f"))
-        + (card.preprocessing.name,)
-        for card in cards
-    ]
-    if not rows:
+    if not cards:
         print("there are no such models; with fewer options there are", file=sys.stderr)
         return
-    print_table(rows, "model", "frames trained", "score", "preprocessing")
+    print_table(cards.rows, *HEADS)
     if alone:
         others = {name: count for name, count in collections().items() if name != "starter"}
         print(f"and {sum(others.values()):,} published by others, fetched when they are loaded:")
@@ -174,10 +170,6 @@ def verify(
         print(f"largest difference {worst:.1e}, {verdict} {tolerance:.0e}")
     if not worst <= tolerance:
         raise typer.Exit(1)
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
 
 
 def _readable(value: Any) -> str:

@@ -114,8 +114,8 @@ def atlas(
 ) -> None:
     """Every unit of an agent on one page: what drives it, and what it answered to in play."""
     import atari_zoo as zoo
+    from atari_zoo.converters.network.finite import check_finite
     from atari_zoo.converters.network.receptive_fields import receptive_field
-    from atari_zoo.diverged import check_finite
     from atari_zoo.viz.pages.atlas import atlas as write_atlas
     from atari_zoo.viz.pages.atlas import atlas_layers
     from atari_zoo.viz.pages.atlas_images import atlas_images

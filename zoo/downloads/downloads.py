@@ -9,10 +9,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from atari_zoo.converters.not_models import ENOUGH, stand_in
 from atari_zoo.downloads.addresses import https_form
 from atari_zoo.downloads.index import sha256_of
 from atari_zoo.downloads.transfers import Progress, discard, transfer
 from atari_zoo.downloads.web import Cut, OtherContent, Refused
+
+SHARED = 0o666  # mode of locks, less what the user's umask takes: a group may share a cache
 
 
 class DownloadError(ValueError):
@@ -55,7 +58,7 @@ def fetch_file(
 
     destination.parent.mkdir(parents=True, exist_ok=True)
     lock = destination.with_name(f".{destination.name}.lock")
-    with FileLock(lock):
+    with FileLock(lock, mode=SHARED):
         if not destination.exists():  # another process may have been first
             _from_any(urls, destination, sha256, progress)
         lock.unlink(missing_ok=True)  # those who wait find the file, whichever lock they hold
@@ -86,6 +89,11 @@ def _from_any(
 
 def _accept(part: Path, destination: Path, sha256: str) -> None:
     """The part becomes the file, if its content is what it must be."""
+    with part.open("rb") as file:
+        reason = stand_in(file.read(ENOUGH))
+    if reason:
+        discard(part)
+        raise Refused(reason)
     if sha256 and (found := sha256_of(part)) != sha256:
         discard(part)
         raise OtherContent(

@@ -67,7 +67,7 @@ class FileIndex:
         from filelock import FileLock
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / f".{INDEX_FILE}.lock"):
+        with FileLock(self.folder / f".{INDEX_FILE}.lock", mode=0o666):  # a group may share it
             records = self.records()
             yield records
             rows = {place: asdict(records[place]) for place in sorted(records)}

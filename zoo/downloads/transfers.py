@@ -57,7 +57,7 @@ def transfer(url: str, part: Path, progress: Progress | None = None) -> None:
             pause = next(pauses, None)
             if pause is None or (isinstance(error, Unreachable) and not begun):
                 raise
-            time.sleep(pause)
+            time.sleep(max(pause, error.wait))
 
 
 def discard(part: Path) -> None:

@@ -7,18 +7,24 @@ of the file; if it has another version, or does not know ranges, it sends the wh
 from __future__ import annotations
 
 import base64
+import os
 import re
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http.client import IncompleteRead
+from pathlib import Path
 from typing import Any
 
 CHUNK = 1 << 15  # bytes
 TIMEOUT = (10.0, 60.0)  # seconds to connect, and without a byte
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)  # worth asking again
+LONGEST_WAIT = 60.0  # seconds that a server may have us wait before we ask again
+PAGE = ("text/html", "application/xhtml")  # no model, log or recording is one
 
 
 FAILURES: dict[type[BaseException], str] = {
@@ -40,7 +46,12 @@ class OtherContent(Refused):
 
 
 class Cut(ValueError):
-    """The connection broke, or the server is out of order for now."""
+    """The connection broke, or the server is out of order for now.
+
+    wait: seconds before it wants to be asked again.
+    """
+
+    wait = 0.0
 
 
 class Unreachable(Cut):
@@ -72,6 +83,8 @@ def over_http(url: str, start: int, version: str) -> Iterator[Body]:
     headers = {"Accept-Encoding": "identity", "User-Agent": "atari-zoo"}
     if start:
         headers |= {"Range": f"bytes={start}-", "If-Range": version}
+    if is_hub(url) and (token := hub_token()):
+        headers["Authorization"] = f"Bearer {token}"  # not handed on where it sends us elsewhere
     try:
         response = requests.get(url, headers=headers, stream=True, timeout=TIMEOUT)
     except requests.RequestException as error:
@@ -106,11 +119,64 @@ def _body(response: Any, start: int, version: str) -> Body | None:
         size = int(span[2]) if span[2] != "*" else 0
         return Body(response.iter_content(CHUNK), start, size, version, _digest(response))
     if status != 200:
-        raise Cut(reason) if status in TRANSIENT else Refused(reason)
+        raise _refusal(response, reason)
+    if headers.get("Content-Type", "").lower().startswith(PAGE):
+        raise Refused(
+            "a web page came in the file's place; does a proxy, or the site, ask for a sign-in?"
+        )
     chunks = response.iter_content(CHUNK)
     if headers.get("Content-Encoding", "identity") != "identity":
         return Body(chunks, 0, 0, "")  # packed on the way: lengths and ranges are of the packed
     return Body(chunks, 0, int(headers.get("Content-Length", 0)), found, _digest(response))
+
+
+def _refusal(response: Any, reason: str) -> Exception:
+    """What an answer without the file means: it may pass, or somebody must do something."""
+    status = response.status_code
+    if status in TRANSIENT:
+        wait = _retry_after(response.headers.get("Retry-After", ""))
+        if wait > LONGEST_WAIT:
+            return Refused(f"{reason}: it wants to be asked again in {wait:.0f} seconds")
+        cut = Cut(reason)
+        cut.wait = wait
+        return cut
+    if status in (401, 403) and is_hub(response.url):
+        given = "the token that is set does not open it" if hub_token() else "no token is set"
+        return Refused(
+            f"{reason}: a gated or private repository, or there is none, and {given}; accept its "
+            "terms on its page, and put a token of https://huggingface.co/settings/tokens into "
+            "HF_TOKEN"
+        )
+    if status == 401:
+        return Refused(f"{reason}: it asks for a name or token; fetch the file by hand")
+    return Refused(reason)
+
+
+def _retry_after(words: str) -> float:
+    """Seconds, from a number of them or a date (RFC 9110, section 10.2.3); 0 if it is neither."""
+    if words.strip().isdecimal():
+        return float(words)
+    try:
+        return max(0.0, parsedate_to_datetime(words).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def is_hub(url: str) -> bool:
+    """Whether an address is the Hugging Face Hub's, or its mirror's that HF_ENDPOINT names."""
+    hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    return url.startswith(f"{hub.rstrip('/')}/")
+
+
+def hub_token() -> str:
+    """The user's token for the Hub: HF_TOKEN, else what `hf auth login` keeps; "" if none."""
+    if token := os.environ.get("HF_TOKEN", "").strip():
+        return token
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    try:
+        return Path(os.environ.get("HF_TOKEN_PATH") or home / "token").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _digest(response: Any) -> tuple[str, str] | None:

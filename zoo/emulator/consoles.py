@@ -75,13 +75,16 @@ class Console:
         self.frames = self.ale.getEpisodeFrameNumber()  # some games' first presses are counted
         self.over = self.truncated = self.life_ended = False
 
-    def idle(self, frames: int) -> None:
-        """Waits; a game that ends while waiting begins anew."""
+    def idle(self, frames: int) -> bool:
+        """Waits; a game that ends while waiting begins anew. Returns whether one did."""
+        ended = False
         for _ in range(frames):
             self.ale.act(self.actions[NOOP])
             self.frames += 1
             if self.ale.game_over():
+                ended = True
                 self.new_game()
+        return ended
 
     def press(self, action: int) -> float:
         """Repeats an action for the frames of one step, or until the game ends; returns the

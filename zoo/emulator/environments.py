@@ -75,8 +75,8 @@ class Environments:
     def reset(self, seed: int | None = None) -> Shaped[Tensor, "envs stack 84 84"]:
         """Begins new episodes everywhere; returns their first observations.
 
-        seed: copy i is seeded with seed + i; None, after a first reset, lets their generators
-            go on, which is 20 times faster: the emulator loads a seeded game anew.
+        seed: any whole number; copy i is seeded with seed + i. None, after a first reset, lets
+            their generators go on, which is 20 times faster: a seeded game is loaded anew.
         """
         first = self._frames.reset(seed)
         self._lives = first.lives

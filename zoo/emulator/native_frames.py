@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32, Int, Shaped
 from torch import Tensor
 
 from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.seeds import EMULATORS, consecutive_seeds
 
 
 class Frames(NamedTuple):
@@ -59,12 +60,13 @@ class NativeFrames:
     def renders(preprocessing: Preprocessing) -> bool:
         """Whether these are the preprocessing's frames and episodes, bit for bit."""
         plain = Preprocessing()
-        fixed = ("grey", "max_pool", "resize", "rounding", "reset", "life_loss_ends")
+        fixed = "grey max_pool resize_colour resize rounding reset life_loss_ends".split()
         return all(getattr(preprocessing, name) == getattr(plain, name) for name in fixed)
 
     def reset(self, seed: int | None) -> Frames:
         """Begins new episodes everywhere; copy i is seeded with seed + i, if one is given."""
-        raw, info = self.emulators.reset(seed=seed)
+        seeds = None if seed is None else consecutive_seeds(seed, len(self._none), EMULATORS)
+        raw, info = self.emulators.reset(seed=seeds)
         nothing = np.zeros(len(raw), np.float32)
         return self._frames(raw, nothing, self._none, self._none, info["lives"])
 

@@ -21,6 +21,7 @@ from atari_zoo.emulator.resets import reset_rule
 from atari_zoo.emulator.screens import rom_path, screen
 from atari_zoo.emulator.shared_arrays import memory_file, memory_layout, shared_arrays
 from atari_zoo.preprocessing.renderer import Renderer
+from atari_zoo.seeds import GENERATORS, consecutive_seeds
 
 
 class Emulated(NamedTuple):
@@ -101,12 +102,12 @@ class Emulators:
         """Begins new episodes everywhere.
 
         seed: emulator i is seeded with seed + i; None, after a first reset, goes on drawing.
-        Raises ValueError if there is no seed the first time.
+        Raises ValueError if there is no seed the first time, or if it is no whole number.
         """
         if seed is None and not self._seeded:
             raise ValueError("the first reset has no seed: give one, such as reset(seed=0)")
         if seed is not None:
-            self._arrays["seeds"][:] = seed + np.arange(self.count)
+            self._arrays["seeds"][:] = consecutive_seeds(seed, self.count, GENERATORS)
         self._seeded = True
         self.workers.order(b"begin" if seed is None else b"seed")
         return self.recv()

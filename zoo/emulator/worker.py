@@ -61,18 +61,15 @@ class Consoles:
         for i, console in self.consoles.items():
             console.over = True
             self.rule.begin(console)
-            self._tell(i, console, 0.0, (False, False, False))
+            self._tell(i, console, 0.0, [False, False, False])
 
     def step(self) -> None:
         """Plays the actions; where an episode ends, the next one begins."""
         for i, console in self.consoles.items():
-            reward = console.press(int(self.arrays["actions"][i]))
-            ends = console.over and not console.truncated, console.truncated, console.life_ended
-            if console.over or console.life_ended:
-                self.rule.begin(console)
+            reward, *ends = self.rule.step(console, int(self.arrays["actions"][i]))
             self._tell(i, console, reward, ends)
 
-    def _tell(self, i: int, console: Console, reward: float, ends: tuple[bool, bool, bool]) -> None:
+    def _tell(self, i: int, console: Console, reward: float, ends: list[bool]) -> None:
         console.look()
         arrays = self.arrays
         arrays["frames"][i] = self.renderer(console.screens)

@@ -99,7 +99,8 @@ def _in_file(path: Path) -> tuple[LogFormat, list[Path]] | None:
 def _in_folder(path: Path) -> tuple[LogFormat, list[Path]] | None:
     for form in sorted(LOG_FORMATS.values(), key=lambda form: form.rank):
         for pattern in form.inside:
-            files = sorted(file for file in islice(path.glob(pattern), FILES) if file.is_file())
+            there = (file for file in islice(path.glob(pattern), FILES) if file.is_file())
+            files = sorted(file for file in there if file.stat().st_size)
             if files and (found := _in_file(files[0])) and found[0] is form:
                 return form, files
     return None

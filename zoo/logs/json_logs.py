@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from atari_zoo.converters.formats.dopamine_runs import AGENTS
 from atari_zoo.logs.formats import LogError, log_reader
-from atari_zoo.logs.tables import common_table, numbers
+from atari_zoo.logs.tables import MOST_COLUMNS, common_table, numbers
 
 RESTART = 3 * 3600  # seconds: a longer pause is a restart, as the original has it
 ITERATION = 1_000_000  # emulator frames in an iteration of Dopamine: 250,000 steps of 4
@@ -113,12 +113,15 @@ def _parsed(text: bytes) -> Any:
 
 
 def _columns(rows: Any, *needed: str) -> dict[str, list[Any]]:
-    """The rows by column: those of the first row, as the original takes them."""
+    """The rows by column, of all that any row has: losses come with the first update alone."""
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise LogError("a list of objects was expected")
     if not rows:
         raise LogError("no rows in it")
+    columns = dict.fromkeys(key for row in rows for key in row)
+    if len(columns) > MOST_COLUMNS:
+        raise LogError(f"{len(columns)} columns; at most {MOST_COLUMNS} are read")
     for key in needed:
-        if key not in rows[0]:
-            raise LogError(f"no column '{key}': its columns are {', '.join(list(rows[0])[:12])}")
-    return {key: [row.get(key) for row in rows] for key in rows[0]}
+        if key not in columns:
+            raise LogError(f"no column '{key}': its columns are {', '.join(list(columns)[:12])}")
+    return {key: [row.get(key) for row in rows] for key in columns}

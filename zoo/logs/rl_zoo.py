@@ -14,7 +14,8 @@ import pandas
 
 from atari_zoo.converters.archives.zips import first_member
 from atari_zoo.logs.formats import FILES, LARGEST, LogError, log_reader
-from atari_zoo.logs.sb3 import evaluations_table, monitor_table
+from atari_zoo.logs.monitors import monitor_table
+from atari_zoo.logs.sb3 import evaluations_table
 
 MONITOR, EVALUATIONS = "monitor.csv", "evaluations.npz"
 

@@ -24,7 +24,7 @@ NAMES = {"algorithm": "unknown", "game": "", "run": "1"}
 NUMERIC = ("frames", "seconds", "score", "episodes")
 COLUMNS = (*NAMES, *NUMERIC)
 FRAMES = 2**53  # what float64 counts exactly
-EXTRA = 64  # columns of the source's own
+MOST_COLUMNS = 256  # of a log, those above included
 RECENT = 100  # episodes in a running mean, as the zoo's trainer and Stable-Baselines3 take it
 
 
@@ -46,9 +46,9 @@ def common_table(columns: Mapping[str, Sequence[Any] | np.ndarray]) -> pandas.Da
     unknown_numbers = np.full(len(frames), math.nan)
     for name in NUMERIC[1:]:
         table[name] = numbers(columns.get(name, unknown_numbers), name)
-    extra = [name for name in columns if name not in COLUMNS]
-    for name in extra[:EXTRA]:
-        table[name] = _plain(columns[name], name)
+    for name in columns:
+        if name not in COLUMNS:
+            table[name] = _plain(columns[name], name)
     return pandas.DataFrame(table)
 
 

@@ -7,8 +7,10 @@ TensorBoard's accumulator, which imports TensorFlow where that is installed.
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,15 @@ from typing import Any
 import numpy as np
 import pandas
 
+from atari_zoo.converters.tf.table import masked_crc32c
 from atari_zoo.logs.formats import LogError, log_reader
 from atari_zoo.logs.tables import common_table, running_mean
 
 FRAME_SKIP = 4  # steps are the agent's
 LARGEST = 512 << 20  # bytes; videos may be among the scalars
 POINTS = 5_000_000  # of one curve
+START = 1  # of SessionLog.SessionStatus
+WITH_SESSIONS = 2  # the version of files from which on sessions are logged
 
 
 @dataclass(frozen=True)
@@ -50,18 +55,32 @@ TAGS = (
     rank=2,  # other logs of the same run tell every episode
 )
 def read_events(files: Sequence[Path]) -> pandas.DataFrame:
-    """A row for each point of the first of `TAGS` that there is, of all the files in the order of
-    steps; of CleanRL's single episodes the mean of the last 100, with `return` the episode's own.
+    """A row for each point of the first of `TAGS` that there is, in the order of writing; of
+    CleanRL's single episodes the mean of the last 100, with `return` the episode's own.
+
+    As in TensorBoard, a session that begins at a step takes away what others had written from
+    there on; without that, steps that were done twice are there twice.
     """
     curves: dict[str, list[tuple[int, float, float]]] = {tag.name: [] for tag in TAGS}
-    for file in files:
-        for name, step, time, value in _scalars(file):
-            if name in curves and len(curves[name]) < POINTS:
-                curves[name].append((step, time, value))
+    latest, version = 0, 0.0
+    for event in _events(files):
+        version = _version(event.file_version) or version
+        names = [value.tag for value in event.summary.value if value.tag in curves]
+        if version >= WITH_SESSIONS:
+            if event.session_log.status == START:
+                _purge(curves, list(curves), event.step)
+        elif event.HasField("summary") and event.step < latest:
+            _purge(curves, names, event.step)
+        else:
+            latest = event.step
+        for value in event.summary.value:
+            number = _number(value) if value.tag in curves else None
+            if number is not None and len(curves[value.tag]) < POINTS:
+                curves[value.tag].append((event.step, event.wall_time, number))
     found = next((tag for tag in TAGS if curves[tag.name]), None)
     if found is None:
         raise LogError(f"no curve of returns: none of {', '.join(tag.name for tag in TAGS)}")
-    steps, times, values = np.array(sorted(curves[found.name], key=lambda point: point[0])).T
+    steps, times, values = np.array(curves[found.name]).T
     columns: dict[str, Any] = {
         "frames": steps * FRAME_SKIP,
         "seconds": times - times.min(),
@@ -73,31 +92,68 @@ def read_events(files: Sequence[Path]) -> pandas.DataFrame:
     return common_table(columns)
 
 
-def _scalars(file: Path) -> Iterator[tuple[str, int, float, float]]:
-    """Tag, step, time (s since 1970) and value of the scalars; a last record cut short is left."""
+def _purge(
+    curves: dict[str, list[tuple[int, float, float]]], names: Iterable[str], step: int
+) -> None:
+    for name in names:
+        curves[name] = [point for point in curves[name] if point[0] < step]
+
+
+def _version(words: str) -> float:
+    """Of "brain.Event:2", the 2; 0 where there is none."""
+    number = re.fullmatch(r"brain\.Event:(\d+(?:\.\d+)?)", words)
+    return float(number[1]) if number else 0.0
+
+
+class DamagedRecord(ValueError):
+    """A record whose checksum is another's, or that is no event."""
+
+
+def _events(files: Sequence[Path]) -> Iterator[Any]:
+    """The events of all files, of each up to a record that is damaged, as TensorBoard has them."""
+    for file in files:
+        content = file.read_bytes()
+        read = 0
+        try:
+            for event, size in _records(content):
+                yield event
+                read += size
+        except DamagedRecord:
+            warnings.warn(
+                f"{file}: a damaged record; it and the {len(content) - read:,} bytes from there "
+                "on are passed over, as in TensorBoard",
+                stacklevel=2,
+            )
+
+
+def _records(content: bytes) -> Iterator[tuple[Any, int]]:
+    """Each event, and the bytes of its record; a last one that is cut short is left.
+
+    Raises DamagedRecord at the first that is.
+    """
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
 
-    for record in _records(file.read_bytes()):
-        try:
-            event = Event.FromString(record)
-        except DecodeError as error:
-            raise LogError(f"{file.name}: a damaged record") from error
-        for value in event.summary.value:
-            number = _number(value)
-            if number is not None:
-                yield value.tag, event.step, event.wall_time, number
-
-
-def _records(content: bytes) -> Iterator[bytes]:
     place = 0
     while place + 12 <= len(content):
         (length,) = struct.unpack_from("<Q", content, place)
-        end = place + 12 + length + 4
-        if end > len(content):
+        _check(content, place, 8)
+        size = 12 + length + 4
+        if place + size > len(content):
             return
-        yield content[place + 12 : end - 4]
-        place = end
+        _check(content, place + 12, length)
+        try:
+            yield Event.FromString(content[place + 12 : place + 12 + length]), size
+        except DecodeError as error:
+            raise DamagedRecord from error
+        place += size
+
+
+def _check(content: bytes, start: int, length: int) -> None:
+    """Raises DamagedRecord if the checksum that follows some bytes is not theirs."""
+    end = start + length
+    if struct.unpack_from("<I", content, end)[0] != masked_crc32c(content[start:end]):
+        raise DamagedRecord
 
 
 def _number(value: Any) -> float | None:

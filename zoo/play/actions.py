@@ -13,6 +13,7 @@ from torch import Tensor
 from atari_zoo.play.noise import Noise
 from atari_zoo.play.options import check_values
 from atari_zoo.play.plans import Plan
+from atari_zoo.seeds import generator_seed
 
 
 class Chances(NamedTuple):
@@ -45,7 +46,7 @@ class Chooser:
         greedy = 1 - epsilon if rule == "epsilon-greedy" else 1.0
         self.rule, self.share = rule, 1 - greedy * (1 - noise)
         self.explores = rule == "epsilon-greedy" or noise > 0
-        self.generator = torch.Generator(device).manual_seed(seed)
+        self.generator = torch.Generator(device).manual_seed(generator_seed(seed))
 
     def draw(self, envs: int, actions: int) -> Chances:
         """The next step's chances."""

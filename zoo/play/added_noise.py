@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.play.noise import Noise
+from atari_zoo.seeds import generator_seed
 
 
 class ObservationNoise:
@@ -57,7 +58,7 @@ def with_parameter_noise(network: Network, noise: Noise, seed: int) -> Network:
     if not noise.parameters:
         return network
     noisy = copy.deepcopy(network)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(generator_seed(seed))
     with torch.no_grad():
         for module in noisy.modules():
             kernels = isinstance(module, nn.Conv2d)

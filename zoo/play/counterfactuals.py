@@ -91,11 +91,16 @@ class _Replay:
         console, recording = self.console, self.recording
         action = FIRE if self.fire_next else int(recording.actions[number, self.env])
         lives = console.lives
-        reward = console.press(action)
-        self.fire_next = self.fires and console.lives < lives and not console.over
+        if edited and not (self.rule.late and console.life_ended):
+            console.press(action)  # and not on, should the game be over now
+            self.fire_next = self.fires and console.lives < lives and not console.over
+            return
+        reward, terminated, truncated, _ = self.rule.step(console, action)
+        over = terminated or truncated
+        self.fire_next = self.fires and console.lives < lives and not over
         if edited:
             return
-        if (reward, console.over) != (
+        if (reward, over) != (
             recording.rewards[number, self.env],
             recording.over[number, self.env],
         ):
@@ -103,8 +108,6 @@ class _Replay:
                 f"the game does not repeat from seed {recording.seed} after step {number}: a "
                 "counterfactual needs play that the zoo recorded, from its beginning"
             )
-        if console.over or console.life_ended:
-            self.rule.begin(console)
 
     def frame(self) -> np.ndarray:
         """What the agent sees newest."""

@@ -16,6 +16,7 @@ from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.onnx_runtime import silent_onnxruntime
 from atari_zoo.play.cuda_graphs import GraphedForward
 from atari_zoo.play.options import check_values
 from atari_zoo.play.plans import Plan
@@ -138,8 +139,7 @@ def _bytes(observations: Tensor) -> bool:
 
 
 def _session(network: MnihNetwork) -> Any:
-    import onnxruntime
-
+    onnxruntime = silent_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     # its threads must not spin on the cores that the emulator needs

@@ -11,6 +11,7 @@ from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, Preprocessi
 from atari_zoo.play.noise import Noise
 from atari_zoo.play.options import check_options, flattened, gathered, option
 from atari_zoo.recordings.arrays import KEEP
+from atari_zoo.seeds import whole
 
 DTYPES = ("float32", "bfloat16", "float16")
 BACKENDS = ("auto", "torch", "onnxruntime", "trial")
@@ -45,7 +46,7 @@ class Plan:
     envs: int = option(8, "Copies of the game at once.", least=1, header="envs")
     seed: int = option(
         0,
-        "The same seed and envs give the same play.",
+        "Any whole number; the same seed and envs give the same play.",
         "Environment i is seeded with seed + i.",
         header="seed",
     )
@@ -144,6 +145,7 @@ class Plan:
         if (self.steps is None) == (self.episodes is None):
             raise ValueError("say how long to play: either steps= or episodes=")
         check_options(self)
+        whole(self.seed)
         if self.recompute and (self.noise != SILENCE or self.dtype != "float32"):
             raise ValueError(
                 "what a network computed with noise or in half precision cannot be recomputed: "

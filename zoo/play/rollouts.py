@@ -10,21 +10,25 @@ from typing import Any
 
 from atari_zoo.catalog.names import file_name
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.models import as_network
 from atari_zoo.play.plans import Plan
 from atari_zoo.play.runner import Runner
 from atari_zoo.play.signatures import planned, takes_options
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.threads import torch_threads
 
+Model = Network | str | Path
+
 
 @takes_options(Plan)
 def rollout(
-    network: Network | Sequence[Network], plan: Plan | None = None, /, **options: Any
+    network: Model | Sequence[Model], plan: Plan | None = None, /, **options: Any
 ) -> Recording | list[Recording]:
     """Plays `steps` steps in each environment, or `episodes` whole episodes in all.
 
-    network: on the device where it is to run; or several, of any games, each of which plays in
-        `envs` environments of its own, as it would alone: a list of recordings is returned.
+    network: on the device where it is to run, or a name or path as `load` takes them; or several,
+        of any games, each of which plays in `envs` environments of its own, as it would alone: a
+        list of recordings is returned.
     plan: options that are given together; those beside it come in their place.
     {options}
 
@@ -35,9 +39,11 @@ def rollout(
     20.1
     """
     plan = planned(plan, options)
-    if not isinstance(network, Sequence):
-        return _recordings([network], [plan])[0]
-    return _recordings(network, [replace(plan, path=path) for path in _paths(network, plan.path)])
+    if isinstance(network, str) or not isinstance(network, Sequence):
+        return _recordings([as_network(network)], [plan])[0]
+    networks = [as_network(each) for each in network]
+    plans = [replace(plan, path=path) for path in _paths(networks, plan.path)]
+    return _recordings(networks, plans)
 
 
 def _recordings(networks: Sequence[Network], plans: Sequence[Plan]) -> list[Recording]:
@@ -66,7 +72,6 @@ def _paths(networks: Sequence[Network], folder: str | Path | None) -> list[Path 
     """A folder for each network's recording, by its name; numbered where two have the same."""
     if folder is None:
         return [None] * len(networks)
-    Path(folder).mkdir(parents=True, exist_ok=True)
     names = [file_name(network.card.name) for network in networks]
     same = [names[:number].count(name) for number, name in enumerate(names)]
     numbers = [f"~{count + 1}" if count else "" for count in same]

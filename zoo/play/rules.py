@@ -6,11 +6,14 @@ from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, Preprocessing
-from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.finite import check_finite
+from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.games import Game, check_actions
 from atari_zoo.games import game as find_game
 from atari_zoo.play.options import options
 from atari_zoo.play.plans import Plan
+
+SIDE = 84  # pixels of an observation's, whatever the preprocessing
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Rules:
 def rules(plan: Plan, network: Network) -> Rules:
     """What the plan leaves open, as the network's card has it.
 
-    Raises ValueError if neither names a game, or the network's actions are not the game's.
+    Raises ValueError if neither names a game, if the network's actions are not the game's or its
+    observations other than those that are made, or if its weights are not finite.
     """
     card = network.card
     if not (plan.game or card.game):
@@ -41,11 +45,19 @@ def rules(plan: Plan, network: Network) -> Rules:
         raise ValueError(f"no action rule '{action}'; there are {', '.join(ACTION_RULES)}")
     as_played = card.replace(game=game.name, action_meanings=game.actions)
     check_actions(network.actions, as_played, card.name)
+    check_finite(network, card.name)
+    shown = _preprocessing(plan, card.preprocessing)
+    seen, there = observation_shape(network), (shown.stack, SIDE, SIDE)
+    if seen != there:
+        raise ValueError(
+            f"{card.name}: the network sees observations of {seen}; preprocessing '{shown.name}' "
+            f"makes {there} (frames, height, width): it cannot be played"
+        )
     return Rules(
         game,
         action,
         card.epsilon if plan.epsilon is None else plan.epsilon,
-        _preprocessing(plan, card.preprocessing),
+        shown,
         min(plan.envs, plan.episodes or plan.envs),
     )
 

@@ -7,6 +7,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ParamSpec, Protocol, cast, get_type_hints, overload, runtime_checkable
 
 from atari_zoo.converters.network.foreign import Network
@@ -24,13 +25,18 @@ class Rollout(Protocol[P]):
     """`rollout`, for type checkers: it takes what a plan takes."""
 
     @overload
-    def __call__(
-        self, network: Network, plan: Plan | None = None, /, *args: P.args, **options: P.kwargs
+    def __call__(  # type: ignore[overload-overlap]  # a text is a sequence of texts, too
+        self,
+        network: Network | str | Path,
+        plan: Plan | None = None,
+        /,
+        *args: P.args,
+        **options: P.kwargs,
     ) -> Recording: ...
     @overload
     def __call__(
         self,
-        network: Sequence[Network],
+        network: Sequence[Network | str | Path],
         plan: Plan | None = None,
         /,
         *args: P.args,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from atari_zoo.converters.files import missing_folders, remove_empty
 from atari_zoo.emulator.environments import Environments
 from atari_zoo.play.tally import Tally
 from atari_zoo.recordings.arrays import ALWAYS
@@ -101,16 +103,23 @@ def sink(
     if path is None:
         yield Memory(header, tally)
         return
-    before = np.zeros((0, header.envs), np.int32)
+    before, made = np.zeros((0, header.envs), np.int32), list[Path]()
     if resume and Path(path).exists():
         writer = RecordingWriter.resume(path)
         _agree(path, writer.header, header, {*ALWAYS, *arrays})
         if writer.safe:
             before = open_recording(path).actions[: writer.safe]
     else:
+        made = missing_folders(Path(path))
         writer = RecordingWriter(path, header, arrays)
-    with writer:
-        yield Disk(writer, before)
+    try:
+        with writer:
+            yield Disk(writer, before)
+    except BaseException:
+        if made and not writer.steps:  # what could not begin is not in the next one's way
+            shutil.rmtree(path)
+            remove_empty(made)
+        raise
 
 
 SAME = {  # in the header of a recording that is gone on with, and what errors call it

@@ -21,7 +21,19 @@ def float_grey(rgb: UInt8[np.ndarray, "*batch 3"]) -> Float32[np.ndarray, "*batc
     return products.sum(-1, dtype=np.float64).astype(np.float32)
 
 
-GREYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"luma": grey, "float": float_grey}
+def gymnasium_grey(rgb: UInt8[np.ndarray, "*batch 3"]) -> UInt8[np.ndarray, "*batch"]:
+    """Luminance as Gymnasium's GrayscaleObservation has it since 1.0: Rec. 709's, cut to bytes."""
+    return np.sum(np.multiply(rgb, np.array([0.2125, 0.7154, 0.0721])), axis=-1).astype(np.uint8)
+
+
+GREYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "luma": grey,
+    "float": float_grey,
+    "gymnasium": gymnasium_grey,
+}
+
+
+POOLS = ("grey", "rgb", "resized")
 
 
 class PairGreys:
@@ -36,8 +48,8 @@ class PairGreys:
     def __init__(self, kind: str, max_pool: str) -> None:
         if kind not in GREYS:
             raise ValueError(f"no grey '{kind}'; there are {', '.join(GREYS)}")
-        if max_pool not in ("grey", "rgb"):
-            raise ValueError(f"no max_pool '{max_pool}'; there are grey, rgb")
+        if max_pool not in POOLS:
+            raise ValueError(f"no max_pool '{max_pool}'; there are {', '.join(POOLS)}")
         self.kind, self.max_pool = kind, max_pool
         self._square = np.zeros((256, 256), np.float32)
         self.table: Float32[np.ndarray, "65536"] = self._square.reshape(-1)
@@ -59,3 +71,25 @@ class PairGreys:
             else:
                 self._square[i] = np.maximum(single[i], single)
             self._square[:, i] = self._square[i]
+
+
+class PairColours:
+    """The red, green and blue of a pixel that had one colour in a frame and another in the next.
+
+    tables: of each, at 256 i + j for the colours i and j, in 0..255; 0 where one is not known yet.
+    """
+
+    def __init__(self) -> None:
+        self._squares = np.zeros((3, 256, 256), np.float32)
+        self.tables: Float32[np.ndarray, "3 65536"] = self._squares.reshape(3, -1)
+
+    def learn(
+        self,
+        indices: Integer[np.ndarray, "new"],
+        colours: UInt8[np.ndarray, "256 3"],
+        greys: UInt8[np.ndarray, "256"],
+    ) -> None:
+        """Takes up colours that are newly known."""
+        for i in indices:
+            both = np.maximum(colours[i], colours).T
+            self._squares[:, i], self._squares[:, :, i] = both, both

@@ -1,7 +1,8 @@
 """Renderers of the last two screens as the agent sees them, by each published preprocessing.
 
 A pixel that had one colour and then another gives one grey: a table of 256 x 256 holds grey and
-maximum in one. The frame is then resized and rounded. It is numpy's, frame by frame: what one
+maximum in one. The frame is then resized and rounded. Where colours are resized, each of the three
+has its table. It is numpy's, frame by frame: what one
 frame takes stays in a core's cache, and the emulators' processes render beside each other.
 """
 
@@ -11,14 +12,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Integer, Shaped, UInt8
+from jaxtyping import Float32, Integer, Shaped, UInt8
 
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.preprocessing.greys import PairGreys, grey
+from atari_zoo.preprocessing.greys import GREYS, PairColours, PairGreys, grey
 from atari_zoo.preprocessing.resizes import RESIZES
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# grey, max_pool and rounding where colours are resized: red, green and blue are bytes
+COLOURED = (("luma", "rgb", "nearest"), ("gymnasium", "rgb", "nearest"))
 
 
 class Renderer:
@@ -33,6 +37,12 @@ class Renderer:
             if wanted not in known:
                 raise ValueError(f"no {name} '{wanted}'; there are {', '.join(known)}")
         self.greys = PairGreys(preprocessing.grey, preprocessing.max_pool)
+        self.colours = PairColours() if preprocessing.resize_colour else None
+        kind = preprocessing.grey, preprocessing.max_pool, preprocessing.rounding
+        if self.colours and kind not in COLOURED:
+            raise ValueError(f"resize_colour with {kind}; it is for {COLOURED} alone")
+        self.grey = GREYS[preprocessing.grey]
+        self.apart = preprocessing.max_pool == "resized"
         self.resize = RESIZES[preprocessing.resize]
         self.round = ROUNDINGS[preprocessing.rounding]
         self._pairs = np.zeros((height, width), np.uint16)
@@ -45,14 +55,28 @@ class Renderer:
         greys: UInt8[np.ndarray, "256"],
     ) -> None:
         """Takes up a palette's colours, and the emulator's own greys, that are newly known."""
-        self.greys.learn(indices, colours, greys)
+        (self.colours or self.greys).learn(indices, colours, greys)
 
     def __call__(self, screens: UInt8[np.ndarray, "2 height width"]) -> Shaped[np.ndarray, "84 84"]:
         """The newest frame of the observation: bytes, or float32 in 0..1 if it is not rounded."""
-        np.left_shift(screens[0], 8, out=self._pairs, dtype=np.uint16)
-        np.bitwise_or(self._pairs, screens[1], out=self._pairs)
+        if self.apart:
+            return np.maximum(*(self._seen(frame, frame, self.greys.table) for frame in screens))
+        if self.colours is None:
+            return self._seen(screens[0], screens[1], self.greys.table)
+        planes = [self._seen(screens[0], screens[1], table) for table in self.colours.tables]
+        return self.grey(np.stack(planes, -1))
+
+    def _seen(
+        self,
+        older: UInt8[np.ndarray, "height width"],
+        newer: UInt8[np.ndarray, "height width"],
+        table: Float32[np.ndarray, "65536"],
+    ) -> Shaped[np.ndarray, "84 84"]:
+        """What a table makes of the two, resized and rounded."""
+        np.left_shift(older, 8, out=self._pairs, dtype=np.uint16)
+        np.bitwise_or(self._pairs, newer, out=self._pairs)
         # no index is out of range: "clip" only spares numpy a copy
-        self.greys.table.take(self._pairs, out=self._frame, mode="clip")
+        table.take(self._pairs, out=self._frame, mode="clip")
         return self.round(self.resize(self._frame))
 
 

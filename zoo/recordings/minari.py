@@ -32,14 +32,15 @@ def to_minari(recording: Recording, dataset_id: str, **metadata: Any) -> MinariD
     metadata: what `minari.create_dataset_from_buffers` takes, such as author=, code_permalink=,
         description= or data_format=. Minari keeps datasets in MINARI_DATASETS_PATH.
 
-    Raises ImportError without Minari, ValueError if the recording lacks what observations are
-    rebuilt from or actions, or if there is such a dataset already.
+    Raises ImportError without Minari, ValueError if that is no id of a dataset, if the recording
+    lacks what observations are rebuilt from or actions, or if there is such a dataset already.
     """
     if find_spec("minari") is None:
         raise ImportError("Minari is missing: pip install 'atari-zoo[minari]'")
     import minari
     from minari.storage.datasets_root_dir import get_dataset_path
 
+    _check_id(dataset_id)
     if recording.actions.shape != recording.starts.shape:
         raise ValueError("no actions in this recording: cached play has kept none")
     first = recording.observations(steps=slice(0, 1))[0].numpy()
@@ -66,6 +67,20 @@ def to_minari(recording: Recording, dataset_id: str, **metadata: Any) -> MinariD
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)  # it would be there in part
         raise
+
+
+def _check_id(dataset_id: str) -> None:
+    """Raises ValueError where Minari would not take it: of one without a version it says nothing
+    that one could understand, and only when the data are written."""
+    from minari.dataset.minari_dataset import parse_dataset_id
+
+    try:
+        parse_dataset_id(dataset_id)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"'{dataset_id}' is no id of a Minari dataset; expected namespace/name-version in "
+            "letters, digits, - and _, such as 'atari/pong/mine-v0'"
+        ) from error
 
 
 def _episodes(recording: Recording) -> Iterator[EpisodeBuffer]:

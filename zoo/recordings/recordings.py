@@ -59,6 +59,11 @@ class Recording(Arrays):
             )
             self.activations.setdefault(layer, made)
 
+    def __repr__(self) -> str:
+        steps, envs = self._steps_envs
+        size = f"{steps:,} steps in {envs} environment{'s' * (envs != 1)}"
+        return f"<Recording of {self.card.name} in {self.game}: {size}; {', '.join(self.arrays)}>"
+
     @property
     def card(self) -> ModelCard:
         return self.header.card

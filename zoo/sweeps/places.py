@@ -17,7 +17,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.files import remove_empty, written_whole
 
 RESULT, SWEEP = "result.json", "sweep.json"
 
@@ -56,6 +56,14 @@ class Place:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as beside:
             beside.write_text(content)
+
+    def unwrite(self, name: str) -> None:
+        """Removes a file, and its folder if nothing else is in it."""
+        if self.remote:
+            self._system.rm_file(f"{self._root}/{name}")
+            return
+        (Path(self.where) / name).unlink(missing_ok=True)
+        remove_empty([Path(self.where)])
 
     @contextmanager
     def room(self, name: str) -> Iterator[Path]:

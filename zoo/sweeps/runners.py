@@ -101,7 +101,7 @@ def _local(workers: int) -> Iterator[str]:
             processes=False,
             protocol="tcp://",
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port: none is asked for, but one is taken
             silence_logs=logging.CRITICAL,
         ) as local,
     ):

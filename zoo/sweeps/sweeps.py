@@ -13,6 +13,7 @@ from typing import Any
 
 from atari_zoo.catalog.catalog import find, list_models
 from atari_zoo.catalog.names import UnknownModel, file_name
+from atari_zoo.seeds import whole
 from atari_zoo.sweeps.jobs import check_settings
 from atari_zoo.sweeps.places import SWEEP, Place
 from atari_zoo.sweeps.runners import cluster, here, processes
@@ -79,6 +80,7 @@ def sweep(
         raise ValueError(f"scheduler is '{scheduler}'; expected its address, as tcp://host:8786")
     given = dict(settings or {})
     check_settings(job, given)
+    seeds = [whole(seed) for seed in seeds]
     place = str(place) if "://" in str(place) else str(Path(place).resolve())
     tasks = [
         Task(job, model, seed, place, f"{name}/seed-{seed}", given, retries)
@@ -87,11 +89,16 @@ def sweep(
     if not tasks:
         raise ValueError("nothing to do: no models, or no seeds")
     results = Place(place)
-    _begin(results, job, given)
+    new = _begin(results, job, given)
     outcomes: dict[str, Outcome] = {}
-    for outcome in _runner(tasks, workers, scheduler):
-        outcomes[outcome.task.name] = outcome
-        progress(len(outcomes), len(tasks))
+    try:
+        for outcome in _runner(tasks, workers, scheduler):
+            outcomes[outcome.task.name] = outcome
+            progress(len(outcomes), len(tasks))
+    except BaseException:
+        if new and not outcomes:  # a sweep that could not begin is not in the next one's way
+            results.unwrite(SWEEP)
+        raise
     done = SweepResults(job, place, tuple(outcomes[task.name] for task in tasks))
     results.tidy(task.name for task in tasks)
     results.write("report.md", done.report())
@@ -130,7 +137,8 @@ def _matching(model: str) -> list[str]:
     return names
 
 
-def _begin(place: Place, job: str, settings: Mapping[str, Any]) -> None:
+def _begin(place: Place, job: str, settings: Mapping[str, Any]) -> bool:
+    """Writes down what is to be done; returns whether it was not there yet."""
     # as JSON has them: tuples are lists there
     new = json.loads(json.dumps({"job": job, "settings": settings}))
     there = place.read(SWEEP)
@@ -141,6 +149,7 @@ def _begin(place: Place, job: str, settings: Mapping[str, Any]) -> None:
             f"{place.where}: another sweep is there, {there['job']} with {there['settings']}; "
             "choose another place"
         )
+    return there is None
 
 
 def _numbers(result: dict[str, Any] | None) -> dict[str, float]:

@@ -18,6 +18,7 @@ from atari_zoo.converters.network.heads import (
 )
 from atari_zoo.converters.network.networks import MnihNetwork, Trunk
 from atari_zoo.games import game as find_game
+from atari_zoo.seeds import generator_seed
 from atari_zoo.untrained.flat_weights import write_parameters
 from atari_zoo.untrained.virtual_batch import fold_norms, reference_batch
 
@@ -30,12 +31,12 @@ def initial_network(card: ModelCard, seed: int, virtual_batch: int = 0) -> MnihN
     It is the checkpoint at 0 frames of such a run, to the last bit on one machine; orthogonal
     weights may differ in the last bits where another linear algebra library computes them.
     virtual_batch: observations that evolution strategies took the layers' norms from.
-    Raises ValueError if no such algorithm trains here.
+    Raises ValueError if no such algorithm trains here, or the seed is no whole number.
     """
     if card.algorithm not in UNTRAINED:
         raise ValueError(f"no trainer for '{card.algorithm}'; there are {', '.join(UNTRAINED)}")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(generator_seed(seed))
         network = UNTRAINED[card.algorithm](len(card.action_meanings))
     if virtual_batch:
         rom = find_game(card.game).rom

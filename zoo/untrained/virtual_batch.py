@@ -17,6 +17,7 @@ from torch.nn import functional
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.emulator.environments import Environments
+from atari_zoo.seeds import generator_seed
 from atari_zoo.untrained.flat_weights import flat_layers
 
 EPSILON = 1e-3  # added to the variance, as `batchnorm.py` of deep-neuroevolution has it
@@ -27,7 +28,7 @@ def reference_batch(
     rom: str, count: int, preprocessing: Preprocessing, seed: int, device: torch.device | str
 ) -> Shaped[Tensor, "count stack 84 84"]:
     """Observations of a random player."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(generator_seed(seed))
     games = Environments(rom, min(GAMES, count), preprocessing, device)
     games.reset(seed)
     seen: list[Tensor] = []
