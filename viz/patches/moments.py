@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.recordings.recordings import Recording
+from atari_zoo.seeds import generator_seed
 
 APART = 15  # steps: a second of play at a frame skip of 4, in which little changes
 
@@ -39,7 +40,7 @@ def ranking(
     Raises ValueError for another word.
     """
     if which == "random":
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(generator_seed(seed))
         return torch.rand(values.shape, generator=generator)
     if which not in ("top", "bottom"):
         raise ValueError(f"no patches '{which}'; there are top, bottom and random")

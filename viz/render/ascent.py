@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network, observation_shape
+from atari_zoo.seeds import whole
 from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.values import IMAGE, value_reader
 from atari_zoo.viz.parameterizations.parameterizations import Parameterization, Pixels
@@ -55,6 +56,7 @@ class Settings:
     precision: torch.dtype | None = None
 
     def __post_init__(self) -> None:
+        whole(self.seed)
         for what in ("steps", "batch", "patience"):
             number = getattr(self, what)
             if number is not None and not (type(number) is int and number >= 1):
