@@ -18,7 +18,7 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.intervals import CONFIDENCE, FEW, bootstrap_band
 from atari_zoo.observations import ObservationsLike, observations_for
-from atari_zoo.recordings.players import check_play
+from atari_zoo.players import check_play
 from atari_zoo.recordings.recordings import Recording
 
 SCREENS = (1, 4, 84, 84)  # of an agent's observation

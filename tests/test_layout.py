@@ -34,7 +34,7 @@ ROWS = """
     zoo: seeds
     zoo: intervals progress threads interrupts
     zoo: games downloads preprocessing observations
-    zoo: arrays emulator publishing_pages
+    zoo: players arrays emulator publishing_pages
     zoo: untrained
     zoo: catalog
     zoo: models logs

@@ -13,10 +13,11 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.models import as_network
 from atari_zoo.observations import ObservationsLike, observations_for
+from atari_zoo.players import Play, check_play
 
 
 @runtime_checkable
-class Played(Protocol):
+class Played(Play, Protocol):
     """What recordings have of what was seen, which stand above this file."""
 
     @property
@@ -39,7 +40,7 @@ def activations(
     before_relu: of layers that have a ReLU, what enters it and not what leaves it.
     Returns name -> (steps, ...); of a recording (steps, envs, ...).
     Raises ValueError if a layer is not there; the message lists those that are. Also for
-        observations of another shape or range.
+        observations of another shape or range, and play of another game or other actions.
 
     >>> activations(net, observations, ["conv3", "fc"])["conv3"].shape
     torch.Size([32, 64, 7, 7])
@@ -49,6 +50,7 @@ def activations(
     network = as_network(network)
     layers = [layers] if isinstance(layers, str) else layers
     if isinstance(observations, Played):
+        check_play(network, observations)
         envs = range(observations.starts.shape[1])
         each = [
             activations(network, observations.observations(env), layers, batch, before_relu)

@@ -19,8 +19,8 @@ from atari_zoo.cli.app import app
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard
 from atari_zoo.converters.network.heads import PolicyHead
 from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convolutions
+from atari_zoo.players import check_play, player_words
 from atari_zoo.recordings.beginnings import beginning
-from atari_zoo.recordings.players import check_play, player_words
 from atari_zoo.viz.attribution.attribution import attribute
 from atari_zoo.viz.movies.movies import activation_movie
 from atari_zoo.viz.pages.atlas import atlas
@@ -48,6 +48,7 @@ def pong(tmp_path_factory):
 
 TAKERS = {
     "check_play": lambda network, play, path: check_play(network, play),
+    "activations": lambda network, play, path: zoo.activations(network, play, "fc"),
     "patches": lambda network, play, path: patches(network, play, "conv3", [0]),
     "atlas": lambda network, play, path: atlas(network, play, path / "a.html"),
     "peaks": lambda network, play, path: unit_peaks(network, play, layer="fc"),

@@ -17,7 +17,7 @@ from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.games import game as find_game
 from atari_zoo.layers import activations
-from atari_zoo.recordings.players import check_play, is_own_play, player_words
+from atari_zoo.players import check_play, is_own_play, player_words
 from atari_zoo.recordings.recordings import Recording, check_environment
 from atari_zoo.viz.movies.mp4 import check_movie, write_mp4
 from atari_zoo.viz.movies.panels import MovieMoment, Panel, Range

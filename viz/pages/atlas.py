@@ -19,7 +19,7 @@ from atari_zoo.analysis.peaks import recorded_peaks, unit_count
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.receptive_fields import map_size, receptive_field
-from atari_zoo.recordings.players import check_play, is_own_play
+from atari_zoo.players import check_play, is_own_play
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.scores import OUTPUT
 from atari_zoo.viz.attribution.targets import rates_actions

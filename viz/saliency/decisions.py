@@ -14,7 +14,7 @@ from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.games import game as find_game
-from atari_zoo.recordings.players import check_play, player_words
+from atari_zoo.players import check_play, player_words
 from atari_zoo.recordings.recordings import Recording, check_environment
 from atari_zoo.viz.attribution.attribution import attribute, methods
 from atari_zoo.viz.attribution.cases import NOTHING, Attribution, target_for

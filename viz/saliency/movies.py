@@ -16,7 +16,7 @@ from torch import Tensor
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.games import game as find_game
-from atari_zoo.recordings.players import check_play, is_own_play, player_words
+from atari_zoo.players import check_play, is_own_play, player_words
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.baselines import BaselineLike
 from atari_zoo.viz.attribution.cases import attributed, case_for, target_for

@@ -91,8 +91,8 @@ def seen_play(
     Raises ValueError if that is no step, or the recording is of another game or other actions.
     """
     import atari_zoo as zoo
+    from atari_zoo.players import check_play
     from atari_zoo.recordings.beginnings import beginning
-    from atari_zoo.recordings.players import check_play
 
     if steps is not None and steps < 1:
         raise ValueError(f"{steps} steps; expected at least 1")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.games import UnknownGame
 from atari_zoo.games import game as find_game
-from atari_zoo.recordings.recordings import Recording
 
 # of a preprocessing, what is no part of the picture
 RULES = set(
@@ -17,7 +16,24 @@ RULES = set(
 )
 
 
-def check_play(network: Network, recording: Recording) -> None:
+@runtime_checkable
+class Play(Protocol):
+    """What a recording tells of who played what, and how it was seen."""
+
+    @property
+    def card(self) -> ModelCard: ...
+
+    @property
+    def game(self) -> str: ...
+
+    @property
+    def preprocessing(self) -> Preprocessing: ...
+
+    @property
+    def outputs(self) -> Any: ...
+
+
+def check_play(network: Network, recording: Play) -> None:
     """Raises ValueError unless the recording is of the network's game and has its actions.
 
     It may be another agent's play: `player_words` names it.
@@ -48,14 +64,14 @@ def check_play(network: Network, recording: Recording) -> None:
         )
 
 
-def is_own_play(network: Network, recording: Recording) -> bool:
+def is_own_play(network: Network, recording: Play) -> bool:
     """Whether the agent that played has the network's name, and came from the same file."""
     own, theirs = network.card, recording.card
     hashes = {own.sha256, theirs.sha256} - {""}
     return own.name == theirs.name and len(hashes) < 2
 
 
-def player_words(network: Network, recording: Recording) -> str:
+def player_words(network: Network, recording: Play) -> str:
     """For a title, whose play it is where that is another agent's, and as what it was seen where
     the network was made for other screens; else nothing.
 
