@@ -14,6 +14,7 @@ import torch
 from atari_zoo.catalog.catalog import UnknownModel, find, measured_scores
 from atari_zoo.catalog.conversions import converted
 from atari_zoo.converters.algorithms import algorithm_named
+from atari_zoo.converters.arguments import checked, fitting
 from atari_zoo.converters.cards import (
     ACTION_RULES,
     PREPROCESSINGS,
@@ -36,6 +37,7 @@ from atari_zoo.games import game as find_game
 from atari_zoo.untrained.untrained import initial_network
 
 
+@checked
 def load(
     name: str | Path, device: str | torch.device = "cpu", input_range: str | None = None
 ) -> Network:
@@ -77,7 +79,8 @@ def load(
 
 def as_network(model: Network | str | Path) -> Network:
     """The network itself, or the one that `load` finds by that name or path."""
-    return load(model) if isinstance(model, str | Path) else model
+    network: Network = fitting("network", model, Network | str | Path)
+    return load(network) if isinstance(network, str | Path) else network
 
 
 def facts_about(name: str | Path) -> dict[str, Any]:
@@ -121,6 +124,7 @@ class Conversion:
     report: Report
 
 
+@checked
 def convert(
     source: str | Path,
     *,

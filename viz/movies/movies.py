@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.games import game as find_game
@@ -27,6 +28,7 @@ FULL = 99.0  # percentile of the outputs' differences that gets a whole bar
 BATCH = 128  # observations at a time: bounds the memory, about 15 MB of activations
 
 
+@checked
 def activation_movie(
     network: MnihNetwork,
     recording: Recording,

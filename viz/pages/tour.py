@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.networks import MnihNetwork
@@ -30,6 +31,7 @@ METHOD = "integrated_gradients"
 MOMENTS = 4
 
 
+@checked
 def tour(
     model: str | Path,
     path: str | Path,

@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from atari_zoo.converters.arguments import check_fields
 from atari_zoo.recordings.recordings import Recording
 
+WHICH = "top", "bottom", "random"
 APART = 15  # steps: a second of play at a frame skip of 4, in which little changes
 
 
@@ -29,6 +31,14 @@ class Selection:
     which: str = "top"
     apart: int = APART
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.which not in WHICH:
+            raise ValueError(f"which is '{self.which}'; there are {', '.join(WHICH)}")
+        for what in ("n", "apart"):
+            if getattr(self, what) < 1:
+                raise ValueError(f"{what} is {getattr(self, what)}; expected at least 1")
 
 
 def ranking(

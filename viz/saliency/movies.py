@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.games import game as find_game
@@ -47,6 +48,7 @@ class Question:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+@checked
 def saliency_movie(
     network: Network,
     recording: Recording,
