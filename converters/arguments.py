@@ -96,9 +96,13 @@ def fitting(name: str, value: Any, hint: Any) -> Any:
         if fits:
             return int(value) if part is int else value  # also NumPy's
         expected[words] = None
-    shown = repr(value)
-    shown = shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
-    raise WrongKind(f"{name} is {shown}; expected {' or '.join(expected)}")
+    raise WrongKind(f"{name} is {shown(value)}; expected {' or '.join(expected)}")
+
+
+def shown(value: Any) -> str:
+    """A value for a message, cut where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 @cache

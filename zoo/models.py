@@ -55,6 +55,8 @@ def load(
     >>> load("a2c/Pong/1")(torch.zeros(1, 4, 84, 84)).shape
     torch.Size([1, 6])
     """
+    if input_range is not None and input_range not in INPUT_RANGES:
+        raise ValueError(f"no input range '{input_range}'; there are {', '.join(INPUT_RANGES)}")
     place, found = device_named(device), source_named(name)
     if isinstance(found, MnihNetwork):
         network: Network = found

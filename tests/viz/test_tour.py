@@ -174,8 +174,6 @@ def test_a_place_that_no_page_has_is_told_before_the_work(tmp_path):
     ):
         with pytest.raises(OSError, match=message):
             tour("no/such/model", path)
-    with pytest.raises(ValueError, match="seed is True; expected a whole number"):
-        tour("no/such/model", tmp_path / "t.html", seed=True)
 
 
 def test_only_the_page_is_written(toured):

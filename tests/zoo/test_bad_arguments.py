@@ -39,7 +39,8 @@ from atari_zoo.viz.saliency.movies import Question, saliency_movie
 Calls = dict[str, tuple[Callable[..., Any], dict[str, Any]]]
 NAME = "a2c/Pong/1"
 # any whole number is a seed; what there is none of is empty
-FREE = {"seed": [1.5, "x"], "run": [], "tag": [], "resume": [], "x": ["nonsense"]}
+FREE = {"seed": [1.5, "x"], "run": [], "tag": [], "x": ["nonsense"], "place": [3]}
+FREE |= {"scheduler": ["nonsense"], "threshold": [math.nan, "x"]}
 
 
 def calls(folder: Path) -> Calls:
@@ -122,7 +123,7 @@ def wrong(name: str, value: Any, kind: Any) -> list[Any]:
         elif part is float:
             found += [-1.0, math.nan, math.inf, "x"]
         elif part in (str, Path):
-            found += ["nonsense", 3, ""]
+            found += ["nonsense", 3]
     return [each for each in found if type(each) not in kind or not isinstance(each, int)] or found
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.observations import ObservationsLike, observations_for
+from atari_zoo.seeds import generator_seed
 from atari_zoo.viz.attribution.baselines import BaselineLike, references
 from atari_zoo.viz.attribution.gradient_mode import differentiable, gradients
 from atari_zoo.viz.attribution.module_checks import check_modules
@@ -49,8 +50,7 @@ def case_for(
     observations: (batch, frames, height, width), or one without the batch; floats in 0..1.
     Raises ValueError if something is not there, or no number in 0..1.
     """
-    if type(seed) is not int:
-        raise ValueError(f"seed is {seed!r}; expected a whole number")
+    seed = generator_seed(seed)
     check_finite(network)
     network = differentiable(network)
     weight = next(network.parameters())

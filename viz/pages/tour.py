@@ -17,6 +17,7 @@ from atari_zoo.games import game as find_game
 from atari_zoo.models import load
 from atari_zoo.play.rollouts import rollout
 from atari_zoo.recordings.recordings import Recording
+from atari_zoo.seeds import whole
 from atari_zoo.viz import filters
 from atari_zoo.viz.attribution import attribution
 from atari_zoo.viz.attribution.targets import DECISION, rates_actions, target_words
@@ -51,8 +52,7 @@ def tour(
     Raises UnknownModel or ConversionError as `load` does; ValueError if the network is not
     of the architecture of Mnih et al. or diverged, or its card names no game.
     """
-    if type(seed) is not int:
-        raise ValueError(f"seed is {seed!r}; expected a whole number")
+    seed = whole(seed)
     check_page(path)
     network = load(model, device)
     check_finite(network)
