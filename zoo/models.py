@@ -17,6 +17,7 @@ from atari_zoo.converters.algorithms import algorithm_named
 from atari_zoo.converters.arguments import checked, fitting
 from atari_zoo.converters.cards import (
     ACTION_RULES,
+    INPUT_RANGES,
     PREPROCESSINGS,
     ModelCard,
     preprocessing_named,
