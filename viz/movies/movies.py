@@ -18,6 +18,7 @@ from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.games import game as find_game
 from atari_zoo.layers import activations
+from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.players import check_play, is_own_play, player_words
 from atari_zoo.recordings.recordings import Recording, check_environment
 from atari_zoo.viz.movies.mp4 import check_movie, write_mp4
@@ -148,10 +149,7 @@ def _check(network: MnihNetwork, recording: Recording, env: int) -> None:
     kept = {name: getattr(recording, name) for name in ("screens", "frames", "outputs")}
     missing = [name for name, values in kept.items() if values is None]
     if missing:
-        raise ValueError(
-            f"the recording has no {' and no '.join(missing)}; "
-            "record with keep=['screens', 'frames', 'outputs']"
-        )
+        raise not_kept(" and no ".join(missing), "screens", "frames", "outputs")
     check_environment(recording, env)
     check_play(network, recording)
     check_finite(network)

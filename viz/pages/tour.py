@@ -16,6 +16,7 @@ from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.games import game as find_game
 from atari_zoo.models import load
 from atari_zoo.play.rollouts import rollout
+from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.seeds import whole
 from atari_zoo.viz import filters
@@ -119,7 +120,7 @@ def decisive_steps(recording: Recording, count: int = MOMENTS, env: int = 0) -> 
     Raises ValueError if outputs were not recorded.
     """
     if recording.outputs is None:
-        raise ValueError("no outputs in this recording: record with keep=['outputs']")
+        raise not_kept("outputs", "outputs")
     outputs = recording.outputs[:, env]
     steps = np.arange(len(outputs))
     gaps = outputs[steps, recording.actions[:, env]] - outputs.mean(axis=1)

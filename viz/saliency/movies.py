@@ -17,6 +17,7 @@ from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.games import game as find_game
+from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.players import check_play, is_own_play, player_words
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.baselines import BaselineLike
@@ -71,7 +72,7 @@ def saliency_movie(
     check_finite(network)
     check_movie(path, fps)
     if recording.frames is None:
-        raise ValueError("no frames in this recording: record with keep=['screens', 'frames']")
+        raise not_kept("frames", "screens", "frames")
     seen = as_floats(recording.observations(env))
     if not len(seen):
         raise ValueError("the recording has no steps: there is nothing to show")

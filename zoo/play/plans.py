@@ -151,11 +151,11 @@ class Plan:
         if self.recompute and (self.noise != SILENCE or self.dtype != "float32"):
             raise ValueError(
                 "what a network computed with noise or in half precision cannot be recomputed: "
-                "record these layers with layers="
+                "record these layers with layers= (--layer)"
             )
         if self.recompute and not {"screens", "frames"} & set(self.keep):
             raise ValueError(
-                "layers are recomputed from what the agent saw: keep 'screens' or 'frames' too"
+                "layers are recomputed from what the agent saw: keep 'screens' or 'frames', too"
             )
 
 
