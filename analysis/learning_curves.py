@@ -17,6 +17,7 @@ from jaxtyping import Float
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
 from atari_zoo.converters.algorithms import ALGORITHMS
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.files import encodable
 from atari_zoo.intervals import CONFIDENCE, FEW, bootstrap_band
 from atari_zoo.logs.tables import NAMES
@@ -45,6 +46,7 @@ class LearningCurve:
     runs: tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
+@checked
 @analysis("learning_curves", source="https://arxiv.org/abs/2108.13264", verb="logs")
 def learning(logs: Sequence[pandas.DataFrame], *, x: str = "frames", seed: int = 0) -> Result:
     """The mean score of each algorithm's runs in each game, and how sure it is.
@@ -83,6 +85,7 @@ def curves_of(result: Result) -> list[LearningCurve]:
     return found
 
 
+@checked
 def curves(
     logs: Sequence[pandas.DataFrame], x: str = "frames", seed: int = 0
 ) -> list[LearningCurve]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import recorded
@@ -33,6 +34,7 @@ class Peaks(NamedTuple):
     columns: Int[Tensor, "observations units"]
 
 
+@checked
 @analysis("peaks", source="https://arxiv.org/abs/1812.07069")
 def unit_peaks(
     network: Network,

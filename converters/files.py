@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -78,6 +76,8 @@ class Hold:
     """
 
     def __init__(self, folder: Path, doing: str) -> None:
+        from filelock import FileLock, Timeout  # here, as who only reads holds nothing
+
         self._file = folder / ".lock"
         self._lock = FileLock(self._file)
         try:

@@ -21,7 +21,8 @@ FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.p
 # A room (a folder, or a file beside them) may import those of the rows above it, and itself.
 # Training, analysis and viz stand beside each other, but that viz may import analysis.
 ROWS = """
-    converters: errors files environment_ids algorithms cards registration half_floats onnx_runtime
+    converters: errors files arguments environment_ids algorithms cards registration
+    converters: half_floats onnx_runtime
     converters: not_models
     converters: network archives
     converters: registry recognition pickles

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from atari_zoo.analysis.learning_curves import LearningCurve, curves
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.files import check_ending, written_whole
 from atari_zoo.games import UnknownGame
 from atari_zoo.games import game as find_game
@@ -40,6 +41,7 @@ UNITS = {
 }
 
 
+@checked
 def learning_curves(logs: Sequence[pandas.DataFrame], x: str = "frames", seed: int = 0) -> Figure:
     """A figure of the logs: for each algorithm the mean over its runs, with a 95 % bootstrap band;
     of two or three runs the band is from the lowest to the highest.
@@ -74,6 +76,7 @@ def curves_figure(drawn: Sequence[LearningCurve], x: str = "frames") -> Figure:
     return figure
 
 
+@checked
 def save_curves(
     logs: Sequence[pandas.DataFrame], path: str | Path, x: str = "frames", seed: int = 0
 ) -> None:

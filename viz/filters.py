@@ -14,6 +14,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.viz.images import INK_ON_WHITE, Colour, diverging, enlarge, save_png, text
@@ -23,6 +24,7 @@ SEPARATOR: Colour = (170, 170, 170)
 _HEAD, _LABEL, _FOOT, _MARGIN = 22, 24, 40, 10  # pixels, around the blocks of filters
 
 
+@checked
 def filter_picture(network: MnihNetwork, factor: int = 6) -> UInt8[np.ndarray, "height width 3"]:
     """The filters of conv1: a row for each, a column for each input frame, oldest first.
 
@@ -63,6 +65,7 @@ def filter_picture(network: MnihNetwork, factor: int = 6) -> UInt8[np.ndarray, "
     return np.asarray(image)
 
 
+@checked
 def save_filters(network: MnihNetwork, path: str | Path, factor: int = 6) -> None:
     """Writes `filter_picture` as a PNG file."""
     save_png(filter_picture(network, factor), path)

@@ -10,6 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.cards import ModelCard
 
 FULL = 18  # actions of the emulator, all that a joystick with a button can do
@@ -47,6 +48,7 @@ class Game:
         return (score - self.random) / (self.human - self.random)
 
 
+@checked
 def game(name: str) -> Game:
     """The game called `name` in any spelling: `MsPacman`, `ms_pacman`, `ALE/MsPacman-v5`,
     `MsPacmanNoFrameskip-v4`.

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.models import as_network
@@ -26,6 +27,7 @@ class Played(Play, Protocol):
     def observations(self, env: int = 0) -> Tensor: ...
 
 
+@checked
 def activations(
     network: Network | str | Path,
     observations: ObservationsLike | Played,

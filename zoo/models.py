@@ -14,8 +14,10 @@ import torch
 from atari_zoo.catalog.catalog import UnknownModel, find, measured_scores
 from atari_zoo.catalog.conversions import converted
 from atari_zoo.converters.algorithms import algorithm_named
+from atari_zoo.converters.arguments import checked, fitting
 from atari_zoo.converters.cards import (
     ACTION_RULES,
+    INPUT_RANGES,
     PREPROCESSINGS,
     ModelCard,
     preprocessing_named,
@@ -36,6 +38,7 @@ from atari_zoo.games import game as find_game
 from atari_zoo.untrained.untrained import initial_network
 
 
+@checked
 def load(
     name: str | Path, device: str | torch.device = "cpu", input_range: str | None = None
 ) -> Network:
@@ -53,6 +56,8 @@ def load(
     >>> load("a2c/Pong/1")(torch.zeros(1, 4, 84, 84)).shape
     torch.Size([1, 6])
     """
+    if input_range is not None and input_range not in INPUT_RANGES:
+        raise ValueError(f"no input range '{input_range}'; there are {', '.join(INPUT_RANGES)}")
     place, found = device_named(device), source_named(name)
     if isinstance(found, MnihNetwork):
         network: Network = found
@@ -77,7 +82,8 @@ def load(
 
 def as_network(model: Network | str | Path) -> Network:
     """The network itself, or the one that `load` finds by that name or path."""
-    return load(model) if isinstance(model, str | Path) else model
+    network: Network = fitting("network", model, Network | str | Path)
+    return load(network) if isinstance(network, str | Path) else network
 
 
 def facts_about(name: str | Path) -> dict[str, Any]:
@@ -121,6 +127,7 @@ class Conversion:
     report: Report
 
 
+@checked
 def convert(
     source: str | Path,
     *,

@@ -251,7 +251,7 @@ def test_a_high_screen_and_many_actions_fit(tmp_path):
 def test_a_recording_without_the_needed_parts_is_refused(tmp_path, pong):
     network, *_ = pong
     recording = zoo.rollout(network, steps=2, envs=1, keep=["screens"])
-    with pytest.raises(ValueError, match="no frames and no outputs; record with keep="):
+    with pytest.raises(ValueError, match="no frames and no outputs in this recording: record with"):
         activation_movie(network, recording, tmp_path / "a.mp4")
     assert not list(tmp_path.iterdir())
 

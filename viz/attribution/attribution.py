@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.observations import ObservationsLike
 from atari_zoo.viz.attribution.baselines import BaselineLike
@@ -31,6 +32,7 @@ from atari_zoo.viz.attribution.targets import DECISION, TargetLike
 GAP = 0.05  # of the rise, by which a sum may miss it unsaid
 
 
+@checked
 def attribute(
     network: Network,
     observations: ObservationsLike,
@@ -89,6 +91,7 @@ def attribute_layer(
     *,
     return_convergence_delta: Literal[True],
 ) -> tuple[Tensor, Tensor]: ...
+@checked
 @gradients()
 def attribute_layer(
     network: Network,

@@ -10,6 +10,7 @@ from math import nan
 import pandas
 from torch import Tensor
 
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.observations import ObservationsLike
 from atari_zoo.viz.attribution.attribution import methods
@@ -47,6 +48,7 @@ class Fidelity:
 HEADINGS = [field.name for field in fields(Fidelity)][:-1]
 
 
+@checked
 def fidelity_table(
     network: Network,
     observations: ObservationsLike,

@@ -13,11 +13,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.games import game as find_game
 from atari_zoo.layers import activations
 from atari_zoo.players import check_play, is_own_play, player_words
+from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.recordings import Recording, check_environment
 from atari_zoo.viz.movies.mp4 import check_movie, write_mp4
 from atari_zoo.viz.movies.panels import MovieMoment, Panel, Range
@@ -27,6 +29,7 @@ FULL = 99.0  # percentile of the outputs' differences that gets a whole bar
 BATCH = 128  # observations at a time: bounds the memory, about 15 MB of activations
 
 
+@checked
 def activation_movie(
     network: MnihNetwork,
     recording: Recording,
@@ -146,10 +149,7 @@ def _check(network: MnihNetwork, recording: Recording, env: int) -> None:
     kept = {name: getattr(recording, name) for name in ("screens", "frames", "outputs")}
     missing = [name for name, values in kept.items() if values is None]
     if missing:
-        raise ValueError(
-            f"the recording has no {' and no '.join(missing)}; "
-            "record with keep=['screens', 'frames', 'outputs']"
-        )
+        raise not_kept(" and no ".join(missing), "screens", "frames", "outputs")
     check_environment(recording, env)
     check_play(network, recording)
     check_finite(network)

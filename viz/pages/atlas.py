@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from atari_zoo.analysis.peaks import recorded_peaks, unit_count
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.receptive_fields import map_size, receptive_field
@@ -42,6 +43,7 @@ GREY_STEPS = 31  # steps from black to white in synthesized images
 Images = Mapping[str, Float[Tensor, "_ frames height width"]]
 
 
+@checked
 def atlas(
     network: Network,
     recording: Recording,

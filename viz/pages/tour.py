@@ -9,12 +9,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.games import game as find_game
 from atari_zoo.models import load
 from atari_zoo.play.rollouts import rollout
+from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.seeds import whole
 from atari_zoo.viz import filters
@@ -31,6 +33,7 @@ METHOD = "integrated_gradients"
 MOMENTS = 4
 
 
+@checked
 def tour(
     model: str | Path,
     path: str | Path,
@@ -117,7 +120,7 @@ def decisive_steps(recording: Recording, count: int = MOMENTS, env: int = 0) -> 
     Raises ValueError if outputs were not recorded.
     """
     if recording.outputs is None:
-        raise ValueError("no outputs in this recording: record with keep=['outputs']")
+        raise not_kept("outputs", "outputs")
     outputs = recording.outputs[:, env]
     steps = np.arange(len(outputs))
     gaps = outputs[steps, recording.actions[:, env]] - outputs.mean(axis=1)

@@ -14,6 +14,7 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from atari_zoo.analysis.peaks import Peaks, dead_units, recorded_peaks
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.receptive_fields import (
     Box,
@@ -83,6 +84,7 @@ class UnitPatches:
         return self.name + "@max" * self.mapped
 
 
+@checked
 def patches(
     network: Network,
     recording: Recording,

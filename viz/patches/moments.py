@@ -9,9 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from atari_zoo.converters.arguments import check_fields
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.seeds import generator_seed
 
+WHICH = "top", "bottom", "random"
 APART = 15  # steps: a second of play at a frame skip of 4, in which little changes
 
 
@@ -24,12 +26,22 @@ class Selection:
     apart: two of one episode are at least so many steps apart, since neighbours are nearly the
         same picture; fewer than `n` are found where there is not room for more. 1 allows all.
     seed: of the random ones.
+
+    Raises ValueError for another word, or a number below 1.
     """
 
     n: int = 8
     which: str = "top"
     apart: int = APART
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.which not in WHICH:
+            raise ValueError(f"no patches '{self.which}'; there are {', '.join(WHICH)}")
+        for what in ("n", "apart"):
+            if getattr(self, what) < 1:
+                raise ValueError(f"{what} is {getattr(self, what)}; expected at least 1")
 
 
 def ranking(
@@ -42,8 +54,8 @@ def ranking(
     if which == "random":
         generator = torch.Generator().manual_seed(generator_seed(seed))
         return torch.rand(values.shape, generator=generator)
-    if which not in ("top", "bottom"):
-        raise ValueError(f"no patches '{which}'; there are top, bottom and random")
+    if which not in WHICH:
+        raise ValueError(f"no patches '{which}'; there are {', '.join(WHICH)}")
     return values if which == "top" else -values
 
 
@@ -52,12 +64,8 @@ def distinct_moments(
 ) -> list[int]:
     """The numbers (step * environments + env) of the `n` highest-ranked observations, of which
     no two of an episode are less than `apart` steps apart. Of equal ones the first is taken.
-
-    Raises ValueError if n or apart is less than 1.
     """
     n, apart = selection.n, selection.apart
-    if n < 1 or apart < 1:
-        raise ValueError(f"n is {n} and apart is {apart}; both must be at least 1")
     episodes = np.cumsum(recording.starts, axis=0)
     left = ranked.numpy().astype(np.float64).reshape(episodes.shape)  # a copy
     left[np.isnan(left)] = -np.inf

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from atari_zoo.converters.arguments import check_fields
 from atari_zoo.converters.network.foreign import Network, observation_shape
-from atari_zoo.seeds import whole
 from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.values import IMAGE, value_reader
 from atari_zoo.viz.parameterizations.parameterizations import Parameterization, Pixels
@@ -56,12 +56,12 @@ class Settings:
     precision: torch.dtype | None = None
 
     def __post_init__(self) -> None:
-        whole(self.seed)
+        check_fields(self)
         for what in ("steps", "batch", "patience"):
             number = getattr(self, what)
-            if number is not None and not (type(number) is int and number >= 1):
+            if number is not None and number < 1:
                 raise ValueError(f"{what} is {number}; expected at least 1, a whole number")
-        if not (type(self.rescue_steps) is int and self.rescue_steps >= 0):
+        if self.rescue_steps < 0:
             raise ValueError(f"rescue_steps is {self.rescue_steps}; expected 0 or more")
         if self.rate is not None and not (self.rate > 0 and isfinite(self.rate)):
             raise ValueError(f"rate is {self.rate}; expected more than 0")

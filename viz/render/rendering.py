@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.observations import ObservationsLike, observations_for
@@ -34,6 +35,7 @@ CPU_BATCH, GPU_BATCH, GPU_BYTES = 32, 1024, 3 << 20
 Wanted = str | Objective | Sequence[str | Objective]
 
 
+@checked
 @gradients()
 def render(
     network: Network,

@@ -15,6 +15,7 @@ from torch import Tensor
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.games import game as find_game
 from atari_zoo.players import check_play, player_words
+from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.recordings import Recording, check_environment
 from atari_zoo.viz.attribution.attribution import attribute, methods
 from atari_zoo.viz.attribution.cases import NOTHING, Attribution, target_for
@@ -119,7 +120,7 @@ class Decision:
     def frame(self) -> Picture:
         """The colour screen."""
         if self.recording.frames is None:
-            raise ValueError("no frames in this recording: record with keep=['screens', 'frames']")
+            raise not_kept("frames", "screens", "frames")
         check_environment(self.recording, self.env)
         return np.asarray(self.recording.frames[self.step, self.env])
 

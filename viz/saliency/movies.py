@@ -13,10 +13,12 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.games import game as find_game
 from atari_zoo.players import check_play, is_own_play, player_words
+from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.baselines import BaselineLike
 from atari_zoo.viz.attribution.cases import attributed, case_for, target_for
@@ -47,6 +49,7 @@ class Question:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+@checked
 def saliency_movie(
     network: Network,
     recording: Recording,
@@ -69,7 +72,7 @@ def saliency_movie(
     check_finite(network)
     check_movie(path, fps)
     if recording.frames is None:
-        raise ValueError("no frames in this recording: record with keep=['screens', 'frames']")
+        raise not_kept("frames", "screens", "frames")
     seen = as_floats(recording.observations(env))
     if not len(seen):
         raise ValueError("the recording has no steps: there is nothing to show")

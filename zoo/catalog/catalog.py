@@ -23,6 +23,7 @@ from atari_zoo.catalog.names import UnknownModel as UnknownModel
 from atari_zoo.catalog.published import published
 from atari_zoo.catalog.user import user_catalog
 from atari_zoo.converters.algorithms import ALGORITHMS
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.downloads.cache import cached_models
 from atari_zoo.games import game as find_game
@@ -31,6 +32,7 @@ INITIAL = "initial"  # the tag of a model before training
 BEGINNING = ("seed", "virtual_batch")  # what it is made again from
 
 
+@checked
 def list_models(
     game: str | None = None,
     algorithm: str | None = None,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from atari_zoo.converters.cards import ModelCard
 
 SHOWN = 20  # rows of a longer list: its first ones
@@ -37,6 +35,8 @@ class ModelList(list[ModelCard]):
 
     def _repr_html_(self) -> str:
         """The same for a notebook."""
+        from html import escape
+
         rows = [HEADS, *ModelList(self[:SHOWN]).rows]
         cells = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
         body = "".join(f"<tr>{row}</tr>" for row in cells)

@@ -9,6 +9,7 @@ import pandas
 from atari_zoo.catalog.catalog import entries, find
 from atari_zoo.catalog.fetching import Wanted, fetch
 from atari_zoo.catalog.names import UnknownModel
+from atari_zoo.converters.arguments import checked
 from atari_zoo.logs.formats import LOG_FORMATS as LOG_FORMATS
 from atari_zoo.logs.formats import LogError as LogError
 from atari_zoo.logs.formats import sniffed
@@ -18,6 +19,7 @@ from atari_zoo.logs.tables import NAMES
 KIND = "log"  # what the catalogue calls it
 
 
+@checked
 def training_log(source: str | Path) -> pandas.DataFrame:
     """The training log of the model called `source`, or at that path: a file or a run's folder.
 

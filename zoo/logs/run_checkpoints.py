@@ -10,12 +10,14 @@ from atari_zoo.catalog.catalog import entries, find
 from atari_zoo.catalog.entries import Entry
 from atari_zoo.catalog.fetching import Wanted, fetch
 from atari_zoo.catalog.names import UnknownModel, collection_of
+from atari_zoo.converters.arguments import checked
 from atari_zoo.logs.checkpoint_files import Checkpoint as Checkpoint
 from atari_zoo.logs.checkpoint_files import folder_checkpoints, original_checkpoints
 
 KIND = "checkpoints"  # what the catalogue calls the file that tells of them
 
 
+@checked
 def checkpoints(source: str | Path) -> list[Checkpoint]:
     """The checkpoints of the model called `source`, or at that path, by their frames.
 

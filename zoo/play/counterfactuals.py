@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from atari_zoo.converters.arguments import checked
 from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.consoles import FIRE, Console
 from atari_zoo.emulator.palettes import SharedPalette
@@ -22,6 +23,7 @@ from atari_zoo.recordings.recordings import Recording
 RAM = 128  # bytes
 
 
+@checked
 def counterfactual(
     recording: Recording, step: int, ram: Mapping[int, int], env: int = 0
 ) -> Float[Tensor, "1 stack 84 84"]:

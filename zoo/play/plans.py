@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from atari_zoo.converters.arguments import check_fields
 from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, Preprocessing
 from atari_zoo.play.noise import Noise
 from atari_zoo.play.options import check_options, flattened, gathered, option
@@ -144,16 +145,17 @@ class Plan:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.episodes is None):
             raise ValueError("say how long to play: either steps= or episodes=")
+        check_fields(self)
         check_options(self)
         whole(self.seed)
         if self.recompute and (self.noise != SILENCE or self.dtype != "float32"):
             raise ValueError(
                 "what a network computed with noise or in half precision cannot be recomputed: "
-                "record these layers with layers="
+                "record these layers with layers= (--layer)"
             )
         if self.recompute and not {"screens", "frames"} & set(self.keep):
             raise ValueError(
-                "layers are recomputed from what the agent saw: keep 'screens' or 'frames' too"
+                "layers are recomputed from what the agent saw: keep 'screens' or 'frames', too"
             )
 
 

@@ -10,7 +10,6 @@ from functools import cache
 
 import numpy as np
 from jaxtyping import Float32, Int64
-from PIL import Image
 
 from atari_zoo.preprocessing.area import resize_area
 
@@ -36,6 +35,8 @@ def resize_triangle(
 
     First along the rows, as every Pillow before 13 does; that begins with the columns of screens
     of 250 lines, and comes 1e-5 apart."""
+    from PIL import Image  # here, as few agents see through it, and loading one need not wait
+
     lines = Image.fromarray(frame).resize((size, len(frame)), Image.Resampling.BILINEAR)
     return np.asarray(lines.resize((size, size), Image.Resampling.BILINEAR))
 

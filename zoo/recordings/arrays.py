@@ -233,6 +233,16 @@ LAYERS = "activations/"  # before the names of layers
 ACTIVATIONS = Layout(("float16",), None, FLOATS, apart=True)
 
 
+def not_kept(what: str, *names: str) -> ValueError:
+    """An error for a recording without `what`: how those arrays are had, in Python and in words.
+
+    >>> raise not_kept("RAM", "ram")
+    ValueError: no RAM in this recording: record with keep=['ram'] (--keep ram)
+    """
+    flags = " ".join(f"--keep {name}" for name in names)
+    return ValueError(f"no {what} in this recording: record with keep={list(names)} ({flags})")
+
+
 def layout(name: str) -> Layout:
     """Of the array called `name`, such as "ram" or "activations/fc".
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from atari_zoo.catalog.names import UnknownModel
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.files import written_whole
 from atari_zoo.recordings.chunks import ZarrRows
 from atari_zoo.recordings.header import read_header
@@ -24,6 +25,7 @@ from atari_zoo.recordings.stores import group_of, is_url, store_of
 from atari_zoo.recordings.writer import RecordingWriter
 
 
+@checked
 def open_recording(path: str | Path) -> Recording:
     """Opens a recording; reads its attributes, and its arrays when they are asked for.
 
@@ -49,6 +51,11 @@ def open_recording(path: str | Path) -> Recording:
     return Recording(
         header, {name: ZarrRows(group, name, header) for name in header.arrays if header.steps}
     )
+
+
+def as_recording(recording: Recording | str | Path) -> Recording:
+    """The recording itself, or the one that `open_recording` finds there."""
+    return open_recording(recording) if isinstance(recording, str | Path) else recording
 
 
 def save_recording(recording: Recording, path: str | Path) -> None:

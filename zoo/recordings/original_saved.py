@@ -18,6 +18,7 @@ from atari_zoo.arrays.lazy import Rows
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.layers import activations
+from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.original_files import ARRAYS
 from atari_zoo.recordings.recordings import Recording
 
@@ -47,7 +48,7 @@ def save_cached_play(
             f"the recording has {recording.starts.shape[1]} environments; play with envs=1"
         )
     if recording.screens is None and recording.raw_frames is None:
-        raise ValueError("no screens in this recording: record with keep=['screens', 'frames']")
+        raise not_kept("screens", "screens", "frames")
     steps = len(recording.starts)
     pieces: dict[str, Iterator[np.ndarray]] = {"observations": map(_as_stored, _stacks(recording))}
     if recording.frames is not None:

@@ -102,6 +102,6 @@ def loadable(network: Network) -> str:
     if fingerprint(load(name)) != own:
         raise ValueError(
             f"this network is called {name}, but is not what the zoo calls so: what it computes "
-            "cannot be computed again from the name; record these layers with layers="
+            "cannot be computed again from the name; record these layers with layers= (--layer)"
         )
     return own

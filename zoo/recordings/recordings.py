@@ -17,7 +17,7 @@ from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.preprocessing.colours import colours
 from atari_zoo.preprocessing.renderer import render
 from atari_zoo.preprocessing.stacks import stacks_at
-from atari_zoo.recordings.arrays import LAYERS, Arrays, layout
+from atari_zoo.recordings.arrays import LAYERS, Arrays, layout, not_kept
 from atari_zoo.recordings.episodes import Episodes, episodes, summary
 from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recomputed import Recomputed
@@ -122,7 +122,7 @@ class Recording(Arrays):
         Raises ValueError if the RAM was not recorded.
         """
         if self.ram is None:
-            raise ValueError("no RAM in this recording: record with keep=['ram']")
+            raise not_kept("RAM", "ram")
         return Derived(self.ram, lambda rows: np.unpackbits(rows, axis=-1), (1024,))
 
     @property
@@ -180,9 +180,9 @@ class Recording(Arrays):
 
     def _rendered(self, steps: slice, env: int, preprocessing: Preprocessing) -> np.ndarray:
         if self.raw_frames is None or self.palette is None:
-            wanted = "keep=['screens']" if self.screens is None else "keep=['frames']"
-            what = "screens" if self.screens is None else "raw frames"
-            raise ValueError(f"no {what} in this recording: record with {wanted}")
+            if self.screens is None:
+                raise not_kept("screens", "screens")
+            raise not_kept("raw frames", "frames")
         pairs = torch.from_numpy(np.ascontiguousarray(self.raw_frames[steps, env]))
         if not len(pairs):
             return np.zeros((0, 84, 84), np.uint8)

@@ -13,6 +13,7 @@ from typing import Any
 
 from atari_zoo.catalog.catalog import find, list_models
 from atari_zoo.catalog.names import UnknownModel, file_name
+from atari_zoo.converters.arguments import checked
 from atari_zoo.seeds import whole
 from atari_zoo.sweeps.jobs import check_settings
 from atari_zoo.sweeps.places import SWEEP, Place
@@ -48,6 +49,7 @@ class SweepResults:
         return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
+@checked
 def sweep(
     job: str,
     models: Iterable[str | Path],
