@@ -59,21 +59,23 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)  # which says what is missing, or too much
         kinds = _kinds(function)
         for name in single & given.arguments.keys():
-            given.arguments[name] = fitting(name, given.arguments[name], kinds.get(name, Any))
+            given.arguments[name] = fitting_argument(
+                name, given.arguments[name], kinds.get(name, Any)
+            )
         return function(*given.args, **given.kwargs)
 
     return call
 
 
-def check_fields(holder: Any) -> None:
+def check_kinds(holder: Any) -> None:
     """The same of a dataclass's instance, for its `__post_init__`."""
     kind: Any = type(holder)
     kinds = _kinds(kind)
     for field in fields(holder):
-        fitting(field.name, getattr(holder, field.name), kinds.get(field.name, Any))
+        fitting_argument(field.name, getattr(holder, field.name), kinds.get(field.name, Any))
 
 
-def fitting(name: str, value: Any, hint: Any) -> Any:
+def fitting_argument(name: str, value: Any, hint: Any) -> Any:
     """The value, or what its name stands for. Raises WrongKind if it is of another kind."""
     parts = _parts(hint)
     texts = isinstance(value, str | os.PathLike)
@@ -96,10 +98,10 @@ def fitting(name: str, value: Any, hint: Any) -> Any:
         if fits:
             return int(value) if part is int else value  # also NumPy's
         expected[words] = None
-    raise WrongKind(f"{name} is {shown(value)}; expected {' or '.join(expected)}")
+    raise WrongKind(f"{name} is {shown_value(value)}; expected {' or '.join(expected)}")
 
 
-def shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
     """A value for a message, cut where it is long."""
     text = " ".join(repr(value).split())
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
-from atari_zoo.converters.arguments import WrongKind, shown
+from atari_zoo.converters.arguments import WrongKind, shown_value
 from atari_zoo.converters.cards import INPUT_RANGES, RANGE_ASSUMED, ModelCard
 from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.converters.export.graph import network_to_onnx
@@ -42,7 +42,9 @@ def to_onnx(
     if isinstance(source, str | Path):
         return written(read(source), card, float16)
     if not isinstance(source, MnihNetwork | Mapping):
-        raise WrongKind(f"source is {shown(source)}; expected a path, a network or a state dict")
+        raise WrongKind(
+            f"source is {shown_value(source)}; expected a path, a network or a state dict"
+        )
     network = source if isinstance(source, MnihNetwork) else network_from_state_dict(source)
     network.card = card or network.card
     return network_to_onnx(network, float16)
@@ -58,7 +60,7 @@ def to_torch(source: str | Path | onnx.ModelProto) -> Network:
         with naming(source):
             return to_torch(to_onnx(source))
     if not isinstance(source, onnx.ModelProto):
-        raise WrongKind(f"source is {shown(source)}; expected a path or an ONNX model")
+        raise WrongKind(f"source is {shown_value(source)}; expected a path or an ONNX model")
     source = in_float32(source)
     card = read_card(source) or ModelCard()
     try:

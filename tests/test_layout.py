@@ -212,13 +212,10 @@ def test_the_readme_tells_the_agents_scores() -> None:
 
 # what these decorate is found by its name in a registry; nobody imports it
 REGISTERING = set(
-    "verb reader log_reader operator tf_operator method target baseline word rule".split()
+    "verb reader log_reader operator tf_operator method target baseline word rule job".split()
 )
 # names that mean the same in each of their modules
 SAME = {"main"}  # of programs
-# those that still mean different things
-TO_COME = set("Group colours render".split())
-TO_COME_BY_CASE = set("Group group Noise noise Option option Rollout rollout Score score".split())
 
 
 def definitions(path: Path) -> Iterator[ast.FunctionDef | ast.ClassDef]:
@@ -245,7 +242,7 @@ def test_a_public_name_means_one_thing() -> None:
         for node in definitions(path):
             found.setdefault(node.name, set()).add(str(path.relative_to(ROOT)))
     twice = {name: sorted(places) for name, places in found.items() if len(places) > 1}
-    assert {name: places for name, places in twice.items() if name not in SAME | TO_COME} == {}
+    assert {name: places for name, places in twice.items() if name not in SAME} == {}
 
 
 def test_names_that_differ_by_case_are_a_class_and_what_makes_it() -> None:
@@ -260,7 +257,7 @@ def test_names_that_differ_by_case_are_a_class_and_what_makes_it() -> None:
         classes = [node.name for node in nodes if isinstance(node, ast.ClassDef)]
         if len(names) > 1 and not all(makes(f, name) for f in functions for name in classes):
             wrong |= names
-    assert wrong - TO_COME_BY_CASE == set()
+    assert wrong == set()
 
 
 # a module's docstring says what is in it: it begins with a noun

@@ -14,7 +14,7 @@ import torch
 from atari_zoo.catalog.catalog import UnknownModel, find, measured_scores
 from atari_zoo.catalog.conversions import converted
 from atari_zoo.converters.algorithms import algorithm_named
-from atari_zoo.converters.arguments import checked, fitting
+from atari_zoo.converters.arguments import checked, fitting_argument
 from atari_zoo.converters.cards import (
     ACTION_RULES,
     INPUT_RANGES,
@@ -82,7 +82,7 @@ def load(
 
 def as_network(model: Network | str | Path) -> Network:
     """The network itself, or the one that `load` finds by that name or path."""
-    network: Network = fitting("network", model, Network | str | Path)
+    network: Network = fitting_argument("network", model, Network | str | Path)
     return load(network) if isinstance(network, str | Path) else network
 
 

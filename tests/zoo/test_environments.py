@@ -18,7 +18,7 @@ from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.environments import Environments
 from atari_zoo.preprocessing.colours import colours
-from atari_zoo.preprocessing.renderer import render
+from atari_zoo.preprocessing.renderer import rendered_screens
 
 SEED = 5
 # what cards of "deepmind" said before they had the wrappers' own resets
@@ -304,7 +304,7 @@ def test_raw_screens_render_to_what_was_seen(name):
         palette, greys = games.palette, games.greys
     screens = np.stack([raw.screens for raw in raws])
     newest = torch.stack(seen)[:, :, -1]
-    assert render(screens, palette, preprocessing, greys).equal(newest)
+    assert rendered_screens(screens, palette, preprocessing, greys).equal(newest)
     assert newest.dtype == (torch.float32 if preprocessing.rounding == "none" else torch.uint8)
     assert newest.max() > 1 / 4 and (newest.dtype == torch.uint8 or newest.max() <= 1)
     assert len({raw.ram.tobytes() for raw in raws}) > 20

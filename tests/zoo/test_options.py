@@ -13,7 +13,7 @@ import typer
 
 import atari_zoo as zoo
 from atari_zoo.cli.app import app
-from atari_zoo.play.options import KEY, Option, check_values, flattened, option, options
+from atari_zoo.play.options import KEY, OptionFacts, check_values, flattened, option, options
 from atari_zoo.play.plans import FLAT, Plan, plan_of
 from atari_zoo.play.rules import recorded_options, rules
 from atari_zoo.play.signatures import options_text, parameters
@@ -22,7 +22,7 @@ from atari_zoo.recordings.header import Header
 from atari_zoo.sweeps.jobs import job_named
 
 NAMES = [f.name for f in fields(Plan)]
-ABOUT: dict[str, Option] = {f.name: about for f, about in options(Plan)}
+ABOUT: dict[str, OptionFacts] = {f.name: about for f, about in options(Plan)}
 COMMANDS = typer.main.get_command(app).commands
 
 

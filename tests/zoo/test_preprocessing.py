@@ -22,7 +22,7 @@ from PIL import Image
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard, Preprocessing
 from atari_zoo.preprocessing.area import resize_area
 from atari_zoo.preprocessing.greys import float_grey, grey
-from atari_zoo.preprocessing.renderer import Renderer, render
+from atari_zoo.preprocessing.renderer import Renderer, rendered_screens
 from atari_zoo.preprocessing.resizes import resize_bilinear, resize_triangle
 
 # of 210 lines; Air Raid has 250 and Pooyan 220, and Air Raid has the colours of PAL
@@ -129,7 +129,7 @@ def test_every_preprocessing_is_here():
 def test_real_frames(rom, name):
     played = play(rom)
     palette, greys = played.palette()
-    ours = render(played.screens, palette, PREPROCESSINGS[name], greys).numpy()
+    ours = rendered_screens(played.screens, palette, PREPROCESSINGS[name], greys).numpy()
     pairs = zip(played.colours, played.greys, strict=True)
     theirs = np.stack([EXPECTED[name](rgb, grey) for rgb, grey in pairs])
     assert ours.dtype == theirs.dtype
@@ -141,15 +141,15 @@ def test_real_frames(rom, name):
 def test_these_render_as_the_vectorised_emulator(name):
     played = play("breakout")
     screens, (palette, greys) = played.screens[:3], played.palette()
-    ours = render(screens, palette, PREPROCESSINGS[name], greys)
-    assert ours.equal(render(screens, palette, PREPROCESSINGS["vector"], greys))
+    ours = rendered_screens(screens, palette, PREPROCESSINGS[name], greys)
+    assert ours.equal(rendered_screens(screens, palette, PREPROCESSINGS["vector"], greys))
 
 
 def test_the_emulators_grey_is_another_than_opencvs_in_pal():
     played = play("air_raid")
     palette, greys = played.palette()
     vector = PREPROCESSINGS["vector"]
-    differ = render(played.screens, palette, vector) != render(
+    differ = rendered_screens(played.screens, palette, vector) != rendered_screens(
         played.screens, palette, vector, greys
     )
     assert differ.any()
@@ -160,10 +160,10 @@ def test_the_emulators_grey_is_another_than_opencvs_in_pal():
 def test_any_leading_axes_and_tensors_too():
     played = play("pong")
     palette, _ = played.palette()
-    flat = render(played.screens[:6], palette, PREPROCESSINGS["tf"])
+    flat = rendered_screens(played.screens[:6], palette, PREPROCESSINGS["tf"])
     folded = torch.from_numpy(played.screens[:6]).view(3, 2, 2, 210, 160)
-    assert render(folded, palette, PREPROCESSINGS["tf"]).equal(flat.view(3, 2, 84, 84))
-    assert render(played.screens[0], palette, PREPROCESSINGS["tf"]).equal(flat[0])
+    assert rendered_screens(folded, palette, PREPROCESSINGS["tf"]).equal(flat.view(3, 2, 84, 84))
+    assert rendered_screens(played.screens[0], palette, PREPROCESSINGS["tf"]).equal(flat[0])
 
 
 def test_a_palette_learned_piece_by_piece():
@@ -177,7 +177,7 @@ def test_a_palette_learned_piece_by_piece():
         for some in np.array_split(indices, 5):
             colours[some], own[some] = palette[some], greys[some]
             renderer.learn(some, colours, own)
-        expected = render(played.screens[:3], palette, PREPROCESSINGS[name], greys)
+        expected = rendered_screens(played.screens[:3], palette, PREPROCESSINGS[name], greys)
         for screens, frame in zip(played.screens, expected, strict=False):
             np.testing.assert_array_equal(renderer(screens), frame)
 

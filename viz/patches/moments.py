@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from atari_zoo.converters.arguments import check_fields
+from atari_zoo.converters.arguments import check_kinds
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.seeds import generator_seed
 
@@ -36,7 +36,7 @@ class Selection:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        check_kinds(self)
         if self.which not in WHICH:
             raise ValueError(f"no patches '{self.which}'; there are {', '.join(WHICH)}")
         for what in ("n", "apart"):

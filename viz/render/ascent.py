@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from atari_zoo.converters.arguments import check_fields
+from atari_zoo.converters.arguments import check_kinds
 from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.values import IMAGE, value_reader
@@ -56,7 +56,7 @@ class Settings:
     precision: torch.dtype | None = None
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        check_kinds(self)
         for what in ("steps", "batch", "patience"):
             number = getattr(self, what)
             if number is not None and number < 1:

@@ -17,7 +17,7 @@ from atari_zoo.recordings.arrays import ALWAYS, ARRAYS, LAYERS
 from atari_zoo.recordings.moments import Moment
 
 
-class Group:
+class EnvironmentGroup:
     """Environments that are stepped together, and what is kept of each of their steps.
 
     keep: names of `arrays.KEEP`; layers are kept as the inference computes them.
@@ -103,7 +103,7 @@ def merged(shares: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def steps(
-    groups: Sequence[Group], chances: Iterator[Chances], first: int = 0
+    groups: Sequence[EnvironmentGroup], chances: Iterator[Chances], first: int = 0
 ) -> Generator[dict[str, np.ndarray], None, None]:
     """Plays on and on; yields each step, of all groups together.
 
@@ -127,7 +127,7 @@ def steps(
 
 
 def repeated(
-    groups: Sequence[Group], step: int, actions: np.ndarray, chances: Chances
+    groups: Sequence[EnvironmentGroup], step: int, actions: np.ndarray, chances: Chances
 ) -> dict[str, np.ndarray]:
     """A step that was played before, up to what chance would have brought to it."""
     for group in groups:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from atari_zoo.converters.arguments import check_fields
+from atari_zoo.converters.arguments import check_kinds
 from atari_zoo.play.options import check_options, option
 
 PLACES = ("stack", "frame")
@@ -54,5 +54,5 @@ class Noise:
     )
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        check_kinds(self)
         check_options(self)

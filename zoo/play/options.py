@@ -16,7 +16,7 @@ KEY = "option"  # among a field's metadata
 
 
 @dataclass(frozen=True)
-class Option:
+class OptionFacts:
     """What there is to say of an option.
 
     help: a sentence or two, for everybody; more: for who calls it from Python.
@@ -50,11 +50,11 @@ class Option:
 
 
 def option(default: Any, help: str, more: str = "", **facts: Any) -> Any:
-    """A dataclass's field with what `Option` has to say of it."""
-    return field(default=default, metadata={KEY: Option(help, more, **facts)})
+    """A dataclass's field with what `OptionFacts` has to say of it."""
+    return field(default=default, metadata={KEY: OptionFacts(help, more, **facts)})
 
 
-def options(holder: type[Any]) -> Iterator[tuple[Field[Any], Option]]:
+def options(holder: type[Any]) -> Iterator[tuple[Field[Any], OptionFacts]]:
     """The options that a dataclass has, in their order."""
     yield from ((f, f.metadata[KEY]) for f in fields(holder))
 
@@ -78,7 +78,7 @@ def check_values(holder: type[Any], **values: Any) -> None:
             raise ValueError(f"{name} is {value}; it must be {about.range}")
 
 
-def _check_several(name: str, values: Sequence[str], about: Option) -> None:
+def _check_several(name: str, values: Sequence[str], about: OptionFacts) -> None:
     if isinstance(values, str):
         raise ValueError(f"{name} is '{values}'; expected a list, such as ['{values}']")
     unknown = [value for value in values if about.choices and value not in about.choices]
@@ -86,7 +86,7 @@ def _check_several(name: str, values: Sequence[str], about: Option) -> None:
         raise ValueError(f"cannot {name} '{unknown[0]}'; there are {', '.join(about.choices)}")
 
 
-def _within(value: Any, about: Option) -> bool:
+def _within(value: Any, about: OptionFacts) -> bool:
     least, most = about.least or 0, math.inf if about.most is None else about.most
     return isinstance(value, int | float) and math.isfinite(value) and least <= value <= most
 
@@ -103,7 +103,7 @@ class Flat:
     path: tuple[str, ...]
     kind: Any
     default: Any
-    about: Option
+    about: OptionFacts
 
 
 def flattened(holder: type[Any]) -> dict[str, Flat]:

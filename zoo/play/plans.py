@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from atari_zoo.converters.arguments import check_fields
+from atari_zoo.converters.arguments import check_kinds
 from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, Preprocessing
 from atari_zoo.play.noise import Noise
 from atari_zoo.play.options import check_options, flattened, gathered, option
@@ -145,7 +145,7 @@ class Plan:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.episodes is None):
             raise ValueError("say how long to play: either steps= or episodes=")
-        check_fields(self)
+        check_kinds(self)
         check_options(self)
         whole(self.seed)
         if self.recompute and (self.noise != SILENCE or self.dtype != "float32"):

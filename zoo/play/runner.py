@@ -13,7 +13,7 @@ from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.environments import Environments
 from atari_zoo.play.actions import Chooser
 from atari_zoo.play.added_noise import ObservationNoise, with_parameter_noise
-from atari_zoo.play.groups import Group, groups_for, repeated, split, steps
+from atari_zoo.play.groups import EnvironmentGroup, groups_for, repeated, split, steps
 from atari_zoo.play.inference import Inference
 from atari_zoo.play.plans import Plan
 from atari_zoo.play.rules import recorded_options, rules
@@ -108,7 +108,7 @@ class Runner:
             options=recorded,
         )
 
-    def _group(self, share: slice, inference: Inference, stack: ExitStack) -> Group:
+    def _group(self, share: slice, inference: Inference, stack: ExitStack) -> EnvironmentGroup:
         """Some of the environments, which the stack closes."""
         plan = self.plan
         environments = Environments(
@@ -120,4 +120,6 @@ class Runner:
         )
         stack.enter_context(closing(environments))
         noise = ObservationNoise(plan.noise, plan.seed + share.start, self._device)
-        return Group(inference, environments, self._chooser, noise, plan.keep, share, plan.seed)
+        return EnvironmentGroup(
+            inference, environments, self._chooser, noise, plan.keep, share, plan.seed
+        )

@@ -21,7 +21,7 @@ HOLE = "{options}"  # where a docstring has the options
 
 
 @runtime_checkable
-class Rollout(Protocol[P]):
+class RolloutFunction(Protocol[P]):
     """`rollout`, for type checkers: it takes what a plan takes."""
 
     @overload
@@ -44,18 +44,18 @@ class Rollout(Protocol[P]):
     ) -> list[Recording]: ...
 
 
-def takes_options(plan: Callable[P, Plan]) -> Callable[[Callable[..., Any]], Rollout[P]]:
+def takes_options(plan: Callable[P, Plan]) -> Callable[[Callable[..., Any]], RolloutFunction[P]]:
     """Gives a function of a network and a plan the plan's options, in signature and docstring."""
 
     holder = cast("type[Plan]", plan)
 
-    def given(function: Callable[..., Any]) -> Rollout[P]:
+    def given(function: Callable[..., Any]) -> RolloutFunction[P]:
         own = inspect.signature(function)
         first = [p for p in own.parameters.values() if p.kind is p.POSITIONAL_ONLY]
         signed = own.replace(parameters=[*first, *parameters(holder)])
         vars(function)["__signature__"] = signed
         function.__doc__ = (inspect.getdoc(function) or "").replace(HOLE, options_text(holder))
-        return cast("Rollout[P]", function)
+        return cast("RolloutFunction[P]", function)
 
     return given
 

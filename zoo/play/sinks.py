@@ -50,7 +50,7 @@ class Memory(Sink):
     def append(self, step: Mapping[str, np.ndarray], environments: Sequence[Environments]) -> None:
         self._steps.append(step)
         if "frames" in step:
-            self.header.palette, self.header.greys = colours(environments)
+            self.header.palette, self.header.greys = palette_and_greys(environments)
 
     def recording(self, seconds: float) -> Recording:
         names = self._steps[0]
@@ -73,7 +73,7 @@ class Disk(Sink):
 
     def append(self, step: Mapping[str, np.ndarray], environments: Sequence[Environments]) -> None:
         if "frames" in step:
-            self.writer.header.palette, self.writer.header.greys = colours(environments)
+            self.writer.header.palette, self.writer.header.greys = palette_and_greys(environments)
         self.writer.append_block({name: rows[None] for name, rows in step.items()})
 
     def recording(self, seconds: float) -> Recording:
@@ -82,7 +82,7 @@ class Disk(Sink):
         return open_recording(self.writer.path)
 
 
-def colours(environments: Sequence[Environments]) -> tuple[np.ndarray, np.ndarray]:
+def palette_and_greys(environments: Sequence[Environments]) -> tuple[np.ndarray, np.ndarray]:
     """Palette and greys of the colours that any of the games has shown; 0 for the others."""
     return (
         np.maximum.reduce([some.palette for some in environments]),

@@ -1,1 +1,1 @@
-from .renderer import render as render
+from .renderer import rendered_screens as rendered_screens

@@ -80,7 +80,7 @@ class Renderer:
         return self.round(self.resize(self._frame))
 
 
-def render(
+def rendered_screens(
     screens: UInt8[np.ndarray, "*batch 2 height width"] | UInt8[Tensor, "*batch 2 height width"],
     palette: UInt8[np.ndarray, "256 3"],
     preprocessing: Preprocessing,
@@ -93,7 +93,8 @@ def render(
     Returns bytes, or float32 in 0..1 where the preprocessing does not round, on screens' device.
     Raises ValueError where the preprocessing names a grey, maximum, resize or rounding unknown.
 
-    >>> render(environments.raw().screens, environments.palette, PREPROCESSINGS["tf"]).shape
+    >>> raw = environments.raw().screens
+    >>> rendered_screens(raw, environments.palette, PREPROCESSINGS["tf"]).shape
     torch.Size([8, 84, 84])
     """
     import torch  # here, as the emulators' processes render without it and start faster

@@ -15,7 +15,7 @@ from torch import Tensor
 from atari_zoo.arrays.lazy import Derived, Rows
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.preprocessing.colours import colours
-from atari_zoo.preprocessing.renderer import render
+from atari_zoo.preprocessing.renderer import rendered_screens
 from atari_zoo.preprocessing.stacks import stacks_at
 from atari_zoo.recordings.arrays import LAYERS, Arrays, layout, not_kept
 from atari_zoo.recordings.episodes import Episodes, episodes, summary
@@ -186,7 +186,7 @@ class Recording(Arrays):
         pairs = torch.from_numpy(np.ascontiguousarray(self.raw_frames[steps, env]))
         if not len(pairs):
             return np.zeros((0, 84, 84), np.uint8)
-        return render(pairs, self.palette, preprocessing, self.greys).numpy()
+        return rendered_screens(pairs, self.palette, preprocessing, self.greys).numpy()
 
     def all_arrays(self) -> dict[str, Rows]:
         """What there is, by the names on disk; scores and recomputed activations too."""
