@@ -205,19 +205,18 @@ def test_native_boxes_are_what_the_observation_is_made_from(resize, screen):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            {"selection": Selection(which="best")},
-            "no patches 'best'; there are top, bottom and random",
-        ),
-        ({"selection": Selection(n=0)}, "n is 0 and apart is 15; both must be at least 1"),
-        ({"selection": Selection(apart=0)}, "apart is 0"),
+        ({"select": {"which": "best"}}, "no patches 'best'; there are top, bottom(,| and) random"),
+        ({"select": {"n": 0}}, "n is 0"),
+        ({"select": {"apart": 0}}, "apart is 0"),
         ({"units": [6]}, "conv3 has no unit 6; its units are 0 to 5"),
         ({"layer": "conv7"}, "no layer 'conv7'"),
     ],
 )
 def test_refuses(network, recording, arguments, message):
+    given = {"layer": "conv3", "units": [0]} | arguments
+    select = given.pop("select", {})
     with pytest.raises(ValueError, match=message):
-        patches(network, recording, **({"layer": "conv3", "units": [0]} | arguments))
+        patches(network, recording, **given, selection=Selection(**select))
 
 
 def test_infinite_and_missing_numbers_do_not_stop_the_search(recording):

@@ -274,7 +274,7 @@ def test_images_are_made_where_gradients_are_off(network, mode):
 
 def test_what_no_image_can_be_made_of_is_refused(network):
     for wrong, message in (
-        ({"steps": True}, "steps is True; expected at least 1, a whole number"),
+        ({"steps": True}, "steps is True; expected .*a whole number"),
         ({"rate": float("nan")}, "rate is nan; expected more than 0"),
         ({"rescue_steps": -1}, "rescue_steps is -1; expected 0 or more"),
         ({"threshold": float("nan")}, "threshold is nan; expected a finite number"),
