@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from typer.exceptions import TyperException
 from atari_zoo.__main__ import main
 from atari_zoo.cli.app import app
 from atari_zoo.cli.verbs import verbs
+from atari_zoo.viz.pages import tour
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -77,6 +79,8 @@ def test_the_readmes_commands_do_what_they_show(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    short = partial(tour.tour, steps=12, score_steps=40)
+    monkeypatch.setattr(tour, "tour", short)
     (tmp_path / "graph.pb").write_bytes(GRAPH)
     lines = [line for line in commands(README) if "VERB" not in line]
     assert len(lines) > 15
