@@ -57,9 +57,14 @@ def layer_objective(thing: Thing, network: Network) -> Objective:
     if thing.place is not None:
         return _at_place(thing, chosen, shape)
     if len(chosen) == 1:
-        return unit_objectives.units(layer, chosen[0], rectified)
-    first, second = zip(*product(*chosen), strict=True)
-    return unit_objectives.pair(layer, first, second)
+        found = unit_objectives.units(layer, chosen[0], rectified)
+    else:
+        first, second = zip(*product(*chosen), strict=True)
+        found = unit_objectives.pair(layer, first, second)
+    if maps or rectified or not _by_action(thing, network, 0):
+        return found
+    numbers = (int(np.ravel_multi_index(indices, shape)) for indices in product(*chosen))
+    return Objective(found.terms, tuple(_called(layer, n, shape, network) for n in numbers))
 
 
 def unit_numbers(thing: Thing, network: Network) -> list[int]:
@@ -77,7 +82,10 @@ def unit_numbers(thing: Thing, network: Network) -> list[int]:
 
 def unit_name(layer: str, unit: int, network: Network) -> str:
     """What a unit is called: an action's output by the action, as in output:FIRE."""
-    shape = _shape(layer, network)
+    return _called(layer, unit, _shape(layer, network), network)
+
+
+def _called(layer: str, unit: int, shape: tuple[int, ...], network: Network) -> str:
     first, *rest = np.unravel_index(unit, shape[:1] if len(shape) == 3 else shape)
     words = [str(int(index)) for index in (first, *rest)]
     names = _actions(network)
