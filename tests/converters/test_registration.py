@@ -131,7 +131,7 @@ def again(*args: object) -> None:
         (TF_OPERATORS, "Relu", lambda: tf_operator("Relu")(again)),
         (BASELINES, "black", lambda: baseline("black")(again)),
         (RULES, "gamma", lambda: rule("gamma")(again)),
-        (TARGETS, "margin", lambda: target("margin[:ACTION]")(again)),
+        (TARGETS, "margin", lambda: target("margin[:ACTION]", "a margin")(again)),
         (WORDS, "tv", lambda: word("tv")(again)),
         (PARAMETERIZATIONS, "pixels", lambda: parameterized_as("pixels")(type(again))),
     ],

@@ -274,7 +274,11 @@ def test_fetch_goes_on_where_one_fails_and_exits_with_1(
         (["fetch"], "which models? Name them, or narrow them down"),
         (["fetch", "test-sb3:ppo/Pnog/1"], "did you mean 'test-sb3:ppo/Pong/1'"),
         (["fetch", "--collection", "sb4"], "no collection 'sb4'; did you mean 'sb3'"),
-        (["fetch", "--game", "Pong", "--algorithm", "a3c"], "there are no such models"),
+        (["fetch", "--game", "Pong", "--algorithm", "acktr"], "there are no such models"),
+        (
+            ["fetch", "--game", "Pong", "--algorithm", "a3c"],
+            "no algorithm 'a3c'; did you mean 'a2c'",
+        ),
     ],
 )
 def test_a_mistake_is_told(words: list[str], message: str) -> None:
@@ -305,7 +309,9 @@ def test_cache_shows_verifies_and_prunes(
     assert not (cache_folder / "test-sb3").exists() and other.is_here
     fetched(pong)  # the same as ever
     assert run("cache", "--verify").returncode == 0
-    assert run("cache", "--prune").returncode == 0 and cache.cached_models() == []
+    asked = run("cache", "--prune")
+    assert asked.returncode == 2 and "name a part of them, or '*' for all" in asked.stderr
+    assert run("cache", "*", "--prune").returncode == 0 and cache.cached_models() == []
 
 
 def test_a_damaged_index_is_told(published: Callable[[str], Entry], cache_folder: Path) -> None:

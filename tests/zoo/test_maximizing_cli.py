@@ -38,7 +38,9 @@ def test_writes_a_picture_and_a_movie_and_says_how_far_it_came(agent, tmp_path, 
         "-o", "wanted.png", "--movie", "wanted.mp4",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert all(words in done.output for words in ("conv3:38 - 1e-06*tv", "output:RIGHT", "wanted.png"))
+    assert all(
+        words in done.output for words in ("conv3:38 - 1e-06*tv", "output:RIGHT", "wanted.png")
+    )
     with Image.open("wanted.png") as picture:
         assert picture.size == (2 * 4 * 84 + 3 * 2 + 20, 2 * (168 + 34 + 10) + 10)
     with av.open("wanted.mp4") as file:
