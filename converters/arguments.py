@@ -72,7 +72,10 @@ def check_kinds(holder: Any) -> None:
     kind: Any = type(holder)
     kinds = _kinds(kind)
     for field in fields(holder):
-        fitting_argument(field.name, getattr(holder, field.name), kinds.get(field.name, Any))
+        given = getattr(holder, field.name)
+        value = fitting_argument(field.name, given, kinds.get(field.name, Any))
+        if value is not given:
+            object.__setattr__(holder, field.name, value)  # it may be frozen
 
 
 def fitting_argument(name: str, value: Any, hint: Any) -> Any:
@@ -96,7 +99,8 @@ def fitting_argument(name: str, value: Any, hint: Any) -> Any:
         else:
             return value  # of a kind that only the function knows
         if fits:
-            return int(value) if part is int else value  # also NumPy's
+            own = part not in (int, float) or type(value) in (int, float)
+            return value if own else part(value)  # NumPy's numbers become Python's
         expected[words] = None
     raise WrongKind(f"{name} is {shown_value(value)}; expected {' or '.join(expected)}")
 

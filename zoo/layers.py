@@ -63,6 +63,8 @@ def activations(
     device = next(network.parameters()).device
     parts: dict[str, list[Tensor]] = {name: [] for name in names}
     seen = observations_for(network, observations)
+    if seen.is_floating_point():
+        seen = seen.to(next(network.parameters()).dtype)
     with torch.inference_mode(), recorded(network, names, before_relu) as values:
         for share in seen.split(batch):
             network(share.to(device))

@@ -73,7 +73,10 @@ def options_table() -> str:
     lines = ["| option | means | verbs |", "|---|---|---|"]
     for flag, found in sorted(rows.items()):
         if len(found) > 1:
-            names = ", ".join(f"`{option.verb}`" for option in found)
+            many = any(option.several for option in found)
+            names = ", ".join(
+                f"`{option.verb}`" + " (once)" * (many and not option.several) for option in found
+            )
             lines.append(f"| `{flag}` | {found[0].help} | {names} |")
     return "\n".join(lines) + "\n"
 

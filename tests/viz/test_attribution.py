@@ -485,7 +485,7 @@ def test_a_network_that_diverged_is_refused(seen):
 
 def test_refuses_bytes(seen):
     network, observations = seen
-    with pytest.raises(ValueError, match=r"torch\.uint8; gradients need floats"):
+    with pytest.raises(ValueError, match=r"torch\.uint8; attribution takes floats"):
         unchecked(network, (observations * 255).to(torch.uint8))
 
 

@@ -299,6 +299,8 @@ def test_the_verb_plays_and_draws(files):
         ("conv3", "expected a layer and units, as in conv3:60 or fc:0..15"),
         ("conv3:x", "no unit in conv3 is called 'x'; expected a number"),
         (":3", "expected a layer and units"),
+        ("", "expected a layer and units"),
+        ("  ", "expected a layer and units"),
         ("conv3:6", "no unit 6 in conv3; expected 0 to 5"),
         ("relu:1", "no layer 'relu'"),
     ],

@@ -141,3 +141,11 @@ def test_a_list_of_models_shows_a_table() -> None:
     assert lines[-1] == f"and {len(models) - 20} more"
     odd = ModelList([ModelCard(tag="<b>")])
     assert "&lt;b&gt;" in odd._repr_html_() and "<b>" not in odd._repr_html_()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_observations_of_another_precision_serve(dtype: torch.dtype) -> None:
+    seen = torch.rand(2, 4, 84, 84, dtype=torch.float64).to(dtype)
+    network = zoo.load("a2c/Pong/1")
+    found = zoo.activations(network, seen, "fc")["fc"]
+    assert torch.equal(found, zoo.activations(network, seen.float(), "fc")["fc"])

@@ -13,6 +13,7 @@ import typer
 
 import atari_zoo as zoo
 from atari_zoo.cli.app import app
+from atari_zoo.converters.arguments import check_kinds
 from atari_zoo.play.options import KEY, OptionFacts, check_values, flattened, option, options
 from atari_zoo.play.plans import FLAT, Plan, plan_of
 from atari_zoo.play.rules import recorded_options, rules
@@ -178,3 +179,25 @@ def test_a_new_array_is_one_declaration(
     seen = memory.observations(1).float().mean(dim=(2, 3))
     for recording in (memory, disk):
         np.testing.assert_allclose(recording.brightness[:, 1], seen, rtol=1e-6)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """As a plan is, but that nothing else checks its types while tests run."""
+
+    steps: int | None = None
+    share: float = 0.5
+    game: str | None = None
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+
+
+def test_numpys_numbers_are_numbers() -> None:
+    made = Asked(steps=np.int64(3), share=np.float32(0.25))
+    assert (made.steps, made.share) == (3, 0.25)
+    assert (type(made.steps), type(made.share)) == (int, float)
+    assert Asked(share=1).share == 1
+    for name, wrong in (("steps", 1.5), ("steps", True), ("game", 3), ("share", "x")):
+        with pytest.raises(ValueError, match=f"{name} is {wrong!r}; expected"):
+            Asked(**{name: wrong})

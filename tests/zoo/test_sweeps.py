@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from threading import Thread, Timer
+from typing import Any
 
 import numpy as np
 import pytest
@@ -228,3 +229,10 @@ def test_another_sweep_is_not_mixed_in(tmp_path):
     assert json.loads(again.output)["attempts"] == 0
     with pytest.raises(ValueError, match="another sweep is there, score with"):
         sweep("score", ["es/Seaquest/1"], place, settings={"episodes": 2})
+
+
+@pytest.mark.parametrize("setting", [{"steps": -1}, {"envs": 0}, {"keep": ["sound"]}])
+def test_settings_that_make_no_plan_are_told_before_the_work(tmp_path: Path, setting: Any) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(setting))}"):
+        sweep("score", ["a2c/Pong/1"], tmp_path / "out", settings=setting)
+    assert not (tmp_path / "out").exists()

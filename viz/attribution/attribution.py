@@ -118,6 +118,8 @@ def attribute_layer(
     """
     conductance = ATTRIBUTION_METHODS["layer_conductance"]  # compares as all kinds here do
     case = case_for(network, observations, conductance, target, baseline)
+    if not len(case.observations):
+        raise ValueError("no observations: there is nothing to explain")
     found = torch.cat([layer_attribution(part, layer, kind, steps) for part in parts_of(case)])
     if kind != "conductance":
         if return_convergence_delta:

@@ -31,6 +31,12 @@ class Attribution(NamedTuple):
     values: Float[Tensor, "batch covered height width"]
     delta: Float[Tensor, "batch"] | None = None
 
+    def __repr__(self) -> str:
+        size, delta = tuple(self.values.shape), "no delta"
+        if self.delta is not None and len(self.delta):
+            delta = f"delta at most {float(self.delta.detach().abs().max()):.2g}"
+        return f"<Attribution of {size[0]} observations: values {size}, {delta}>"
+
     def per_frame(self) -> Float[Tensor, "batch covered"]:
         """The sum of each frame's values, oldest first."""
         return self.values.sum(dim=(2, 3))
@@ -155,7 +161,7 @@ def _floats(network: Network, given: ObservationsLike) -> Tensor:
     observations = observations_for(network, given)
     if not observations.is_floating_point():
         raise ValueError(
-            f"observations are {observations.dtype}; gradients need floats in 0..1: "
+            f"observations are {observations.dtype}; attribution takes floats in 0..1: "
             "divide bytes by 255"
         )
     return observations.detach().clone()  # a normal one also of what inference mode made

@@ -122,7 +122,8 @@ def index_numbers(
         words = " x ".join(map(str, sizes))
         raise ValueError(
             f"{thing.name} has {words} {what}s: expected {len(sizes)} "
-            f"{'index' if len(sizes) == 1 else 'indices'}, not {len(thing.indices)}"
+            f"{'index' if len(sizes) == 1 else 'indices'}, not {len(thing.indices)}, as in "
+            f"{thing.name}:{','.join('0' * len(sizes))}"
         )
     return [
         _range(index, size, f"{what} in {thing.name}", network, _by_action(thing, network, axis))

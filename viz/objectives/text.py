@@ -19,7 +19,7 @@ from math import isfinite
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.viz.objectives.layers import Thing, UnitIndex, unit_numbers
 from atari_zoo.viz.objectives.objectives import Objective
-from atari_zoo.viz.objectives.words import meaning
+from atari_zoo.viz.objectives.words import check_name, meaning
 
 LARGEST = "max"  # in a place's place
 _TOKEN = re.compile(
@@ -78,7 +78,9 @@ class _Reader:
         return objective
 
     def units(self) -> tuple[str, list[int]]:
-        name = self.take()
+        name = self.now
+        if name.kind == "name":
+            self.take()
         if name.kind != "name" or not self.took(":"):
             raise self.error("expected a layer and units, as in conv3:60 or fc:0..15")
         indices = [self.index()]
@@ -125,6 +127,10 @@ class _Reader:
 
     def thing(self) -> Objective:
         name = self.take()
+        try:
+            check_name(name.words, self.network)
+        except ValueError as error:
+            raise self.located(error, name) from error
         indices: list[UnitIndex] = []
         rectified = False
         while self.took(":"):

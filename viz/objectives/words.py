@@ -36,6 +36,15 @@ def word(name: str) -> Callable[[WordMeaning], WordMeaning]:
     return register
 
 
+def check_name(name: str, network: Network) -> None:
+    """Raises ValueError, with those there are, if there is neither a layer nor a word so called."""
+    if name not in WORDS and name not in network.layers:
+        raise ValueError(
+            f"no layer or word '{name}'; this network has the layers "
+            f"{', '.join(network.layers)}, and there are the words {', '.join(WORDS)}"
+        )
+
+
 def meaning(thing: Thing, network: Network) -> Objective:
     """What a name asks for.
 
@@ -45,11 +54,7 @@ def meaning(thing: Thing, network: Network) -> Objective:
         if thing.place is not None or thing.rectified:
             raise ValueError(f"{thing.name} is no layer: it takes neither a place nor relu")
         return WORDS[thing.name](thing, network)
-    if thing.name not in network.layers:
-        raise ValueError(
-            f"no layer or word '{thing.name}'; this network has the layers "
-            f"{', '.join(network.layers)}, and there are the words {', '.join(WORDS)}"
-        )
+    check_name(thing.name, network)
     return layer_objective(thing, network)
 
 

@@ -131,8 +131,11 @@ def _seen(
     is none, or its game is not known."""
     if recording is None and (steps == 0 or not network.card.game):
         return None, ""
+    import torch
+
     play = seen_play(network, recording, steps, seed, usual=500)
-    return play.observations(), play.card.name
+    envs = range(play.starts.shape[1])
+    return torch.cat([play.observations(env) for env in envs]), play.card.name
 
 
 def _tell(model: str, rendered: Rendered, files: list[Path], as_json: bool, player: str) -> None:

@@ -123,7 +123,7 @@ def atlas(
 
     check_file(output, force, ".html", ".htm")
     network = zoo.load(model, device)
-    names = layers or atlas_layers(network)
+    names = list(dict.fromkeys(layers or atlas_layers(network)))
     check_finite(network)
     for name in names:
         receptive_field(network, read_from(name))  # refuses before minutes of play

@@ -11,6 +11,7 @@ import typer
 from atari_zoo.play.options import Flat
 from atari_zoo.play.plans import FLAT, plan_of
 
+LENGTHS = {"steps", "episodes"}  # of which a plan has one
 PLAN = "plan"  # the parameter in whose place the options come
 
 
@@ -27,6 +28,8 @@ def with_plan_options(verb: str, usual: Mapping[str, Any]) -> Callable[[Callable
         def run(**words: Any) -> None:
             flat = {name: words.pop(name) for name in there}
             asked = {name: value for name, value in flat.items() if value is not None}
+            if not LENGTHS & asked.keys():
+                asked |= {name: usual[name] for name in LENGTHS & usual.keys()}
             command(**words, **{PLAN: plan_of(asked)})
 
         parameters: list[inspect.Parameter] = []
@@ -47,13 +50,16 @@ def with_plan_options(verb: str, usual: Mapping[str, Any]) -> Callable[[Callable
 def _parameter(flat: Flat, usual: Mapping[str, Any]) -> inspect.Parameter:
     """One of the verb's parameters, as typer reads them."""
     default = usual.get(flat.name, flat.default)
+    shown: bool | str = True
+    if flat.name in LENGTHS and default is not None:  # the other one may be given instead
+        default, shown = None, str(default)
     if flat.kind == list[str]:
         default = list(default) or None
     reach = f" {flat.about.range[0].upper()}{flat.about.range[1:]}." if flat.about.range else ""
     flags = [flat.about.flag] if flat.about.flag else []
     kind: Any = Annotated[
         flat.kind | None if default is None else flat.kind,
-        typer.Option(*flags, help=flat.about.help + reach),
+        typer.Option(*flags, help=flat.about.help + reach, show_default=shown),
     ]
     return inspect.Parameter(
         flat.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind

@@ -32,8 +32,9 @@ ARCHIVES = ".npz", ".zip"
 )
 @with_plan_options("play", {"episodes": 10})
 def play(model: Model, plan: Plan, device: Device = "cpu", as_json: Json = False) -> None:
-    """Plays whole episodes, and says how well."""
-    _tell(model, _recording(model, device, plan, "episodes"), as_json)
+    """Plays whole episodes, or some steps, and says how well."""
+    unit = "steps" if plan.episodes is None else "episodes"
+    _tell(model, _recording(model, device, plan, unit), as_json)
 
 
 @verb(

@@ -32,9 +32,7 @@ class Plan:
     Raises ValueError if an option is out of range, or some do not go together.
     """
 
-    steps: int | None = option(
-        None, "Steps in each environment.", least=1, verbs=["record"], header="steps"
-    )
+    steps: int | None = option(None, "Steps in each environment.", least=1, header="steps")
     episodes: int | None = option(
         None,
         "Whole episodes in all, instead of steps.",

@@ -26,6 +26,9 @@ Job = Callable[..., dict[str, Any]]
 POINTS = "atari_zoo.jobs"
 
 
+PLANNED = "planned"  # of a job that takes a plan: what makes it of settings
+
+
 def jobs() -> list[str]:
     """The names of the jobs that installed packages bring, the zoo's own among them."""
     return sorted({point.name for point in entry_points(group=POINTS)})
@@ -58,8 +61,10 @@ def _installed(name: str) -> Job:
 
 
 def check_settings(name: str, given: Mapping[str, Any]) -> None:
-    """Raises ValueError if the job of that name has no such settings; the message lists them."""
-    parameters = inspect.signature(job_named(name)).parameters.values()
+    """Raises ValueError if the job of that name has no such settings; the message lists them. Also
+    if they make no plan, of a job that takes one."""
+    job = job_named(name)
+    parameters = inspect.signature(job).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
@@ -68,6 +73,9 @@ def check_settings(name: str, given: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"job '{name}' has no setting '{setting}'; it has {', '.join(known) or 'none'}"
             )
+    planned: Callable[[dict[str, Any]], Any] | None = getattr(job, PLANNED, None)
+    if planned is not None:
+        planned(dict(given))
 
 
 def job_of_a_plan(usual: Mapping[str, Any], without: Iterable[str] = ()) -> Callable[[Job], Job]:
@@ -79,13 +87,19 @@ def job_of_a_plan(usual: Mapping[str, Any], without: Iterable[str] = ()) -> Call
     there = {name: flat for name, flat in FLAT.items() if name not in ("seed", *without)}
 
     def given(job: Job) -> Job:
-        @wraps(job)
-        def run(model: str, folder: Path, seed: int, **settings: Any) -> dict[str, Any]:
+        def planned(settings: dict[str, Any], seed: int = 0) -> Plan:
+            """The plan that the settings make; they are taken out of them."""
             asked = {name: settings.pop(name) for name in [*settings] if name in there}
             lengths = {"steps", "episodes"}
             defaults = {n: v for n, v in usual.items() if not (n in lengths and lengths & {*asked})}
-            plan = plan_of(defaults | asked | {"seed": seed})
+            return plan_of(defaults | asked | {"seed": seed})
+
+        @wraps(job)
+        def run(model: str, folder: Path, seed: int, **settings: Any) -> dict[str, Any]:
+            plan = planned(settings, seed)
             return job(model, folder, seed, plan=plan, **settings)
+
+        vars(run)[PLANNED] = planned
 
         own = inspect.signature(job)
         parameters = [
