@@ -70,7 +70,7 @@ def to_torch(source: str | Path | onnx.ModelProto) -> Network:
         return _foreign(source, card, error)
     if ALGORITHMS.get(card.algorithm, UNKNOWN).output == "q":
         network.head = _as_q_values(network.head)
-    network.card = card
+    network.card = card.replace(input_range="")  # its weights take 0..1 by now
     return network
 
 

@@ -80,6 +80,7 @@ class ForeignNetwork(nn.Module):
         elif batch:
             self.graph = _through_onnx2torch(model).float().eval()
         self._named: tuple[str, ...] = ()
+        self._last = ""
         # onnx2torch puts "/" for the dots
         paths = [module_path(node) for node in model.graph.node]
         self._paths = {path.replace(".", "/"): path for path in paths if path}
@@ -88,8 +89,15 @@ class ForeignNetwork(nn.Module):
     @property
     def layers(self) -> dict[str, nn.Module]:
         """The graph's modules by the paths of the torch modules that they were exported from,
-        where the file has them, or else the names of their nodes."""
-        return {self._paths.get(name, name): self.graph.get_submodule(name) for name in self._named}
+        where the file has them, or else the names of their nodes; "output" is what gives it."""
+        named = {self._paths.get(name, name): name for name in self._named}
+        if self._last:
+            named.setdefault("output", self._last)
+        return {name: self.graph.get_submodule(place) for name, place in named.items()}
+
+    def _parts(self) -> dict[str, nn.Module]:
+        """What may be layers, by their places in the graph."""
+        return dict(self.graph.named_children())
 
     def forward(self, observations: Tensor) -> Tensor:
         if not self.batch or len(observations) == self.batch:
@@ -110,7 +118,13 @@ class ForeignNetwork(nn.Module):
         if self.channels_last:
             observations = observations.permute(0, 2, 3, 1)
         outputs = self.graph(observations)
-        return outputs[0] if isinstance(outputs, list | tuple) else outputs
+        first = outputs[0] if isinstance(outputs, list | tuple) and outputs else outputs
+        if not isinstance(first, Tensor):
+            raise ConversionError(
+                f"it gives a {type(first).__name__}; a tensor (batch, actions) was expected, or a "
+                "tuple that begins with one"
+            )
+        return first
 
     @torch.no_grad()
     def _is_free(self) -> bool:
@@ -128,22 +142,26 @@ class ForeignNetwork(nn.Module):
     @torch.no_grad()
     def _try(self) -> None:
         """Raises ConversionError where the graph cannot be run, or gives no number an action."""
-        parts = dict(self.graph.named_children())
+        parts = self._parts()
         seen = torch.zeros(self.batch or 2, *self.shape, dtype=torch.uint8)
         try:
             with recorded(SimpleNamespace(layers=parts), list(parts)) as values:
-                found = tuple(self(seen).shape)
+                outputs = self(seen)
+        except ConversionError:
+            raise
         except Exception as error:
             words = " ".join(str(error).split())[:200]
             raise ConversionError(
                 f"as a torch module it cannot be run on observations of {self.shape}: {words}"
             ) from error
+        found = tuple(outputs.shape)
         if found != (len(seen), self.actions):
             raise ConversionError(
                 f"it gives {found} for {len(seen)} observations, not ({len(seen)}, {self.actions})"
             )
         # constants and shapes are no layers
         self._named = tuple(n for n in parts if _is_layer(values.get(n), len(seen)))
+        self._last = next((n for n in self._named if values[n] is outputs), "")
 
 
 Network = MnihNetwork | ForeignNetwork

@@ -184,7 +184,7 @@ def _chain(node: onnx.NodeProto, *steps: tuple[str, list[str]]) -> list[onnx.Nod
 
 
 @rewrite("Reshape")
-def reshape(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
+def older_reshape(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     """allowzero: a 0 is a size of 0, and not the input's; there is none in an agent."""
     if _pop(node, "allowzero") and not np.all(known.values.get(node.input[1], np.ones(1))):
         raise ConversionError("it makes an axis of size 0")
@@ -192,7 +192,7 @@ def reshape(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
 
 
 @rewrite(*(f"Reduce{name}" for name in REDUCTIONS))
-def reduction(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
+def older_reduction(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     """Axes are an input since opset 18, and were an attribute."""
     idle = _pop(node, "noop_with_empty_axes")
     axes = known.constant(node.input[1]).tolist() if len(node.input) > 1 and node.input[1] else []
@@ -209,7 +209,7 @@ def reduction(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
 
 
 @rewrite("Split")
-def split(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
+def older_split(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     """num_outputs: equal parts, the last one smaller where they cannot be."""
     parts = int(_pop(node, "num_outputs"))
     if not parts:
@@ -225,7 +225,7 @@ def split(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
 
 
 @rewrite("Pad")
-def pad(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
+def older_pad(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     """Axes can be named since opset 18; a value that is left out is 0."""
     if len(node.input) > 3:
         axes, rank = known.constant(node.input[3]), len(known.shape(node.input[0]))
@@ -241,7 +241,7 @@ def pad(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
 
 
 @rewrite("Clip")
-def clip(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
+def older_clip(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     """onnx2torch takes no empty name for a bound that is left out."""
     if len(node.input) > 1 and not node.input[1]:
         node.input[1] = known.add(node.output[0], np.array(LOWEST, np.float32))
@@ -251,7 +251,7 @@ def clip(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
 
 
 @rewrite("Gelu")
-def gelu(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
+def older_gelu(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     """x/2 (1 + erf(x / sqrt 2)), or with tanh (Hendrycks and Gimpel, 2016)."""
     x, y = node.input[0], node.output[0]
 
@@ -280,14 +280,14 @@ def gelu(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
 
 
 @rewrite("Mish")
-def mish(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
+def older_mish(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     """x tanh(softplus(x)) (Misra, 2019)."""
     x, y = node.input[0], node.output[0]
     return _chain(node, ("Softplus", [x]), ("Tanh", [f"{y}/0"]), ("Mul", [x, f"{y}/1"]))
 
 
 @rewrite("Swish")
-def swish(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
+def older_swish(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     """x sigmoid(alpha x) (Ramachandran et al., 2017)."""
     x, y = node.input[0], node.output[0]
     alpha = next((a.f for a in node.attribute if a.name == "alpha"), 1.0)
@@ -296,20 +296,20 @@ def swish(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
 
 
 @rewrite("GlobalMaxPool")
-def global_max_pool(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
+def older_global_max_pool(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     """The maximum over height and width."""
     return [helper.make_node("ReduceMax", node.input, node.output, name=node.name, axes=[2, 3])]
 
 
 @rewrite("CastLike")
-def cast_like(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
+def older_cast_like(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     """A cast to the type of the second input."""
     kind = known.kind(node.input[1])
     return [helper.make_node("Cast", node.input[:1], node.output, name=node.name, to=kind)]
 
 
 @rewrite("Cast")
-def cast(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
+def older_cast(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     """How numbers too large for 8 bits are made to fit them: not met in agents."""
     _pop(node, "saturate")
     _pop(node, "round_mode")
@@ -317,6 +317,6 @@ def cast(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
 
 
 @rewrite("Dropout")
-def dropout(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
+def older_dropout(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     """An agent that plays drops nothing."""
     return [helper.make_node("Identity", node.input[:1], node.output[:1], name=node.name)]
