@@ -20,6 +20,7 @@ from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.network.foreign import ForeignNetwork, Network
 from atari_zoo.converters.network.heads import Head, PolicyHead, QHead
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.network.older_opsets import Stateful
 from atari_zoo.converters.recognition.contract import input_maximum
 from atari_zoo.converters.recognition.recognise import PRODUCER, recognise
 from atari_zoo.converters.registry import Source, sniffed_format
@@ -69,7 +70,7 @@ def to_torch(source: str | Path | onnx.ModelProto) -> Network:
         return _foreign(source, card, error)
     if ALGORITHMS.get(card.algorithm, UNKNOWN).output == "q":
         network.head = _as_q_values(network.head)
-    network.card = card
+    network.card = card.replace(input_range="")  # its weights take 0..1 by now
     return network
 
 
@@ -157,6 +158,8 @@ def _origin(path: Path, form: str) -> dict[str, str]:
 def _foreign(model: onnx.ModelProto, card: ModelCard, why: ConversionError) -> ForeignNetwork:
     try:
         return ForeignNetwork(model, card, white_of(model) or input_maximum(model) or 1.0)
+    except Stateful:  # nor is it the Mnih network, but that is not the reason
+        raise
     except ConversionError as error:
         raise ConversionError(f"{why}; and {error}") from error
 

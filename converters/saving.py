@@ -9,10 +9,12 @@ import onnx
 import torch
 
 from atari_zoo.converters.convert import to_torch
+from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.export.weights import save_npz, save_safetensors, to_sb3_state_dict
 from atari_zoo.converters.files import check_ending, written_whole
 from atari_zoo.converters.interchange import save_onnx
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.weights.state_dicts import network_from_state_dict
 
 
 def save_as(model: onnx.ModelProto, path: str | Path) -> None:
@@ -29,7 +31,19 @@ def save_as(model: onnx.ModelProto, path: str | Path) -> None:
     network = to_torch(model)
     if not isinstance(network, MnihNetwork):
         raise ValueError(f"{path}: only the network of Mnih et al. goes there; give an .onnx file")
+    if path.suffix.lower() != ".pth":
+        _check_read_again(network, path)
     WRITERS[path.suffix.lower()](network, path)
+
+
+def _check_read_again(network: MnihNetwork, path: Path) -> None:
+    """Raises ConversionError where the weights alone do not tell which network it is."""
+    try:
+        network_from_state_dict(network.state_dict())
+    except ConversionError as error:
+        raise ConversionError(
+            f"{path}: weights alone do not tell this architecture ({error}); give an .onnx file"
+        ) from error
 
 
 def save_sb3(network: MnihNetwork, path: Path) -> None:

@@ -38,7 +38,7 @@ ROWS = """
     zoo: players arrays emulator publishing_pages
     zoo: untrained
     zoo: catalog
-    zoo: models logs
+    zoo: models logs wrapping
     zoo: layers
     zoo: recordings publishing
     zoo: play

@@ -14,3 +14,4 @@ from .play.plans import Plan as Plan
 from .play.rollouts import rollout as rollout
 from .recordings.files import open_recording as open_recording
 from .recordings.recordings import Recording as Recording
+from .wrapping import wrap as wrap

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from atari_zoo.converters.arguments import checked
-from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.foreign import ForeignNetwork, Network
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.models import as_network
 from atari_zoo.observations import ObservationsLike, observations_for
@@ -66,8 +66,10 @@ def activations(
     if seen.is_floating_point():
         seen = seen.to(next(network.parameters()).dtype)
     with torch.inference_mode(), recorded(network, names, before_relu) as values:
-        for share in seen.split(batch):
+        # a graph with a batch of its own takes more in parts, and fills the last one
+        fixed = network.batch if isinstance(network, ForeignNetwork) else 0
+        for share in seen.split(fixed or batch):
             network(share.to(device))
             for name in names:
-                parts[name].append(values[name].cpu())
+                parts[name].append(values[name][: len(share)].cpu())
     return {name: torch.cat(part) for name, part in parts.items()}

@@ -175,7 +175,7 @@ def convert(
         return Conversion(model, card, checked)
     if not isinstance(network, MnihNetwork):
         raise ValueError(f"{source}: float16 is for the network of Mnih et al. alone")
-    network.card = card
+    network.card = card = card.replace(input_range="")  # what is written takes 0..1
     return Conversion(network_to_onnx(network, float16=True), card, checked)
 
 

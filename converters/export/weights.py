@@ -89,6 +89,11 @@ def _nature_cnn(trunk: Trunk) -> dict[str, Tensor]:
             "(SAME): its dense layer reads 11x11 places where SB3's reads 7x7"
         )
     widths = [conv.channels for conv in trunk.convolutions]
+    if len(widths) != len(NATURE_CNN):
+        raise ConversionError(
+            f"Stable-Baselines3's NatureCNN has {len(NATURE_CNN)} convolutions; this network has "
+            f"{len(widths)}"
+        )
     if trunk.fc is None or any(w > most for w, most in zip(widths, NATURE_CNN, strict=True)):
         raise ConversionError(
             f"Stable-Baselines3's NatureCNN has {NATURE_CNN} filters and a dense layer; this "

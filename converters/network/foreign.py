@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import onnx
 import torch
 from torch import Tensor, nn
@@ -10,9 +12,14 @@ from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.free_batches import with_free_batch
 from atari_zoo.converters.network.heads import check_outputs
+from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.network.older_opsets import (
+    Stateful,
+    module_path,
+    with_older_operators,
+)
 
-OLDER_OPSET = 17
 SHAPE = (4, 84, 84)  # of an observation, where a graph leaves its sizes open
 BYTES = onnx.TensorProto.UINT8
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
@@ -36,10 +43,18 @@ class ForeignNetwork(nn.Module):
         super().__init__()
         self.card, self.maximum = card, maximum
         weights = {weight.name for weight in model.graph.initializer}
-        inputs = [i.type.tensor_type for i in model.graph.input if i.name not in weights]
+        given = [i for i in model.graph.input if i.name not in weights]
+        inputs = [i.type.tensor_type for i in given]
         outputs = [o.type.tensor_type.shape.dim for o in model.graph.output]
         if len(inputs) != 1 or len(inputs[0].shape.dim) != 4:
-            raise ConversionError("an agent takes one input of four axes, its observations")
+            names = ", ".join(
+                f"'{i.name}' of {len(i.type.tensor_type.shape.dim)} axes" for i in given
+            )
+            wrong = Stateful if len(inputs) > 1 else ConversionError
+            raise wrong(
+                f"an agent takes one input of four axes, its observations; this one's: {names} "
+                "(a state that is carried from step to step is not translated)"
+            )
         if len(outputs[0]) != 2 or outputs[0][1].dim_value < 2:
             raise ConversionError("an agent's first output is (batch, actions); this one's is not")
         kind = inputs[0].elem_type
@@ -64,11 +79,24 @@ class ForeignNetwork(nn.Module):
             self.batch = 0
         elif batch:
             self.graph = _through_onnx2torch(model).float().eval()
+        self._named: tuple[str, ...] = ()
+        self._last = ""
+        # onnx2torch puts "/" for the dots
+        paths = [module_path(node) for node in model.graph.node]
+        self._paths = {path.replace(".", "/"): path for path in paths if path}
         self._try()
 
     @property
     def layers(self) -> dict[str, nn.Module]:
-        """The graph's modules by the names of their nodes."""
+        """The graph's modules by the paths of the torch modules that they were exported from,
+        where the file has them, or else the names of their nodes; "output" is what gives it."""
+        named = {self._paths.get(name, name): name for name in self._named}
+        if self._last:
+            named.setdefault("output", self._last)
+        return {name: self.graph.get_submodule(place) for name, place in named.items()}
+
+    def _parts(self) -> dict[str, nn.Module]:
+        """What may be layers, by their places in the graph."""
         return dict(self.graph.named_children())
 
     def forward(self, observations: Tensor) -> Tensor:
@@ -90,7 +118,13 @@ class ForeignNetwork(nn.Module):
         if self.channels_last:
             observations = observations.permute(0, 2, 3, 1)
         outputs = self.graph(observations)
-        return outputs[0] if isinstance(outputs, list | tuple) else outputs
+        first = outputs[0] if isinstance(outputs, list | tuple) and outputs else outputs
+        if not isinstance(first, Tensor):
+            raise ConversionError(
+                f"it gives a {type(first).__name__}; a tensor (batch, actions) was expected, or a "
+                "tuple that begins with one"
+            )
+        return first
 
     @torch.no_grad()
     def _is_free(self) -> bool:
@@ -108,15 +142,26 @@ class ForeignNetwork(nn.Module):
     @torch.no_grad()
     def _try(self) -> None:
         """Raises ConversionError where the graph cannot be run, or gives no number an action."""
+        parts = self._parts()
+        seen = torch.zeros(self.batch or 2, *self.shape, dtype=torch.uint8)
         try:
-            found = tuple(self(torch.zeros(1, *self.shape, dtype=torch.uint8)).shape)
+            with recorded(SimpleNamespace(layers=parts), list(parts)) as values:
+                outputs = self(seen)
+        except ConversionError:
+            raise
         except Exception as error:
             words = " ".join(str(error).split())[:200]
             raise ConversionError(
                 f"as a torch module it cannot be run on observations of {self.shape}: {words}"
             ) from error
-        if found != (1, self.actions):
-            raise ConversionError(f"it gives {found} for one observation, not (1, {self.actions})")
+        found = tuple(outputs.shape)
+        if found != (len(seen), self.actions):
+            raise ConversionError(
+                f"it gives {found} for {len(seen)} observations, not ({len(seen)}, {self.actions})"
+            )
+        # constants and shapes are no layers
+        self._named = tuple(n for n in parts if _is_layer(values.get(n), len(seen)))
+        self._last = next((n for n in self._named if values[n] is outputs), "")
 
 
 Network = MnihNetwork | ForeignNetwork
@@ -129,6 +174,12 @@ def scaled(observations: Tensor, maximum: float) -> Tensor:
     return observations if maximum == 1 else observations * maximum
 
 
+def _is_layer(value: object, count: int) -> bool:
+    """Whether a value is numbers for each of so many observations."""
+    numbers = isinstance(value, Tensor) and value.is_floating_point() and value.dim() > 1
+    return numbers and len(value) == count
+
+
 def observation_shape(network: Network) -> tuple[int, int, int]:
     """Frames, height and width of what the network sees."""
     return network.trunk.shape if isinstance(network, MnihNetwork) else network.shape
@@ -137,11 +188,9 @@ def observation_shape(network: Network) -> tuple[int, int, int]:
 def _through_onnx2torch(model: onnx.ModelProto) -> nn.Module:
     import onnx2torch
 
+    older = with_older_operators(model)
     try:
-        return onnx2torch.convert(model)
+        return onnx2torch.convert(older)
     except Exception as error:  # it raises whatever its converters meet
-        reason = error
-    try:  # it knows fewer operators of the newer opsets
-        return onnx2torch.convert(onnx.version_converter.convert_version(model, OLDER_OPSET))
-    except Exception:
-        raise ConversionError(f"onnx2torch cannot translate it either: {reason}") from reason
+        words = " ".join(str(error).split())[:200]
+        raise ConversionError(f"onnx2torch cannot translate it either: {words}") from error

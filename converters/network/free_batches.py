@@ -41,4 +41,7 @@ def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
         if shape.ndim == 1 and len(shape) > 1 and shape[0] >= 1:
             shape[0] = 0  # as it comes
             tensor.CopyFrom(numpy_helper.from_array(shape.astype(np.int64), tensor.name))
+            for attribute in node.attribute:
+                if attribute.name == "allowzero":
+                    attribute.i = 0
     return free

@@ -26,6 +26,7 @@ from atari_zoo.converters.interchange import write_card
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.heads import QHead
 from atari_zoo.converters.network.networks import Trunk
+from atari_zoo.converters.saving import save_as
 from atari_zoo.models import convert
 
 
@@ -269,3 +270,41 @@ def test_weights_that_are_not_numbers_are_told_and_not_played(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"weights in 'trunk.fc.linear.bias' are not finite"):
         zoo.rollout(good, steps=1, envs=1, game="Pong", path=tmp_path / "play.zarr")
     assert not (tmp_path / "play.zarr").exists()
+
+
+class TwoConvolutions(nn.Module):
+    """Of Mnih et al. (2013)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.one, self.two = nn.Conv2d(4, 16, 8, 4), nn.Conv2d(16, 32, 4, 2)
+        self.dense, self.out = nn.Linear(32 * 81, 256), nn.Linear(256, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = torch.relu(self.two(torch.relu(self.one(x)))).flatten(1)
+        return self.out(torch.relu(self.dense(features)))
+
+
+@pytest.mark.parametrize("make, told", [(mnih, True), (TwoConvolutions, False)])
+@pytest.mark.parametrize("ending", ["onnx", "safetensors", "npz", "pth"])
+def test_what_is_written_is_read_in_again(tmp_path: Path, make, told: bool, ending: str) -> None:
+    """Or not written, where the weights do not tell the architecture; float16 in an ONNX file."""
+    module, seen, path = make(), observations(4, 84, 84), tmp_path / f"agent.{ending}"
+    onnx.save(exported(module, seen.float()), tmp_path / "exported.onnx")
+    half = {"float16": True} if ending == "onnx" else {}
+    made = convert(tmp_path / "exported.onnx", game="Pong", input_range="0..255", **half).model
+    if not told and ending != "onnx":
+        with pytest.raises(ConversionError, match=r"(three|3) convolutions"):
+            save_as(made, path)
+        assert not path.exists()
+        return
+    save_as(made, path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of what weights do not tell
+        found = zoo.load(path)
+    with torch.no_grad():
+        expected = module(seen.float())
+        # float16 has 11 bits, float32 24, the sums thousands of terms
+        near = (1e-2 if half else 1e-5) * float(expected.abs().max())
+        torch.testing.assert_close(found(seen), expected, atol=near, rtol=0)

@@ -13,7 +13,7 @@ from atari_zoo.emulator.environments import Environments, Step
 from atari_zoo.play.actions import Chances, Chooser
 from atari_zoo.play.added_noise import ObservationNoise
 from atari_zoo.play.inference import Inference
-from atari_zoo.recordings.arrays import ALWAYS, ARRAYS, LAYERS
+from atari_zoo.recordings.arrays import ALWAYS, ARRAYS, layer_array
 from atari_zoo.recordings.moments import Moment
 
 
@@ -55,7 +55,7 @@ class EnvironmentGroup:
         raw = self.environments.raw() if self._raw else None
         moment = Moment(self.observations, outputs, actions, self.starts, raw)
         kept = {name: compute(moment) for name, compute in self._before.items()}
-        kept |= {f"{LAYERS}{name}": value.half() for name, value in layers.items()}
+        kept |= {layer_array(name): value.half() for name, value in layers.items()}
         self._kept = {name: _array(value) for name, value in kept.items()}
         self.environments.send(actions)
 

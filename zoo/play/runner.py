@@ -19,7 +19,7 @@ from atari_zoo.play.plans import Plan
 from atari_zoo.play.rules import recorded_options, rules
 from atari_zoo.play.sinks import Sink, sink
 from atari_zoo.play.tally import Tally
-from atari_zoo.recordings.arrays import KEEP, LAYERS
+from atari_zoo.recordings.arrays import KEEP, layer_array
 from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recomputed import loadable
 from atari_zoo.recordings.recordings import Recording
@@ -47,7 +47,7 @@ class Runner:
             inference = Inference(noisy, plan.layers, plan.dtype, plan.backend, self._rules.envs)
             stack.enter_context(closing(inference))
             self.backend = inference.backend
-            arrays = [*plan.keep, *(f"{LAYERS}{layer}" for layer in plan.layers)]
+            arrays = [*plan.keep, *(layer_array(layer) for layer in plan.layers)]
             self._sink: Sink = stack.enter_context(
                 sink(plan.path, plan.resume, header, arrays, self.tally)
             )

@@ -233,6 +233,20 @@ LAYERS = "activations/"  # before the names of layers
 ACTIVATIONS = Layout(("float16",), None, FLOATS, apart=True)
 
 
+def layer_array(layer: str) -> str:
+    """The name on disk of a layer's activations, where "/" would begin another folder.
+
+    >>> layer_array("body/0/Conv")
+    'activations/body%2F0%2FConv'
+    """
+    return LAYERS + layer.replace("%", "%25").replace("/", "%2F")
+
+
+def array_layer(name: str) -> str:
+    """The layer whose activations are called so on disk."""
+    return name.removeprefix(LAYERS).replace("%2F", "/").replace("%25", "%")
+
+
 def not_kept(what: str, *names: str) -> ValueError:
     """An error for a recording without `what`: how those arrays are had, in Python and in words.
 

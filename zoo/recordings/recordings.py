@@ -17,7 +17,7 @@ from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.preprocessing.colours import colours
 from atari_zoo.preprocessing.renderer import rendered_screens
 from atari_zoo.preprocessing.stacks import stacks_at
-from atari_zoo.recordings.arrays import LAYERS, Arrays, layout, not_kept
+from atari_zoo.recordings.arrays import LAYERS, Arrays, array_layer, layer_array, layout, not_kept
 from atari_zoo.recordings.episodes import Episodes, episodes, summary
 from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recomputed import Recomputed
@@ -48,9 +48,7 @@ class Recording(Arrays):
         self.header = header
         self.arrays = {name: rows for name, rows in arrays.items() if rows is not None}
         self.activations: dict[str, Rows] = {
-            name.removeprefix(LAYERS): rows
-            for name, rows in self.arrays.items()
-            if name.startswith(LAYERS)
+            array_layer(name): rows for name, rows in self.arrays.items() if name.startswith(LAYERS)
         }
         again = self.options.get("recompute", {})
         for layer in again.get("layers", ()):
@@ -190,7 +188,7 @@ class Recording(Arrays):
 
     def all_arrays(self) -> dict[str, Rows]:
         """What there is, by the names on disk; scores and recomputed activations too."""
-        layers = {f"{LAYERS}{layer}": rows for layer, rows in self.activations.items()}
+        layers = {layer_array(layer): rows for layer, rows in self.activations.items()}
         found = self.arrays | {"scores": self.scores} | layers
         return {name: rows for name, rows in found.items() if len(rows)}
 

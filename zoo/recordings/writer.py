@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from zarr.storage import LocalStore
 
 from atari_zoo.converters.files import Hold
-from atari_zoo.recordings.arrays import ALWAYS, LAYERS, layout
+from atari_zoo.recordings.arrays import ALWAYS, layer_array, layout
 from atari_zoo.recordings.blocks import block
 from atari_zoo.recordings.buffers import Buffers
 from atari_zoo.recordings.chunks import COMPACT, array_of
@@ -133,7 +133,7 @@ class RecordingWriter:
             self.header.palette = palette.copy()
         if greys is not None:
             self.header.greys = greys.copy()
-        layers = {f"{LAYERS}{layer}": array for layer, array in (activations or {}).items()}
+        layers = {layer_array(layer): array for layer, array in (activations or {}).items()}
         self.append_block(arrays | layers)
 
     def append_block(self, arrays: Mapping[str, np.ndarray]) -> None:

@@ -1,0 +1,107 @@
+"""A module in memory as an agent: for whoever has a network of their own, and no file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from atari_zoo.converters.arguments import checked
+from atari_zoo.converters.cards import (
+    ACTION_RULES,
+    INPUT_RANGES,
+    ModelCard,
+    Preprocessing,
+    preprocessing_named,
+)
+from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.foreign import ForeignNetwork
+from atari_zoo.converters.network.heads import check_outputs
+from atari_zoo.games import check_actions
+from atari_zoo.games import game as find_game
+
+
+class WrappedNetwork(ForeignNetwork):
+    """Somebody's own module, whose layers are called by their paths in it; made by `wrap`."""
+
+    def __init__(
+        self, module: nn.Module, card: ModelCard, shape: tuple[int, int, int], channels_last: bool
+    ) -> None:
+        nn.Module.__init__(self)
+        self.card, self.maximum = card, INPUT_RANGES[card.input_range]
+        self.bytes, self.batch = False, 0
+        self.shape, self.channels_last = shape, channels_last
+        self.graph, self.actions = module, len(card.action_meanings)
+        self._named, self._paths, self._last = (), {}, ""
+        check_outputs(self.actions)
+        self.eval()
+        self._try()
+
+    def _parts(self) -> dict[str, nn.Module]:
+        return {name: part for name, part in self.graph.named_modules() if name}
+
+
+@checked
+def wrap(
+    module: nn.Module,
+    game: str,
+    *,
+    preprocessing: str | Preprocessing = "vector",
+    actions: Sequence[str] | None = None,
+    input_range: str = "0..1",
+    action_rule: str = "argmax",
+    shape: Sequence[int] = (4, 84, 84),
+    channels_last: bool = False,
+) -> WrappedNetwork:
+    """The module as an agent of `game`, for every function that takes one; it is not copied, and
+    is put in eval mode.
+
+    module: takes floats (batch, *shape), oldest frame first, and gives (batch, actions), or a
+        tuple that begins with that.
+    preprocessing: how a screen becomes an observation, or the name of such in `PREPROCESSINGS`.
+    actions: ALE's names of the outputs, in the game's own order, to be checked; the game's if not
+        given.
+    input_range: the pixels that it takes, "0..1" or "0..255".
+    action_rule: "argmax", "sample" or "epsilon-greedy".
+    channels_last: whether it has the frames as its last axis.
+
+    Raises ValueError for an unknown game, preprocessing, range or rule, or other actions than the
+    game's; ConversionError where the module cannot be run so, or gives something else.
+
+    >>> zoo.rollout(zoo.wrap(module, "Pong", input_range="0..255"), episodes=1).returns
+    """
+    _check_choice("input range", input_range, INPUT_RANGES)
+    _check_choice("action rule", action_rule, ACTION_RULES)
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(f"shape is {tuple(shape)}; expected (frames, height, width)")
+    played = find_game(game)
+    meanings = played.actions if actions is None else tuple(actions)
+    if meanings != played.actions:
+        raise ValueError(
+            f"actions are {' '.join(meanings)}; {played.name} is played with its own "
+            f"{len(played.actions)}, in this order: {' '.join(played.actions)}"
+        )
+    seen = preprocessing_named(preprocessing) if isinstance(preprocessing, str) else preprocessing
+    card = ModelCard(
+        game=played.name,
+        action_meanings=meanings,
+        action_rule=action_rule,
+        preprocessing=seen,
+        input_range=input_range,
+        format="module",
+    )
+    frames, height, width = shape
+    name = type(module).__name__
+    if not any(True for _ in module.parameters()):
+        raise ConversionError(f"{name}: it has no parameters; a network was expected")
+    try:
+        network = WrappedNetwork(module, card, (frames, height, width), channels_last)
+    except ConversionError as error:
+        raise ConversionError(f"{name}: {error}") from error
+    check_actions(network.actions, card, name)
+    return network
+
+
+def _check_choice(what: str, given: str, choices: Sequence[str] | dict[str, float]) -> None:
+    if given not in choices:
+        raise ValueError(f"no {what} '{given}'; there are {', '.join(choices)}")
