@@ -176,8 +176,9 @@ def scaled(observations: Tensor, maximum: float) -> Tensor:
 
 def _is_layer(value: object, count: int) -> bool:
     """Whether a value is numbers for each of so many observations."""
-    numbers = isinstance(value, Tensor) and value.is_floating_point() and value.dim() > 1
-    return numbers and len(value) == count
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        return False
+    return value.dim() > 1 and len(value) == count
 
 
 def observation_shape(network: Network) -> tuple[int, int, int]:
