@@ -189,9 +189,10 @@ def observation_shape(network: Network) -> tuple[int, int, int]:
 def _through_onnx2torch(model: onnx.ModelProto) -> nn.Module:
     import onnx2torch
 
-    older = with_older_operators(model)
     try:
-        return onnx2torch.convert(older)
-    except Exception as error:  # it raises whatever its converters meet
+        return onnx2torch.convert(with_older_operators(model))
+    except ConversionError:
+        raise
+    except Exception as error:  # what converters and onnx's schemas meet in damaged graphs, too
         words = " ".join(str(error).split())[:200]
         raise ConversionError(f"onnx2torch cannot translate it either: {words}") from error

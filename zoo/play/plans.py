@@ -153,7 +153,7 @@ class Plan:
             )
         if self.recompute and not {"screens", "frames"} & set(self.keep):
             raise ValueError(
-                "layers are recomputed from what the agent saw: keep 'screens' or 'frames', too"
+                "layers are recomputed from what the agent saw: keep 'screens' or 'frames' too"
             )
 
 
