@@ -46,6 +46,15 @@ def check_ending(path: str | Path, *endings: str) -> None:
         raise ValueError(f"{path}: its name must end in {' or '.join(endings)}")
 
 
+def check_parent(path: str | Path) -> None:
+    """Raises FileNotFoundError, PermissionError unless there is a folder to write `path` into."""
+    parent = Path(path).absolute().parent
+    if not parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {parent}; make it first")
+    if not os.access(parent, os.W_OK):
+        raise PermissionError(f"{path}: the folder {parent} cannot be written in")
+
+
 def missing_folders(path: Path) -> list[Path]:
     """The folder and those above it that are not there, the innermost first."""
     return [folder for folder in (path, *path.parents) if not folder.exists()]

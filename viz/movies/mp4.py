@@ -13,7 +13,7 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace
 from jaxtyping import UInt8
 
-from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.files import check_parent, written_whole
 
 MOST_FPS = 1000  # a picture a millisecond
 X264 = {"preset": "veryfast", "crf": "21"}
@@ -59,8 +59,7 @@ def check_movie(path: str | Path, fps: int) -> None:
         raise ValueError(f"{path}: a movie's name ends in .mp4")
     if path.is_dir():
         raise IsADirectoryError(f"{path}: is a folder; expected a file's name")
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{path}: there is no folder {path.absolute().parent}")
+    check_parent(path)
 
 
 def _check_picture(picture: np.ndarray, first: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from atari_zoo.converters.files import encodable
+from atari_zoo.converters.files import check_parent, encodable
 from atari_zoo.viz.images import data_uri, png
 
 
@@ -30,8 +30,7 @@ def check_page(path: str | Path) -> None:
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path}: is a folder; expected a file's name")
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{path}: there is no folder {path.absolute().parent}")
+    check_parent(path)
 
 
 def script_json(data: Any) -> Markup:

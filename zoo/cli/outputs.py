@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from atari_zoo.converters.files import check_ending
+from atari_zoo.converters.files import check_ending, check_parent
 
 
 def check_file(path: Path, force: bool, *endings: str) -> Path:
@@ -22,7 +21,7 @@ def check_file(path: Path, force: bool, *endings: str) -> Path:
         raise FileExistsError(
             f"{path}: is there already; choose another name with -o, or --force to replace it"
         )
-    _check_parent(path)
+    check_parent(path)
     return path
 
 
@@ -34,13 +33,5 @@ def check_folder(path: Path, force: bool) -> Path:
         raise FileExistsError(
             f"{path}: is not empty; choose another folder with -o, or --force to write into it"
         )
-    _check_parent(path)
+    check_parent(path)
     return path
-
-
-def _check_parent(path: Path) -> None:
-    parent = path.absolute().parent
-    if not parent.is_dir():
-        raise FileNotFoundError(f"{path}: there is no folder {parent}; make it first")
-    if not os.access(parent, os.W_OK):
-        raise PermissionError(f"{path}: the folder {parent} cannot be written in")
