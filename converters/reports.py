@@ -106,6 +106,7 @@ def report(source: Source, model: onnx.ModelProto, network: Network) -> Report:
     else:
         agreements, facts = [compared_output(model, network)], unknown_structure(network)
     _check(agreements)
+    assumed = [f"assumed: {line}" for line in network.card.assumptions]
     form = FORMATS.get(source.card.get("format", ""))
     return Report(
         file=source.card.get("source", ""),
@@ -119,8 +120,14 @@ def report(source: Source, model: onnx.ModelProto, network: Network) -> Report:
         head=facts["head"],
         layers=[asdict(row) for row in agreements],
         difference=max(row.difference for row in agreements),
-        notes=[*source.notes, *(f"assumed: {line}" for line in network.card.assumptions)],
+        notes=[*source.notes, *_softmax(network), *assumed],
     )
+
+
+def _softmax(network: Network) -> list[str]:
+    if isinstance(network, MnihNetwork) or not network.softmax:
+        return []
+    return [f"the {network.softmax} at its end is left out: outputs are logits"]
 
 
 def _check(agreements: list[Agreement]) -> None:

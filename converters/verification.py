@@ -20,6 +20,7 @@ from atari_zoo.converters.interchange import load_onnx
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.network.probabilities import as_probabilities
 from atari_zoo.converters.onnx_runtime import silent_onnxruntime
 from atari_zoo.converters.recognition.recognise import Recognised, recognise
 
@@ -96,7 +97,8 @@ def compared_output(
     """The same, of a graph of another architecture: its output alone."""
     seen = _noise(network.shape, seed) if observations is None else observations
     with torch.no_grad():
-        ours = network.eval()(torch.from_numpy(seen)).numpy()
+        logits = network.eval()(torch.from_numpy(seen))
+    ours = as_probabilities(logits, network.softmax).numpy()
     (given,) = (i for i in model.graph.input if i.name not in _weights(model))
     # what the file itself wants, computed without our code's help
     feed = seen if network.bytes else seen.astype(np.float32) * np.float32(network.maximum / 255)

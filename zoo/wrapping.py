@@ -29,10 +29,10 @@ class WrappedNetwork(ForeignNetwork):
     ) -> None:
         nn.Module.__init__(self)
         self.card, self.maximum = card, INPUT_RANGES[card.input_range]
-        self.bytes, self.batch = False, 0
+        self.bytes, self.batch, self.readout, self.softmax = False, 0, nn.Identity(), ""
         self.shape, self.channels_last = shape, channels_last
         self.graph, self.actions = module, len(card.action_meanings)
-        self._named, self._paths, self._last = (), {}, ""
+        self._named, self._paths = (), {}
         check_outputs(self.actions)
         self.eval()
         self._try()
@@ -57,7 +57,7 @@ def wrap(
     is put in eval mode.
 
     module: takes floats (batch, *shape), oldest frame first, and gives (batch, actions), or a
-        tuple that begins with that.
+        tuple that begins with that. Probabilities (a softmax ends it) become their logits.
     preprocessing: how a screen becomes an observation, or the name of such in `PREPROCESSINGS`.
     actions: ALE's names of the outputs, in the game's own order, to be checked; the game's if not
         given.

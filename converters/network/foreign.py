@@ -19,6 +19,11 @@ from atari_zoo.converters.network.older_opsets import (
     module_path,
     with_older_operators,
 )
+from atari_zoo.converters.network.probabilities import (
+    Logarithm,
+    are_probabilities,
+    without_softmax,
+)
 
 SHAPE = (4, 84, 84)  # of an observation, where a graph leaves its sizes open
 BYTES = onnx.TensorProto.UINT8
@@ -29,12 +34,14 @@ class ForeignNetwork(nn.Module):
     """An ONNX graph of another architecture, through onnx2torch; its layers keep their names.
 
     `forward` takes (batch, 4, 84, 84), bytes or floats in 0..1 as every network of the zoo does,
-    hands the graph the layout, type and range that it wants, and gives its first output.
+    hands the graph the layout, type and range that it wants, and gives its first output; where that
+    is probabilities, their logits.
 
     maximum: the value of a white pixel in the graph's input, 1 or 255.
     shape: frames, height and width of an observation.
     channels_last: whether the graph has the frames as its last axis.
     batch: the only number of observations that the graph takes at once; 0 for any.
+    softmax: the operator that ends the graph and was left out, "Softmax" or "LogSoftmax", or "".
 
     Raises ConversionError if it is no agent's, or cannot be run as a torch module.
     """
@@ -42,6 +49,8 @@ class ForeignNetwork(nn.Module):
     def __init__(self, model: onnx.ModelProto, card: ModelCard, maximum: float = 1.0) -> None:
         super().__init__()
         self.card, self.maximum = card, maximum
+        self.readout: nn.Module = nn.Identity()
+        model, self.softmax = without_softmax(model)
         weights = {weight.name for weight in model.graph.initializer}
         given = [i for i in model.graph.input if i.name not in weights]
         inputs = [i.type.tensor_type for i in given]
@@ -80,7 +89,6 @@ class ForeignNetwork(nn.Module):
         elif batch:
             self.graph = _through_onnx2torch(model).float().eval()
         self._named: tuple[str, ...] = ()
-        self._last = ""
         # onnx2torch puts "/" for the dots
         paths = [module_path(node) for node in model.graph.node]
         self._paths = {path.replace(".", "/"): path for path in paths if path}
@@ -89,11 +97,10 @@ class ForeignNetwork(nn.Module):
     @property
     def layers(self) -> dict[str, nn.Module]:
         """The graph's modules by the paths of the torch modules that they were exported from,
-        where the file has them, or else the names of their nodes; "output" is what gives it."""
+        where the file has them, or else the names of their nodes; "output" is the network's."""
         named = {self._paths.get(name, name): name for name in self._named}
-        if self._last:
-            named.setdefault("output", self._last)
-        return {name: self.graph.get_submodule(place) for name, place in named.items()}
+        layers = {name: self.graph.get_submodule(place) for name, place in named.items()}
+        return layers | {"output": self.readout}
 
     def _parts(self) -> dict[str, nn.Module]:
         """What may be layers, by their places in the graph."""
@@ -124,13 +131,12 @@ class ForeignNetwork(nn.Module):
                 f"it gives a {type(first).__name__}; a tensor (batch, actions) was expected, or a "
                 "tuple that begins with one"
             )
-        return first
+        return self.readout(first)
 
     @torch.no_grad()
     def _is_free(self) -> bool:
         """Whether the graph gives several observations what it gives each of them alone."""
-        noise = torch.Generator().manual_seed(0)
-        some = torch.randint(0, 256, (3, *self.shape), generator=noise, dtype=torch.uint8)
+        some = _noise(torch.empty(3, *self.shape))
         try:
             together, alone = self._once(some), [self._once(one[None]) for one in some]
             return together.shape == (3, self.actions) and bool(
@@ -159,9 +165,16 @@ class ForeignNetwork(nn.Module):
             raise ConversionError(
                 f"it gives {found} for {len(seen)} observations, not ({len(seen)}, {self.actions})"
             )
+        if are_probabilities(torch.cat([outputs, self(_noise(seen))])):
+            self.readout, self.softmax = Logarithm(), "Softmax"
         # constants and shapes are no layers
         self._named = tuple(n for n in parts if _is_layer(values.get(n), len(seen)))
-        self._last = next((n for n in self._named if values[n] is outputs), "")
+
+
+def _noise(like: Tensor) -> Tensor:
+    """As many observations of noise."""
+    drawn = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, like.shape, generator=drawn, dtype=torch.uint8)
 
 
 Network = MnihNetwork | ForeignNetwork

@@ -308,3 +308,37 @@ def test_what_is_written_is_read_in_again(tmp_path: Path, make, told: bool, endi
         # float16 has 11 bits, float32 24, the sums thousands of terms
         near = (1e-2 if half else 1e-5) * float(expected.abs().max())
         torch.testing.assert_close(found(seen), expected, atol=near, rtol=0)
+
+
+class Probable(Agent):
+    """Gives probabilities, in a way of its own."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = super().forward(x) * 40  # far from uniform
+        if self.way == "by hand":  # no operator tells
+            powers = torch.exp(logits)
+            return powers / powers.sum(dim=1, keepdim=True)
+        return logits.log_softmax(dim=1) if self.way == "log" else logits.softmax(dim=1)
+
+
+@pytest.mark.parametrize("way", ["softmax", "log", "by hand"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_probabilities_are_not_taken_for_logits(way: str, wrapped: bool) -> None:
+    """A second softmax would sample almost uniformly."""
+    module, seen = Probable(way).eval(), observations(4, 84, 84)
+    if wrapped:
+        network: zoo.converters.Network = zoo.wrap(module, "Pong", action_rule="sample")
+    else:
+        graph = exported(module, seen / 255)
+        network = to_torch(graph)
+        assert verify(graph)[0].difference < 1e-5
+    with torch.no_grad():
+        given, logits = module(seen / 255), network(seen)
+    expected = given.exp() if way == "log" else given
+    assert expected.max() > 0.5
+    torch.testing.assert_close(logits.softmax(dim=1), expected, atol=1e-5, rtol=1e-4)
+    assert torch.equal(zoo.activations(network, seen, ["output"])["output"], logits)
