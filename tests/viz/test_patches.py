@@ -296,7 +296,7 @@ def test_the_verb_plays_and_draws(files):
 @pytest.mark.parametrize(
     ("unit", "message"),
     [
-        ("conv3", "expected a layer and units, as in conv3:60 or fc:0..15"),
+        ("3", "expected a layer and units, as in conv3:60 or fc:0..15"),
         ("conv3:x", "no unit in conv3 is called 'x'; expected a number"),
         (":3", "expected a layer and units"),
         ("", "expected a layer and units"),

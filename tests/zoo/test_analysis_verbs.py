@@ -20,7 +20,9 @@ from atari_zoo.analysis.results import Result, open_result
 from atari_zoo.cli.analyses import setting_helps, verb_of
 from atari_zoo.cli.app import app
 from atari_zoo.converters import ModelCard, save_onnx, to_onnx
+from atari_zoo.converters.network.foreign import Network
 from atari_zoo.games import game
+from atari_zoo.recordings.recordings import Recording
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +32,17 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     card = ModelCard("a2c", "Pong", action_meanings=game("Pong").actions, action_rule="sample")
     save_onnx(to_onnx(network("actor-critic"), card), folder / "agent.onnx")
     agent = atari_zoo.load(folder / "agent.onnx")
-    atari_zoo.rollout(agent, steps=6, envs=2, keep=["screens"]).save(folder / "play.zarr")
+    atari_zoo.rollout(agent, steps=6, envs=2, keep=["screens", "outputs"]).save(folder / "play.zarr")
     return str(folder / "agent.onnx"), str(folder / "play.zarr")
 
 
 def test_a_verb_saves_what_the_function_finds(played, tmp_path: Path) -> None:
-    words = ["peaks", *played, "--layer", "fc", "--units", "3", "--units", "5", "-o", str(tmp_path)]
+    agent, play = played
+    words = ["peaks", agent, "fc:3..5", "--recording", play, "-o", str(tmp_path)]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
-    agent, play = played
     expected = unit_peaks(
-        atari_zoo.load(agent), atari_zoo.open_recording(play), layer="fc", units=[3, 5]
+        atari_zoo.load(agent), atari_zoo.open_recording(play), layer="fc", units=[3, 4, 5]
     )
     found = open_result(tmp_path)
     pandas.testing.assert_frame_equal(found.table, expected.table)
@@ -50,24 +52,44 @@ def test_a_verb_saves_what_the_function_finds(played, tmp_path: Path) -> None:
 
 
 def test_rows_as_json_and_csv(played) -> None:
-    told = json.loads(CliRunner().invoke(app, ["peaks", *played, "--json"]).stdout)
+    words = ["peaks", played[0], "--recording", played[1]]
+    told = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert told["made"]["parameters"]["layer"] == "conv3" and len(told["rows"]) == 64
-    csv = CliRunner().invoke(app, ["peaks", *played, "--csv"]).stdout.splitlines()
+    csv = CliRunner().invoke(app, [*words, "--csv"]).stdout.splitlines()
     assert csv[0].split(",") == list(told["rows"][0]) and len(csv) == 65
     assert float(csv[1].split(",")[2]) == told["rows"][0]["mean"]
+
+
+def test_without_a_recording_the_agent_plays(played) -> None:
+    words = ["peaks", played[0], "output:FIRE", "--steps", "6", "--envs", "2", "--json"]
+    (row,) = json.loads(CliRunner().invoke(app, words).stdout)["rows"]
+    network, recording = atari_zoo.load(played[0]), atari_zoo.open_recording(played[1])
+    outputs = recording.outputs[...].reshape(-1, network.actions)
+    assert row["unit"] == 1 and row["largest"] == pytest.approx(outputs[:, 1].max(), abs=1e-5)
+
+
+def test_seed_of_play_where_an_analysis_has_none(played) -> None:
+    def count(network: Network, recording: Recording) -> Result:
+        table = pandas.DataFrame({"seed": [recording.header.seed]})
+        return Result(table, "exact")
+
+    made = verb_of(RegisteredAnalysis("count", count, "Counts.", "", "count"))
+    done = CliRunner().invoke(made, [played[0], "--steps", "2", "--seed", "7", "--csv"])
+    assert done.stdout.split() == ["seed", "7"]
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--layer", "conv9"], "no layer 'conv9'"),
+        (["conv9", "--steps", "9" * 9], "no layer 'conv9'"),
+        (["fc:9..600", "--steps", "9" * 9], "no unit"),
         (["--wrong"], "--wrong"),
         (["--json", "--csv"], "give one of them"),
-        (["--units", "x"], "'--units'"),
+        (["--steps", "0"], "'--steps'"),
     ],
 )
 def test_a_mistake_ends_with_2_and_one_reason(played, words, says) -> None:
-    command = [sys.executable, "-m", "atari_zoo", "peaks", *played, *words]
+    command = [sys.executable, "-m", "atari_zoo", "peaks", played[0], *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and says in done.stderr and "Traceback" not in done.stderr
 
@@ -75,9 +97,17 @@ def test_a_mistake_ends_with_2_and_one_reason(played, words, says) -> None:
 def test_help_tells_inputs_settings_and_an_example() -> None:
     done = CliRunner().invoke(app, ["peaks", "--help"], terminal_width=200)
     assert done.exit_code == 0
-    for words in ("network", "recording", "--layer", "--units", "--before-relu", "--seed"):
+    for words in (
+        "network",
+        "units",
+        "--recording",
+        "--steps",
+        "--before-relu",
+        "--seed",
+        "--device",
+    ):
         assert words in done.output
-    assert "$ atari-zoo peaks a2c/Pong/1 play.zarr -o peaks" in done.output
+    assert "$ atari-zoo peaks a2c/Pong/1 conv3:0..3 -o peaks" in done.output
     assert "--progress" not in done.output
 
 

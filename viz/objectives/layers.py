@@ -68,7 +68,8 @@ def layer_objective(thing: Thing, network: Network) -> Objective:
 
 
 def unit_numbers(thing: Thing, network: Network) -> list[int]:
-    """The units that a layer's indices stand for, its axes but the map's counted through.
+    """The units that a layer's indices stand for, its axes but the map's counted through; without
+    an index all of them.
 
     Raises ValueError with the reason, and with the place in the text where that is an index.
     """
@@ -76,6 +77,8 @@ def unit_numbers(thing: Thing, network: Network) -> list[int]:
         raise ValueError(f"no layer '{thing.name}'; there are {', '.join(network.layers)}")
     shape = _shape(thing.name, network)
     sizes = shape[:1] if len(shape) == 3 else shape
+    if not thing.indices:
+        return list(range(int(np.prod(sizes))))
     chosen = index_numbers(thing, network, sizes, "unit")
     return [int(np.ravel_multi_index(indices, sizes)) for indices in product(*chosen)]
 

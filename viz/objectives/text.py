@@ -47,7 +47,8 @@ def parse(text: str, network: Network) -> Objective:
 
 
 def parse_units(text: str, network: Network) -> tuple[str, list[int]]:
-    """A layer and some of its units, as `peaks` numbers them: "conv3:0..3", "output:FIRE".
+    """A layer and some of its units, as `peaks` numbers them: "conv3:0..3", "output:FIRE"; all of
+    them where it names a layer alone, "conv3".
 
     Raises ObjectiveError as `parse` does, and for what asks for more than units.
 
@@ -81,16 +82,18 @@ class _Reader:
         name = self.now
         if name.kind == "name":
             self.take()
-        if name.kind != "name" or not self.took(":"):
+        if name.kind != "name":
             raise self.error("expected a layer and units, as in conv3:60 or fc:0..15")
-        indices = [self.index()]
-        while self.took(","):
+        indices: list[UnitIndex] = []
+        if self.took(":"):
+            indices.append(self.index())
+        while indices and self.took(","):
             indices.append(self.index())
         if self.took("@") and self.take().words != LARGEST:
             self.at -= 1
             raise self.error(f"expected {LARGEST}: a unit is shown by the largest value of its map")
         if self.now.kind != "end":
-            raise self.error("expected the end after the units")
+            raise self.error("expected the end after the units" if indices else "expected : or @")
         try:
             return name.words, unit_numbers(Thing(name.words, tuple(indices)), self.network)
         except ValueError as error:

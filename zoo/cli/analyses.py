@@ -7,11 +7,12 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from atari_zoo.analysis.declarations import Declaration, declarations
+from atari_zoo.cli.analysis_inputs import Input, inputs, units_input
 from atari_zoo.cli.options import Csv, Force, Json
 from atari_zoo.cli.outputs import check_folder
 from atari_zoo.cli.tables import print_table
@@ -27,15 +28,6 @@ Output = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="A folder for the table, the arrays and the picture."),
 ]
-
-
-class InputWords(NamedTuple):
-    """How a kind of argument is given in words. read: from those words."""
-
-    kind: Any
-    help: str
-    example: str
-    read: Callable[[Any], Any]
 
 
 def add_verbs(app: typer.Typer) -> None:
@@ -55,7 +47,8 @@ def add_verbs(app: typer.Typer) -> None:
 def verb_of(registered: RegisteredAnalysis) -> typer.Typer:
     """The verb that runs an analysis, as a program of its own.
 
-    Positional arguments are read as `inputs` says, by their annotations; keywords are options.
+    Positional arguments are read as `inputs` says, by their annotations; keywords are options, but
+    a layer and its units one text.
     Raises TypeError for an argument of another kind.
     """
     app = typer.Typer(
@@ -64,24 +57,9 @@ def verb_of(registered: RegisteredAnalysis) -> typer.Typer:
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    kinds = inputs()
-    hints = get_type_hints(registered.function)
-    explained = setting_helps(inspect.getdoc(registered.function) or "")
-    given, examples, read = [], [], {}
-    for parameter in inspect.signature(registered.function).parameters.values():
-        kind, name = hints[parameter.name], parameter.name
-        typed: Any
-        if parameter.kind is not parameter.KEYWORD_ONLY:
-            if kind not in kinds:
-                raise TypeError(f"{registered.name}: no words for '{name}', which is {kind}")
-            read[name] = kinds[kind].read
-            typed = Annotated[kinds[kind].kind, typer.Argument(help=kinds[kind].help)]
-            examples.append(kinds[kind].example)
-        elif callable(parameter.default):
-            continue  # what shows progress is no setting
-        else:
-            typed = Annotated[_as_option(kind), typer.Option(help=explained.get(name, ""))]
-        given.append(parameter.replace(annotation=typed))
+    read, settings = _read_and_set(registered)
+    given = [*(option for words in read.values() for option in words.options), *settings]
+    examples = [words.example for words in read.values() if words.example]
     line = f"atari-zoo {registered.verb} {' '.join(examples)} -o {registered.name}"
     epilog = "\n".join(["\b", "Examples:", f"  $ {line}"])
     verb = _verb(registered, given, read)
@@ -89,28 +67,31 @@ def verb_of(registered: RegisteredAnalysis) -> typer.Typer:
     return app
 
 
-def inputs() -> dict[Any, InputWords]:
-    """What is analysed, by its annotation."""
-    import pandas
-
-    import atari_zoo as zoo
-    from atari_zoo.converters.network.foreign import Network
-
-    model, play = "A name, or the path of a model's file.", "Recorded play: a file or an address."
-    log = "Models' names, files of logs, runs' folders."
-
-    def each(read: Callable[[str], Any]) -> Callable[[list[str]], list[Any]]:
-        return lambda words: [read(word) for word in words]
-
-    return {
-        Network: InputWords(str, model, "a2c/Pong/1", zoo.load),
-        zoo.Recording: InputWords(str, play, "play.zarr", zoo.open_recording),
-        Sequence[Network]: InputWords(list[str], model, "a2c/Pong/1 dqn/Pong/1", each(zoo.load)),
-        Sequence[zoo.Recording]: InputWords(list[str], play, "play.zarr", each(zoo.open_recording)),
-        Sequence[pandas.DataFrame]: InputWords(
-            list[str], log, "a2c/Pong/1", each(zoo.training_log)
-        ),
-    }
+def _read_and_set(
+    registered: RegisteredAnalysis,
+) -> tuple[dict[str, Input], list[inspect.Parameter]]:
+    """What the function is given by name, in the order that it is read, and its other settings."""
+    signature = dict(inspect.signature(registered.function).parameters)
+    hints = get_type_hints(registered.function)
+    positional = [n for n, p in signature.items() if p.kind is not p.KEYWORD_ONLY]
+    try:
+        read = inputs({n: hints[n] for n in positional}, "seed" in signature)
+    except TypeError as error:
+        raise TypeError(f"{registered.name}: {error}") from error
+    if {"network", "layer", "units"} <= signature.keys():
+        units = units_input("network", signature.pop("layer").default)
+        # before play: what is not there is refused at once
+        read = {"network": read.pop("network"), signature.pop("units").name: units} | read
+    explained = setting_helps(inspect.getdoc(registered.function) or "")
+    settings = [
+        parameter.replace(
+            annotation=Annotated[_as_option(hints[n]), typer.Option(help=explained.get(n, ""))]
+        )
+        for n, parameter in signature.items()
+        # what shows progress is no setting
+        if n not in positional and not callable(parameter.default)
+    ]
+    return read, settings
 
 
 def setting_helps(docstring: str) -> dict[str, str]:
@@ -143,7 +124,7 @@ def _run_by_name(declared: Declaration) -> Callable[[list[str] | None], None]:
 def _verb(
     registered: RegisteredAnalysis,
     given: list[inspect.Parameter],
-    read: dict[str, Callable[[Any], Any]],
+    read: dict[str, Input],
 ) -> Callable[..., None]:
     progress = [
         parameter.name
@@ -156,10 +137,13 @@ def _verb(
             check_folder(output, force)
         if as_csv and as_json:
             raise ValueError("--csv and --json are two ways to print: give one of them")
-        inputs = [reader(words.pop(name)) for name, reader in read.items()]
+        values: dict[str, Any] = {}
+        for name, way in read.items():
+            values[name] = way.read(words, values)
+        if "units" in values:
+            values["layer"], values["units"] = values["units"]
         with progress_bar(registered.verb, "steps") as update:
-            shown = dict.fromkeys(progress, update)
-            result = registered.function(*inputs, **words, **shown)
+            result = registered.function(**values, **words, **dict.fromkeys(progress, update))
         _tell(result, output, as_csv, as_json)
 
     last = [

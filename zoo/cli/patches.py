@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def patches(
     model: Model,
     units: Annotated[
-        list[str], typer.Argument(help="Units, as in conv3:60, fc:0..15 or output:FIRE.")
+        list[str], typer.Argument(help="Units, as in conv3:60, fc:0..15, output:FIRE or value.")
     ],
     output: Output = Path("patches.png"),
     steps: Annotated[
