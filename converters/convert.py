@@ -17,9 +17,9 @@ from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.half_floats import in_float32
 from atari_zoo.converters.interchange import read_card, write_card
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import ForeignNetwork, Network
 from atari_zoo.converters.network.heads import Head, PolicyHead, QHead
-from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.network.older_opsets import Stateful
 from atari_zoo.converters.recognition.contract import input_maximum
 from atari_zoo.converters.recognition.recognise import PRODUCER, recognise
@@ -28,7 +28,7 @@ from atari_zoo.converters.weights.state_dicts import network_from_state_dict
 
 
 def to_onnx(
-    source: str | Path | MnihNetwork | Mapping[str, Tensor],
+    source: str | Path | AgentNetwork | Mapping[str, Tensor],
     card: ModelCard | None = None,
     float16: bool = False,
 ) -> onnx.ModelProto:
@@ -42,17 +42,17 @@ def to_onnx(
     """
     if isinstance(source, str | Path):
         return written(read(source), card, float16)
-    if not isinstance(source, MnihNetwork | Mapping):
+    if not isinstance(source, AgentNetwork | Mapping):
         raise WrongKind(
             f"source is {shown_value(source)}; expected a path, a network or a state dict"
         )
-    network = source if isinstance(source, MnihNetwork) else network_from_state_dict(source)
+    network = source if isinstance(source, AgentNetwork) else network_from_state_dict(source)
     network.card = card or network.card
     return network_to_onnx(network, float16)
 
 
 def to_torch(source: str | Path | onnx.ModelProto) -> Network:
-    """A model as a torch module: the Mnih network where it is that, else through onnx2torch.
+    """A model as a torch module: readable if its architecture has a name, else through onnx2torch.
 
     source: an ONNX model or file, or a file that `to_onnx` reads.
     Raises ConversionError if it is neither.
@@ -84,7 +84,7 @@ def read(path: str | Path) -> Source:
     with naming(path):
         source = form.read(path)
     source.card = _origin(path, form.name) | source.card
-    if not isinstance(source.model, MnihNetwork) and not _tells_its_range(source.model):
+    if not isinstance(source.model, AgentNetwork) and not _tells_its_range(source.model):
         source.assumptions.append(RANGE_ASSUMED)
     return source
 
@@ -94,11 +94,11 @@ def written(
 ) -> onnx.ModelProto:
     """What was read, as ONNX with its card.
 
-    Raises ConversionError if float16 is asked of a graph that is not the Mnih network.
+    Raises ConversionError if float16 is asked of a graph of an architecture without a name.
     """
     model = source.model
     full = assumed(source, (card or ModelCard()).over(source.card))
-    if isinstance(model, MnihNetwork):
+    if isinstance(model, AgentNetwork):
         model.card = full
         return network_to_onnx(model, float16)
     inside = read_card(model)  # a file of the zoo keeps the origin that it names
@@ -106,8 +106,8 @@ def written(
     if not float16:
         return model
     network = to_torch(model)
-    if not isinstance(network, MnihNetwork):
-        raise ConversionError("float16 is for the network of Mnih et al. alone")
+    if not isinstance(network, AgentNetwork):
+        raise ConversionError("float16 is for architectures that have a name; this has none")
     return network_to_onnx(network, float16=True)
 
 
@@ -129,7 +129,7 @@ def assumed(source: Source, card: ModelCard) -> ModelCard:
         )
     rest = tuple(line for line in source.assumptions if line != RANGE_ASSUMED)
     model = source.model
-    if not isinstance(model, MnihNetwork):
+    if not isinstance(model, AgentNetwork):
         return card.replace(assumptions=rest)
     if card.input_range == "0..255":
         with torch.no_grad():

@@ -13,7 +13,7 @@ import onnx
 from atari_zoo.converters.archives.tarballs import file_names, is_tarball
 from atari_zoo.converters.archives.zips import member_names
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.not_models import stand_in
 from atari_zoo.converters.registration import Registry
 
@@ -60,7 +60,7 @@ class Source:
     assumptions: what the file does not tell, and was taken for granted; they end in the card.
     """
 
-    model: onnx.ModelProto | MnihNetwork
+    model: onnx.ModelProto | AgentNetwork
     card: dict[str, Any] = field(default_factory=dict)
     written_by: str = ""
     input: str = ""

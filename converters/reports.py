@@ -14,8 +14,8 @@ import onnx
 
 from atari_zoo.converters.convert import white_of
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.recognition.recognise import recognise
 from atari_zoo.converters.registry import FORMATS, Source
 from atari_zoo.converters.structures import structure, unknown_structure
@@ -100,7 +100,7 @@ def report(source: Source, model: onnx.ModelProto, network: Network) -> Report:
     network: what `to_torch` makes of the model.
     Raises ConversionError where onnxruntime and torch disagree by more than rounding.
     """
-    if isinstance(network, MnihNetwork):
+    if isinstance(network, AgentNetwork):
         found = recognise(model, white_of(model))
         agreements, facts = compared_layers(model, found), structure(network, found)
     else:
@@ -125,7 +125,7 @@ def report(source: Source, model: onnx.ModelProto, network: Network) -> Report:
 
 
 def _softmax(network: Network) -> list[str]:
-    if isinstance(network, MnihNetwork) or not network.softmax:
+    if isinstance(network, AgentNetwork) or not network.softmax:
         return []
     return [f"the {network.softmax} at its end is left out: outputs are logits"]
 
@@ -156,7 +156,7 @@ def _head_words(head: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _operators(model: onnx.ModelProto, source: Source) -> dict[str, int]:
     """The graph's own; a file of weights alone has none."""
-    if isinstance(source.model, MnihNetwork):
+    if isinstance(source.model, AgentNetwork):
         return {}
     kinds = [node.op_type for node in model.graph.node]
     return {kind: kinds.count(kind) for kind in sorted(set(kinds))}

@@ -13,7 +13,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.export.weights import save_npz, save_safetensors, to_sb3_state_dict
 from atari_zoo.converters.files import check_ending, written_whole
 from atari_zoo.converters.interchange import save_onnx
-from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.weights.state_dicts import network_from_state_dict
 
 
@@ -29,14 +29,14 @@ def save_as(model: onnx.ModelProto, path: str | Path) -> None:
         save_onnx(model, path)
         return
     network = to_torch(model)
-    if not isinstance(network, MnihNetwork):
-        raise ValueError(f"{path}: only the network of Mnih et al. goes there; give an .onnx file")
+    if not isinstance(network, AgentNetwork):
+        raise ValueError(f"{path}: only an architecture with a name goes there; give an .onnx file")
     if path.suffix.lower() != ".pth":
         _check_read_again(network, path)
     WRITERS[path.suffix.lower()](network, path)
 
 
-def _check_read_again(network: MnihNetwork, path: Path) -> None:
+def _check_read_again(network: AgentNetwork, path: Path) -> None:
     """Raises ConversionError where the weights alone do not tell which network it is."""
     try:
         network_from_state_dict(network.state_dict())
@@ -46,14 +46,14 @@ def _check_read_again(network: MnihNetwork, path: Path) -> None:
         ) from error
 
 
-def save_sb3(network: MnihNetwork, path: Path) -> None:
+def save_sb3(network: AgentNetwork, path: Path) -> None:
     """A torch file of the state dict, for `policy.load_state_dict(torch.load(path))`."""
     weights = to_sb3_state_dict(network)
     with written_whole(path) as beside:
         torch.save(weights, beside)
 
 
-WRITERS: dict[str, Callable[[MnihNetwork, Path], None]] = {
+WRITERS: dict[str, Callable[[AgentNetwork, Path], None]] = {
     ".safetensors": save_safetensors,
     ".npz": save_npz,
     ".pth": save_sb3,

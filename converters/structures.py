@@ -7,15 +7,16 @@ from typing import Any
 
 from torch import nn
 
+from atari_zoo.converters.network.agent_networks import AgentNetwork, AgentTrunk
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.heads import CategoricalHead, ImplicitQuantileHead, QuantileHead
-from atari_zoo.converters.network.networks import ConvShape, MnihNetwork, Trunk
+from atari_zoo.converters.network.networks import ConvShape, Trunk
 from atari_zoo.converters.recognition.recognise import Input, Recognised
 
 AXES = {"N": "batch", "F": "frames", "H": "height", "W": "width"}
 
 
-def structure(network: MnihNetwork, found: Recognised) -> dict[str, Any]:
+def structure(network: AgentNetwork, found: Recognised) -> dict[str, Any]:
     """What a network is made of that was found in a graph.
 
     Returns input, convolutions, flatten, dense and head, as `reports.Report` has them.
@@ -37,7 +38,7 @@ def unknown_structure(network: ForeignNetwork) -> dict[str, Any]:
     return {"input": "", "convolutions": [], "flatten": "", "dense": None, "head": head}
 
 
-def _head(network: MnihNetwork) -> dict[str, Any]:
+def _head(network: AgentNetwork) -> dict[str, Any]:
     head = network.head
     facts: dict[str, Any] = {"kind": head.kind, "actions": head.actions}
     if isinstance(head, CategoricalHead):
@@ -53,7 +54,9 @@ def _head(network: MnihNetwork) -> dict[str, Any]:
     return facts
 
 
-def _convolutions(trunk: Trunk) -> Iterator[dict[str, Any]]:
+def _convolutions(trunk: AgentTrunk) -> Iterator[dict[str, Any]]:
+    if not isinstance(trunk, Trunk):
+        return
     _, height, width = trunk.shape
     for conv in trunk.convolutions:
         yield {

@@ -17,9 +17,9 @@ from atari_zoo.converters.convert import to_torch, white_of
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.half_floats import in_float32
 from atari_zoo.converters.interchange import load_onnx
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.hooks import recorded
-from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.network.probabilities import as_probabilities
 from atari_zoo.converters.onnx_runtime import silent_onnxruntime
 from atari_zoo.converters.recognition.recognise import Recognised, recognise
@@ -76,7 +76,7 @@ def compared_layers(
 ) -> list[Agreement]:
     """The same, of a model in which a network was `found`."""
     if observations is None:
-        observations = _noise(found.network.trunk.shape, seed)
+        observations = _noise(found.network.shape, seed)
     ours = _through_torch(found.network, observations)
     theirs = _through_onnxruntime(model, found, observations)
     return [_compare(name, ours[name], theirs[name], found) for name in found.network.layers]
@@ -123,7 +123,7 @@ def _noise(shape: tuple[int, ...], seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (7, *shape), np.uint8)
 
 
-def _through_torch(network: MnihNetwork, observations: np.ndarray) -> dict[str, Tensor]:
+def _through_torch(network: AgentNetwork, observations: np.ndarray) -> dict[str, Tensor]:
     with torch.no_grad(), recorded(network, list(network.layers)) as values:
         network(torch.from_numpy(observations))
     return values

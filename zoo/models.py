@@ -26,9 +26,9 @@ from atari_zoo.converters.convert import read, to_torch, written
 from atari_zoo.converters.errors import naming
 from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.interchange import read_card, write_card
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.finite import all_finite
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.registry import Source, is_prefix
 from atari_zoo.converters.reports import Report, report
 from atari_zoo.converters.weights.named_heads import expected_actions
@@ -59,7 +59,7 @@ def load(
     if input_range is not None and input_range not in INPUT_RANGES:
         raise ValueError(f"no input range '{input_range}'; there are {', '.join(INPUT_RANGES)}")
     place, found = device_named(device), source_named(name)
-    if isinstance(found, MnihNetwork):
+    if isinstance(found, AgentNetwork):
         network: Network = found
     elif input_range is None:
         network = to_torch(found)
@@ -173,19 +173,19 @@ def convert(
     if not float16:
         write_card(model, card)
         return Conversion(model, card, checked)
-    if not isinstance(network, MnihNetwork):
-        raise ValueError(f"{source}: float16 is for the network of Mnih et al. alone")
+    if not isinstance(network, AgentNetwork):
+        raise ValueError(f"{source}: float16 is for architectures that have a name; this has none")
     network.card = card = card.replace(input_range="")  # what is written takes 0..1
     return Conversion(network_to_onnx(network, float16=True), card, checked)
 
 
 def _ranged(source: Source, input_range: str) -> onnx.ModelProto:
     """What was read, with somebody's word on the range of its pixels."""
-    inside = None if isinstance(source.model, MnihNetwork) else read_card(source.model)
+    inside = None if isinstance(source.model, AgentNetwork) else read_card(source.model)
     return written(source, (inside or ModelCard()).replace(input_range=input_range))
 
 
-def source_named(name: str | Path) -> Path | MnihNetwork:
+def source_named(name: str | Path) -> Path | AgentNetwork:
     """What `to_onnx` reads of a model: a file, else what the zoo calls so, fetched; else a folder
     or a prefix. One that is made from a seed is in no file: it comes as the network.
 

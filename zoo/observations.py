@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import ForeignNetwork, Network, observation_shape
-from atari_zoo.converters.network.networks import MnihNetwork
 
 # (batch, frames, height, width), or (frames, height, width) of one; bytes, or floats in 0..1
 ObservationsLike = Tensor | np.ndarray
@@ -27,7 +27,7 @@ def observations_for(
     """
     values = as_tensor(given, what)
     values = values[None] if values.ndim == 3 else values
-    known = isinstance(network, MnihNetwork | ForeignNetwork)
+    known = isinstance(network, AgentNetwork | ForeignNetwork)
     shape = observation_shape(network) if known else tuple(values.shape[1:])
     if values.ndim != 4 or values.shape[1:] != shape:
         words = ", ".join(map(str, shape if known else ("frames", "height", "width")))

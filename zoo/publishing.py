@@ -22,8 +22,8 @@ from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.convert import to_onnx
 from atari_zoo.converters.files import encodable, written_whole
 from atari_zoo.converters.interchange import CARD_KEY, save_onnx
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.models import load
 from atari_zoo.publishing_pages import mean_score, metadata, model_page
 
@@ -79,7 +79,7 @@ def build_repository(model: str | Path | Network, folder: str | Path, repo: str 
     """
     hub = _hub()
     network = load(model) if isinstance(model, str | Path) else model
-    if isinstance(network, MnihNetwork):
+    if isinstance(network, AgentNetwork):
         content = to_onnx(network)
     elif isinstance(model, str | Path) and Path(model).is_file():
         content = to_onnx(model)

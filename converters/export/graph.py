@@ -1,4 +1,4 @@
-"""An `MnihNetwork` as an ONNX graph: each head writes itself, each layer keeps its name."""
+"""A network as an ONNX graph: each trunk and head writes itself, each layer keeps its name."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.interchange import OPSET, write_card
+from atari_zoo.converters.network.agent_networks import AgentNetwork, AgentTrunk
 from atari_zoo.converters.network.heads import (
     CategoricalHead,
     CosineEmbedding,
@@ -22,10 +23,10 @@ from atari_zoo.converters.network.heads import (
     LinearHead,
     QuantileHead,
 )
-from atari_zoo.converters.network.networks import Convolution, MnihNetwork
+from atari_zoo.converters.network.networks import Convolution, Trunk
 
 
-def network_to_onnx(network: MnihNetwork, float16: bool = False) -> onnx.ModelProto:
+def network_to_onnx(network: AgentNetwork, float16: bool = False) -> onnx.ModelProto:
     """The network as an ONNX model.
 
     Input `observations`: float32 (batch, frames, height, width), 0..1. Outputs: `output`, then
@@ -34,19 +35,14 @@ def network_to_onnx(network: MnihNetwork, float16: bool = False) -> onnx.ModelPr
     float16: weights are stored in half the bytes, and cast to float32 before any arithmetic.
     """
     graph = _GraphWriter(float16)
-    trunk, value = network.trunk, "observations"
-    for index in range(len(trunk.convolutions)):
-        value = _convolution(graph, f"conv{index + 1}", trunk, value)
-    value = graph.add("Flatten", [value], "features", axis=1)
-    if trunk.fc is not None:
-        value = _dense(graph, "fc", trunk.fc, value)
-    _write_head(network.head, graph, value)
+    features = _write_trunk(network.trunk, graph, "observations")
+    _write_head(network.head, graph, features)
     layers = ["output", *(name for name in network.layers if name != "output")]
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
-            "mnih",
-            [_float("observations", ["batch", *trunk.shape])],
+            type(network).__name__,
+            [_float("observations", ["batch", *network.shape])],
             [_float(name, None) for name in layers],
             graph.weights,
         ),
@@ -128,6 +124,20 @@ def _convolution(graph: _GraphWriter, name: str, trunk: nn.Module, value: str) -
 def _dense(graph: _GraphWriter, name: str, layer: Dense, value: str) -> str:
     before = graph.linear(name, layer.get_submodule("linear"), value, f"{name}.linear")
     return graph.add("Relu", [before], name)
+
+
+@singledispatch
+def _write_trunk(trunk: AgentTrunk, graph: _GraphWriter, value: str) -> str:
+    """Returns what holds the features."""
+    raise ConversionError(f"no ONNX form for a {type(trunk).__name__}")
+
+
+@_write_trunk.register
+def _(trunk: Trunk, graph: _GraphWriter, value: str) -> str:
+    for index in range(len(trunk.convolutions)):
+        value = _convolution(graph, f"conv{index + 1}", trunk, value)
+    value = graph.add("Flatten", [value], "features", axis=1)
+    return value if trunk.fc is None else _dense(graph, "fc", trunk.fc, value)
 
 
 @singledispatch

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.network.agent_networks import AgentNetwork, AgentTrunk
 from atari_zoo.converters.network.heads import ActorCriticHead, Head, QHead, QuantileHead
-from atari_zoo.converters.network.networks import MnihNetwork, Trunk
+from atari_zoo.converters.network.networks import Trunk
 from atari_zoo.converters.weights.assembling import AffineLayer
 from atari_zoo.converters.weights.metadata import metadata_of
 
@@ -19,7 +20,7 @@ NATURE_CNN = (32, 64, 64)  # filters of SB3's NatureCNN
 EXTRACTORS = ("features_extractor", "pi_features_extractor", "vf_features_extractor")
 
 
-def to_sb3_state_dict(network: MnihNetwork) -> dict[str, Tensor]:
+def to_sb3_state_dict(network: AgentNetwork) -> dict[str, Tensor]:
     """The weights as a `CnnPolicy` of Stable-Baselines3 loads them, strictly.
 
     An actor-critic goes into A2C's and PPO's policy, Q-values into DQN's, quantiles into
@@ -39,7 +40,7 @@ def to_sb3_state_dict(network: MnihNetwork) -> dict[str, Tensor]:
     return _under(name, net) | _under(f"{name}_target", net)
 
 
-def save_safetensors(network: MnihNetwork, path: str | Path) -> None:
+def save_safetensors(network: AgentNetwork, path: str | Path) -> None:
     """Writes the state dict, whole or not at all; the card and the head are in the metadata.
 
     Raises OSError where the place cannot be written.
@@ -51,12 +52,12 @@ def save_safetensors(network: MnihNetwork, path: str | Path) -> None:
         save_file(weights, beside, metadata_of(network))
 
 
-def to_numpy(network: MnihNetwork) -> dict[str, np.ndarray]:
+def to_numpy(network: AgentNetwork) -> dict[str, np.ndarray]:
     """The state dict as float32 arrays, copied."""
     return {name: tensor.cpu().numpy().copy() for name, tensor in network.state_dict().items()}
 
 
-def save_npz(network: MnihNetwork, path: str | Path) -> None:
+def save_npz(network: AgentNetwork, path: str | Path) -> None:
     """Writes the arrays of `to_numpy`, and the card as text, whole or not at all.
 
     Raises OSError where the place cannot be written.
@@ -81,8 +82,13 @@ def _net(head: Head) -> tuple[str, dict[str, Tensor]]:
     )
 
 
-def _nature_cnn(trunk: Trunk) -> dict[str, Tensor]:
+def _nature_cnn(trunk: AgentTrunk) -> dict[str, Tensor]:
     """SB3's NatureCNN with the weights of this trunk."""
+    if not isinstance(trunk, Trunk):
+        raise ConversionError(
+            "Stable-Baselines3's policies have the network of Mnih et al. (NatureCNN); this is "
+            f"that of {trunk.architecture}"
+        )
     if any(any(conv.padding) for conv in trunk.convolutions):
         raise ConversionError(
             "Stable-Baselines3's NatureCNN pads no convolution (VALID), but this network pads "

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.free_batches import with_free_batch
 from atari_zoo.converters.network.heads import check_outputs
 from atari_zoo.converters.network.hooks import recorded
-from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.network.older_opsets import (
     Stateful,
     module_path,
@@ -177,7 +177,7 @@ def _noise(like: Tensor) -> Tensor:
     return torch.randint(0, 256, like.shape, generator=drawn, dtype=torch.uint8)
 
 
-Network = MnihNetwork | ForeignNetwork
+Network = AgentNetwork | ForeignNetwork
 
 
 def scaled(observations: Tensor, maximum: float) -> Tensor:
@@ -196,7 +196,7 @@ def _is_layer(value: object, count: int) -> bool:
 
 def observation_shape(network: Network) -> tuple[int, int, int]:
     """Frames, height and width of what the network sees."""
-    return network.trunk.shape if isinstance(network, MnihNetwork) else network.shape
+    return network.shape
 
 
 def _through_onnx2torch(model: onnx.ModelProto) -> nn.Module:

@@ -10,13 +10,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from atari_zoo.converters.cards import ModelCard
+from atari_zoo.converters.network.agent_networks import AgentNetwork, AgentTrunk, UnitRange
 from atari_zoo.converters.network.heads import Dense, Head
-from atari_zoo.converters.network.relevance import Flatten, Proportional, ZeroPad
+from atari_zoo.converters.network.relevance import Flatten, ZeroPad
 
 Padding = tuple[int, int, int, int]  # left, right, top, bottom, as torch.nn.ZeroPad2d has it
 VALID: tuple[Padding, ...] = ((0, 0, 0, 0),) * 3
@@ -54,15 +53,6 @@ def mnih_convolutions(
     )
 
 
-class UnitRange(Proportional, nn.Module):
-    """Bytes 0..255 become floats 0..1; floats pass as they are, so that gradients reach them."""
-
-    def forward(self, observations: Tensor) -> Tensor:
-        if observations.dtype == torch.uint8:
-            return observations.to(torch.get_default_dtype()).div_(255)  # of its own copy
-        return observations
-
-
 class Convolution(nn.Sequential):
     """Padding, convolution and ReLU; its output is the layer's activation after the ReLU."""
 
@@ -84,7 +74,7 @@ class Convolution(nn.Sequential):
         self.shape = shape
 
 
-class Trunk(nn.Module):
+class Trunk(AgentTrunk):
     """The convolutions and, where the head's parts share one, the dense layer.
 
     shape: (frames, height, width) of an observation.
@@ -110,51 +100,29 @@ class Trunk(nn.Module):
         self.fc = Dense(channels * height * width, units) if units else None
         self.features = units or channels * height * width
 
-    def forward(self, observations: Tensor) -> Tensor:
-        x = self.scale(observations)
-        for index in range(len(self.convolutions)):
-            x = self.get_submodule(f"conv{index + 1}")(x)
-        x = self.flatten(x)
-        return x if self.fc is None else self.fc(x)
+    @property
+    def architecture(self) -> str:
+        return "Mnih et al. (2015)"
+
+    @property
+    def layers(self) -> dict[str, nn.Module]:
+        names = [f"conv{index + 1}" for index in range(len(self.convolutions))]
+        names += ["fc"] if self.fc is not None else []
+        return {name: self.get_submodule(name) for name in names}
 
 
-class MnihNetwork(nn.Module):
-    """A trunk and a head; `forward` gives one number for each action, the head's `output`.
+class MnihNetwork(AgentNetwork):
+    """The convolutions and the dense layer of Mnih et al., and a head.
 
-    Every other layer is reached by name through `layers`: `conv1 conv2 conv3 fc output`, and
-    where the head has them `value`, `advantage`, `atoms`, `quantiles`. A layer's value is
-    what follows its ReLU.
+    Its layers are `conv1 conv2 conv3 fc output`, and where the head has them `value`,
+    `advantage`, `atoms`, `quantiles`. A layer's value is what follows its ReLU.
 
     >>> network = MnihNetwork(Trunk(), QHead(512, actions=6))
     >>> network(torch.zeros(2, 4, 84, 84, dtype=torch.uint8)).shape
     torch.Size([2, 6])
     """
 
+    trunk: Trunk
+
     def __init__(self, trunk: Trunk, head: Head, card: ModelCard | None = None) -> None:
-        super().__init__()
-        self.trunk = trunk
-        self.head = head
-        self.card = card or ModelCard()
-
-    @property
-    def actions(self) -> int:
-        """How many actions it chooses among."""
-        return self.head.actions
-
-    @property
-    def layers(self) -> dict[str, nn.Module]:
-        """The named layers, from the input to the output."""
-        names = [f"conv{i + 1}" for i in range(len(self.trunk.convolutions))]
-        layers = {name: self.trunk.get_submodule(name) for name in names}
-        if self.trunk.fc is not None:
-            layers["fc"] = self.trunk.fc
-        return layers | self.head.layers
-
-    def forward(
-        self, observations: Float[Tensor, "batch frames height width"] | Tensor
-    ) -> Float[Tensor, "batch actions"]:
-        """One number for each action: logits, Q-values or scores.
-
-        observations: oldest frame first; float in 0..1, or uint8 in 0..255.
-        """
-        return self.head(self.trunk(observations))
+        super().__init__(trunk, head, card)

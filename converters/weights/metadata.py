@@ -10,14 +10,14 @@ from typing import Any
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.interchange import CARD_KEY
-from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.weights.named_heads import HeadFacts
 
 NESTED = 200  # brackets in a card
 CARD, HEAD, ACTIONS = CARD_KEY, "atari_zoo.head", "atari_zoo.actions"
 
 
-def metadata_of(network: MnihNetwork) -> dict[str, str]:
+def metadata_of(network: AgentNetwork) -> dict[str, str]:
     """The card as JSON, the head's kind and the number of actions."""
     return {
         CARD: network.card.to_json(),

@@ -32,7 +32,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     card = ModelCard("a2c", "Pong", action_meanings=game("Pong").actions, action_rule="sample")
     save_onnx(to_onnx(network("actor-critic"), card), folder / "agent.onnx")
     agent = atari_zoo.load(folder / "agent.onnx")
-    atari_zoo.rollout(agent, steps=6, envs=2, keep=["screens", "outputs"]).save(folder / "play.zarr")
+    play = atari_zoo.rollout(agent, steps=6, envs=2, keep=["screens", "outputs"])
+    play.save(folder / "play.zarr")
     return str(folder / "agent.onnx"), str(folder / "play.zarr")
 
 

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from atari_zoo.converters.algorithms import ALGORITHMS
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.heads import ActorCriticHead, PolicyHead
-from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.viz.attribution.scores import OUTPUT, TargetScore
 from atari_zoo.viz.attribution.target_registry import (
     TARGETS,
@@ -93,7 +93,7 @@ def resolved_target(network: Network, target: TargetLike) -> TargetLike:
 
 def rates_actions(network: Network) -> bool:
     """Whether the outputs are values of actions (Q), and no policy's."""
-    if isinstance(network, MnihNetwork):
+    if isinstance(network, AgentNetwork):
         return not isinstance(network.head, PolicyHead | ActorCriticHead)
     algorithm = ALGORITHMS.get(network.card.algorithm)
     return algorithm is not None and algorithm.output == "q"

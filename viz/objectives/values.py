@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.heads import Dense
 from atari_zoo.converters.network.hooks import recorded
@@ -93,17 +94,10 @@ def values_of(
 
 def _as_far_as(network: Network, layers: list[str]) -> Callable[[Tensor], object]:
     """The forward pass as far as the deepest of `layers`."""
-    if not isinstance(network, MnihNetwork):
+    if not isinstance(network, AgentNetwork):
         return network
     trunk = network.trunk
-    convolutions = [f"conv{index + 1}" for index in range(len(trunk.convolutions))]
-    if all(layer in convolutions for layer in layers):
-        deepest = max(convolutions.index(layer) for layer in layers)
-        parts = [trunk.get_submodule(name) for name in convolutions[: deepest + 1]]
-        return nn.Sequential(trunk.scale, *parts)
-    if trunk.fc is not None and all(layer in [*convolutions, "fc"] for layer in layers):
-        return trunk
-    return network
+    return trunk.as_far_as(layers) if set(layers) <= trunk.layers.keys() else network
 
 
 def _several(images: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""What an analysis is given on the command line: its arguments as options, and what they stand for.
+"""Inputs of an analysis on the command line: its arguments as options, and what they stand for.
 
-An agent is a name or a file, and `--device`. Recorded play is `--recording`; where there is an agent
-it plays otherwise, `--steps` in `--envs`. A layer and its units are one text, as in `patches`.
+An agent is a name or a file, and `--device`. Recorded play is `--recording`; where there is an
+agent, it plays otherwise, `--steps` in `--envs`. A layer and its units are one text, as in
+`patches`.
 """
 
 from __future__ import annotations

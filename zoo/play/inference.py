@@ -13,9 +13,9 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from atari_zoo.converters.export.graph import network_to_onnx
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import recorded
-from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.onnx_runtime import silent_onnxruntime
 from atari_zoo.play.cuda_graphs import GraphedForward
 from atari_zoo.play.options import check_values
@@ -29,7 +29,7 @@ class Inference:
     """Computes outputs, and the values of `layers`, of batches of observations.
 
     dtype: "float32", "bfloat16" or "float16", of weights and arithmetic; outputs are float32, and
-        so is the head of the network of Mnih et al.: values of actions differ too little for less.
+        so is a head on a named trunk: values of actions differ too little for less.
     backend: "torch"; "onnxruntime" (CPU, float32), which takes about half the time there; "auto":
         onnxruntime where it computes the same, else torch; or "trial": the faster of both on
         `batch` observations, as a short trial finds, so that play may not repeat to the last bit.
@@ -56,15 +56,15 @@ class Inference:
             self.network = _rounded(network, self.dtype)
         self._values = self._open.enter_context(recorded(self.network, self.layers))
         # of foreign modules nobody knows whether they wait for the device
-        graphs = self.device.type == "cuda" and isinstance(network, MnihNetwork) and not hooked
+        graphs = self.device.type == "cuda" and isinstance(network, AgentNetwork) and not hooked
         self._graphed = GraphedForward(self._forward, self._values) if graphs else None
         self._session: Any = None
         portable = self.device.type == "cpu" and dtype == "float32"
         if backend == "onnxruntime" and not portable:
             raise ValueError("onnxruntime plays on the CPU and in float32: use backend='torch'")
-        if backend != "torch" and portable and isinstance(network, MnihNetwork):
+        if backend != "torch" and portable and isinstance(network, AgentNetwork):
             self._session = None if hooked else _session(network)
-            same = self._session is not None and self._computes_the_same(network.trunk.shape)
+            same = self._session is not None and self._computes_the_same(network.shape)
             if backend == "onnxruntime" and not same:
                 raise ValueError(
                     "the network has hooks, or modules that onnxruntime does not know of: use "
@@ -127,7 +127,7 @@ class Inference:
 def _rounded(network: Network, dtype: torch.dtype) -> Network:
     """A copy whose weights are of that type, but for the head's."""
     rounded = copy.deepcopy(network)
-    if isinstance(rounded, MnihNetwork):
+    if isinstance(rounded, AgentNetwork):
         rounded.trunk.to(dtype)
         rounded.head.register_forward_pre_hook(lambda head, features: (features[0].float(),))
         return rounded
@@ -138,7 +138,7 @@ def _bytes(observations: Tensor) -> bool:
     return observations.dtype == torch.uint8
 
 
-def _session(network: MnihNetwork) -> Any:
+def _session(network: AgentNetwork) -> Any:
     onnxruntime = silent_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
