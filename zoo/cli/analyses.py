@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from atari_zoo.analysis.declarations import Declaration, declarations
-from atari_zoo.cli.analysis_inputs import Input, inputs, units_input
+from atari_zoo.cli.analysis_inputs import AnalysisInput, inputs, units_input
 from atari_zoo.cli.options import Csv, Force, Json
 from atari_zoo.cli.outputs import check_folder
 from atari_zoo.cli.tables import print_table
@@ -69,7 +69,7 @@ def verb_of(registered: RegisteredAnalysis) -> typer.Typer:
 
 def _read_and_set(
     registered: RegisteredAnalysis,
-) -> tuple[dict[str, Input], list[inspect.Parameter]]:
+) -> tuple[dict[str, AnalysisInput], list[inspect.Parameter]]:
     """What the function is given by name, in the order that it is read, and its other settings."""
     signature = dict(inspect.signature(registered.function).parameters)
     hints = get_type_hints(registered.function)
@@ -124,7 +124,7 @@ def _run_by_name(declared: Declaration) -> Callable[[list[str] | None], None]:
 def _verb(
     registered: RegisteredAnalysis,
     given: list[inspect.Parameter],
-    read: dict[str, Input],
+    read: dict[str, AnalysisInput],
 ) -> Callable[..., None]:
     progress = [
         parameter.name

@@ -24,7 +24,7 @@ RECORDED = "Recorded play: a file or an address."
 UNITS = "A layer, and units of it if not all: conv3, conv3:0..3, output:FIRE."
 
 
-class Input(NamedTuple):
+class AnalysisInput(NamedTuple):
     """options: of the verb. example: of its words. read: the value, from the words by name and the
     values that were read before."""
 
@@ -33,7 +33,7 @@ class Input(NamedTuple):
     read: Callable[[Words, Mapping[str, Any]], Any]
 
 
-def inputs(hints: Mapping[str, Any], seeded: bool = True) -> dict[str, Input]:
+def inputs(hints: Mapping[str, Any], seeded: bool = True) -> dict[str, AnalysisInput]:
     """How each argument of an analysis is given, by its name and annotation; agents first.
 
     seeded: whether the analysis has a seed, which then is of play too.
@@ -61,7 +61,7 @@ def inputs(hints: Mapping[str, Any], seeded: bool = True) -> dict[str, Input]:
     return found
 
 
-def units_input(network: str, layer: str) -> Input:
+def units_input(network: str, layer: str) -> AnalysisInput:
     """Of an analysis's `layer` and `units`, with the name of the agent that has them; `layer`: the
     usual one. What is read is the layer and the units, None for all of them."""
 
@@ -74,24 +74,24 @@ def units_input(network: str, layer: str) -> Input:
         return name, numbers if text.strip() != name else None
 
     kind = Annotated[str, typer.Argument(help=UNITS)]
-    return Input((_option("units", kind, layer),), f"{layer}:0..3", read)
+    return AnalysisInput((_option("units", kind, layer),), f"{layer}:0..3", read)
 
 
-def _agent(name: str) -> Input:
+def _agent(name: str) -> AnalysisInput:
     def read(words: Words, values: Mapping[str, Any]) -> Any:
         import atari_zoo as zoo
 
         return zoo.load(words.pop(name), words.pop("device"))
 
     options = (_option(name, Model), _option("device", Device, "cpu"))
-    return Input(options, "a2c/Pong/1", read)
+    return AnalysisInput(options, "a2c/Pong/1", read)
 
 
-def _play(name: str, agent: str, seeded: bool) -> Input:
+def _play(name: str, agent: str, seeded: bool) -> AnalysisInput:
     def read(words: Words, values: Mapping[str, Any]) -> Any:
         seed = words["seed"] if seeded else words.pop("seed")
-        given = (words.pop(option) for option in ("recording", "steps"))
-        return seen_play(values[agent], *given, seed, words.pop("envs"))
+        recording, steps = words.pop("recording"), words.pop("steps")
+        return seen_play(values[agent], recording, steps, seed, words.pop("envs"))
 
     steps = Annotated[int | None, typer.Option("--steps", help=STEPS, min=1, show_default="1000")]
     options = [
@@ -101,26 +101,26 @@ def _play(name: str, agent: str, seeded: bool) -> Input:
     ]
     if not seeded:
         options.append(_option("seed", Seed, 0))
-    return Input(tuple(options), "", read)
+    return AnalysisInput(tuple(options), "", read)
 
 
-def _recording(name: str) -> Input:
+def _recording(name: str) -> AnalysisInput:
     def read(words: Words, values: Mapping[str, Any]) -> Any:
         import atari_zoo as zoo
 
         return zoo.open_recording(words.pop(name))
 
-    return Input(
+    return AnalysisInput(
         (_option(name, Annotated[Path, typer.Argument(help=RECORDED)]),), "play.zarr", read
     )
 
 
-def _several(name: str, about: str, example: str, reader: Callable[[str], Any]) -> Input:
+def _several(name: str, about: str, example: str, reader: Callable[[str], Any]) -> AnalysisInput:
     def read(words: Words, values: Mapping[str, Any]) -> Any:
         return [reader(word) for word in words.pop(name)]
 
     kind = Annotated[list[str], typer.Argument(help=about)]
-    return Input((_option(name, kind),), example, read)
+    return AnalysisInput((_option(name, kind),), example, read)
 
 
 def _option(name: str, kind: Any, *default: Any) -> Parameter:
