@@ -202,7 +202,9 @@ def test_lists_are_narrowed_down() -> None:
     assert [c.name for c in list_models(game="Pong", offline=True)] == [
         name for name in starters if "/Pong/" in name
     ]
-    assert {card.run for card in list_models(collection="dopamine", run="5")} == {"5"}
+    for run in ("5", 5):
+        assert {card.run for card in list_models(collection="dopamine", run=run)} == {"5"}
+    assert repr(list_models(tag="xxx")) == "no models"
     with pytest.raises(UnknownGame):
         list_models(game="Pnog")
     with pytest.raises(UnknownModel, match="no collection 'sb4'; did you mean 'sb3'"):

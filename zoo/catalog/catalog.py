@@ -36,7 +36,7 @@ BEGINNING = ("seed", "virtual_batch")  # what it is made again from
 def list_models(
     game: str | None = None,
     algorithm: str | None = None,
-    run: str | None = None,
+    run: str | int | None = None,
     tag: str | None = None,
     collection: str | None = None,
     offline: bool = False,
@@ -47,7 +47,7 @@ def list_models(
     own agents. offline: only those that can be opened without a network.
     Raises UnknownGame or UnknownModel if there is no such game, algorithm or collection.
     """
-    found = _found(game, algorithm, run, tag, collection)
+    found = _found(game, algorithm, None if run is None else str(run), tag, collection)
     if offline:
         kept = {model.name for model in cached_models()}
         return ModelList(

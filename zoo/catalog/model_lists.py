@@ -25,6 +25,8 @@ class ModelList(list[ModelCard]):
         ]
 
     def __repr__(self) -> str:
+        if not self:
+            return "no models"
         rows = [HEADS, *ModelList(self[:SHOWN]).rows]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
