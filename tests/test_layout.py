@@ -21,7 +21,9 @@ FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.p
 # A room (a folder, or a file beside them) may import those of the rows above it, and itself.
 # Training, analysis and viz stand beside each other, but that viz may import analysis.
 ROWS = """
-    converters: errors files arguments environment_ids algorithms cards registration
+    converters: errors files arguments environment_ids algorithms registration
+    converters: preprocessings
+    converters: cards
     converters: half_floats onnx_runtime
     converters: not_models
     converters: network archives

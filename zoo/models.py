@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from atari_zoo.converters.cards import (
     INPUT_RANGES,
     PREPROCESSINGS,
     ModelCard,
-    preprocessing_named,
 )
 from atari_zoo.converters.convert import read, to_torch, written
 from atari_zoo.converters.errors import naming
@@ -29,6 +29,7 @@ from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.finite import all_finite
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.preprocessings import as_preprocessing
 from atari_zoo.converters.registry import Source, is_prefix
 from atari_zoo.converters.reports import Report, report
 from atari_zoo.converters.weights.named_heads import expected_actions
@@ -134,7 +135,7 @@ def convert(
     algorithm: str | None = None,
     game: str | None = None,
     run: str | None = None,
-    preprocessing: str | None = None,
+    preprocessing: str | Mapping[str, Any] | None = None,
     action_rule: str | None = None,
     float16: bool = False,
     input_range: str | None = None,
@@ -142,6 +143,8 @@ def convert(
     """A file as ONNX with a full card: what is not given is what the file tells, or follows from
     the algorithm and game. It is checked with onnxruntime at every layer.
 
+    preprocessing: its name, or what to change of the file's, as in {"resize": "linear"}; "name"
+        among that is of the one to begin from.
     input_range: see `load`.
     Raises ValueError for an unknown algorithm, game, preprocessing or action rule, or where the
     network's actions are not the game's; ConversionError where the file is no agent.
@@ -156,7 +159,8 @@ def convert(
         changes |= {"action_rule": trained_by.action_rule}
         changes |= {"preprocessing": PREPROCESSINGS[trained_by.preprocessing]}
     if preprocessing:
-        changes["preprocessing"] = preprocessing_named(preprocessing)
+        usual = changes.get("preprocessing", card.preprocessing)
+        changes["preprocessing"] = as_preprocessing(preprocessing, usual)
     if action_rule:
         if action_rule not in ACTION_RULES:
             raise ValueError(f"no action rule '{action_rule}'; there are {', '.join(ACTION_RULES)}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import nn
 
@@ -12,11 +13,11 @@ from atari_zoo.converters.cards import (
     INPUT_RANGES,
     ModelCard,
     Preprocessing,
-    preprocessing_named,
 )
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.heads import check_outputs
+from atari_zoo.converters.preprocessings import as_preprocessing
 from atari_zoo.games import check_actions
 from atari_zoo.games import game as find_game
 
@@ -46,11 +47,11 @@ def wrap(
     module: nn.Module,
     game: str,
     *,
-    preprocessing: str | Preprocessing = "vector",
+    preprocessing: str | Preprocessing | Mapping[str, Any] = "vector",
     actions: Sequence[str] | None = None,
     input_range: str = "0..1",
     action_rule: str = "argmax",
-    shape: Sequence[int] = (4, 84, 84),
+    shape: Sequence[int] | None = None,
     channels_last: bool = False,
 ) -> WrappedNetwork:
     """The module as an agent of `game`, for every function that takes one; it is not copied, and
@@ -58,9 +59,12 @@ def wrap(
 
     module: takes floats (batch, *shape), oldest frame first, and gives (batch, actions), or a
         tuple that begins with that. Probabilities (a softmax ends it) become their logits.
-    preprocessing: how a screen becomes an observation, or the name of such in `PREPROCESSINGS`.
+    preprocessing: how a screen becomes an observation, the name of such in `PREPROCESSINGS`, or
+        what to change of "vector", as in {"size": (80, 80), "stack": 1}; "name" among that is of
+        another one to begin from.
     actions: ALE's names of the outputs, in the game's own order, to be checked; the game's if not
         given.
+    shape: (frames, height, width) of what it takes; the preprocessing's if not given.
     input_range: the pixels that it takes, "0..1" or "0..255".
     action_rule: "argmax", "sample" or "epsilon-greedy".
     channels_last: whether it has the frames as its last axis.
@@ -72,7 +76,7 @@ def wrap(
     """
     _check_choice("input range", input_range, INPUT_RANGES)
     _check_choice("action rule", action_rule, ACTION_RULES)
-    if len(shape) != 3 or min(shape) < 1:
+    if shape is not None and (len(shape) != 3 or min(shape) < 1):
         raise ValueError(f"shape is {tuple(shape)}; expected (frames, height, width)")
     played = find_game(game)
     meanings = played.actions if actions is None else tuple(actions)
@@ -81,7 +85,7 @@ def wrap(
             f"actions are {' '.join(meanings)}; {played.name} is played with its own "
             f"{len(played.actions)}, in this order: {' '.join(played.actions)}"
         )
-    seen = preprocessing_named(preprocessing) if isinstance(preprocessing, str) else preprocessing
+    seen = as_preprocessing(preprocessing)
     card = ModelCard(
         game=played.name,
         action_meanings=meanings,
@@ -90,7 +94,7 @@ def wrap(
         input_range=input_range,
         format="module",
     )
-    frames, height, width = shape
+    frames, height, width = shape or seen.shape
     name = type(module).__name__
     if not any(True for _ in module.parameters()):
         raise ConversionError(f"{name}: it has no parameters; a network was expected")

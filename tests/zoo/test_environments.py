@@ -60,12 +60,14 @@ def ale_vector(rom: str, count: int, preprocessing: Preprocessing, **options) ->
     [
         ("breakout", "vector", {}),
         ("air_raid", "vector", SHORT | {"sticky": 0.25, "frame_skip": 3}),
-        ("pong", "dopamine", SHORT),
+        ("pong", "dopamine", SHORT | {"size": (64, 72), "stack": 3}),
     ],
 )
 def test_grey_frames_are_stacked_as_ale_stacks_them(rom, name, changes, raw):
     preprocessing = dataclasses.replace(PREPROCESSINGS[name], **changes)
-    theirs = ale_vector(rom, 2, preprocessing, stack_num=4)
+    height, width = preprocessing.size
+    size = {"img_height": height, "img_width": width, "stack_num": preprocessing.stack}
+    theirs = ale_vector(rom, 2, preprocessing, **size)
     with closing(Environments(rom, 2, preprocessing, raw=raw)) as ours, closing(theirs):
         np.testing.assert_array_equal(ours.reset(SEED).numpy(), theirs.reset(seed=SEED)[0])
         ended = 0

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from itertools import product
+from typing import Any
 
 import cv2
 import gymnasium as gym
@@ -20,10 +21,11 @@ from gymnasium.wrappers import GrayscaleObservation
 from PIL import Image
 
 from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard, Preprocessing
+from atari_zoo.converters.preprocessings import preprocessing_changed
 from atari_zoo.preprocessing.area import resize_area
-from atari_zoo.preprocessing.greys import float_grey, grey
+from atari_zoo.preprocessing.greys import float_grey, grey, rec709_grey
 from atari_zoo.preprocessing.renderer import Renderer, rendered_screens
-from atari_zoo.preprocessing.resizes import resize_bilinear, resize_triangle
+from atari_zoo.preprocessing.resizes import resize_bilinear, resize_linear, resize_triangle
 
 # of 210 lines; Air Raid has 250 and Pooyan 220, and Air Raid has the colours of PAL
 GAMES = ["air_raid", "breakout", "enduro", "ms_pacman", "pong", "pooyan", "seaquest", "skiing"]
@@ -78,6 +80,18 @@ def opencv(rgb: np.ndarray) -> np.ndarray:
     return area(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
 
 
+def linear(image: np.ndarray, size: tuple[int, int] = (84, 84)) -> np.ndarray:
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def stretched(image: np.ndarray) -> np.ndarray:
+    """scipy.misc.imresize of floats, as SciPy 1.2 had it."""
+    scale = 255.0 / ((image.max() - image.min()) or 1)
+    pixels = ((image - image.min()) * scale).clip(0, 255) + 0.5
+    bilinear = Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(pixels.astype(np.uint8)).resize((80, 80), bilinear))
+
+
 def bilinear(grey: np.ndarray) -> np.ndarray:
     small = tf.compat.v1.image.resize_bilinear(grey[None, ..., None], (84, 84), align_corners=True)
     return small.numpy()[0, :, :, 0]
@@ -114,6 +128,9 @@ EXPECTED: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "deepmind": lambda rgb, grey: opencv(rgb.max(0)),
     "tf": lambda rgb, grey: bilinear(numpy_grey(rgb.max(0))) * np.float32(1 / 255),
     "np": lambda rgb, grey: triangle(numpy_grey(rgb.max(0))).astype(np.uint8),
+    "torchbeast": lambda rgb, grey: opencv(rgb.max(0)),
+    "kaixhin": lambda rgb, grey: np.maximum(*map(linear, grey)),
+    "baby-a3c": lambda rgb, grey: stretched(rgb[1, 35:195].mean(2)),
     "gym-tensorflow": lambda rgb, grey: bilinear(numpy_grey(rgb).max(0)) * np.float32(1 / 255),
 }
 AS_VECTOR = ["envpool", "dopamine", "dopamine-zoo", "modern"]
@@ -135,6 +152,139 @@ def test_real_frames(rom, name):
     assert ours.dtype == theirs.dtype
     np.testing.assert_array_equal(ours, theirs)
     assert len(np.unique(ours)) > 3  # and the frames show something
+
+
+def of_size(height: int, width: int, image: np.ndarray) -> np.ndarray:
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+# changes of a preprocessing, and what OpenCV does with the two frames
+CHANGED: dict[str, tuple[dict[str, Any], Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
+    "linear": ({"resize": "linear"}, lambda rgb, grey: linear(grey.max(0))),
+    "nearest": (
+        {"resize": "nearest", "size": (110, 84)},
+        lambda rgb, grey: cv2.resize(grey.max(0), (84, 110), interpolation=cv2.INTER_NEAREST),
+    ),
+    "size": ({"size": (64, 96)}, lambda rgb, grey: of_size(64, 96, grey.max(0))),
+    "crop": (
+        {"crop": (35, 195, 8, 152), "size": (80, 72)},
+        lambda rgb, grey: of_size(80, 72, grey.max(0)[35:195, 8:152]),
+    ),
+    "window": (
+        {"resize": "linear", "size": (110, 84), "window": (18, 102, 0, 84)},
+        lambda rgb, grey: linear(grey.max(0), (110, 84))[18:102],
+    ),
+    "larger": (
+        {"resize": "linear", "size": (260, 200)},
+        lambda rgb, grey: linear(grey.max(0), (260, 200)),
+    ),
+    "last frame": ({"max_pool": "none"}, lambda rgb, grey: area(grey[1])),
+    "colour": (
+        {"grey": "colour", "max_pool": "rgb", "size": (64, 64)},
+        lambda rgb, grey: of_size(64, 64, rgb.max(0)).transpose(2, 0, 1),
+    ),
+    "colour, resized": (
+        {"grey": "colour", "max_pool": "resized", "resize": "linear"},
+        lambda rgb, grey: np.maximum(*map(linear, rgb)).transpose(2, 0, 1),
+    ),
+    "last colours to grey": (
+        {"max_pool": "none", "resize_colour": True},
+        lambda rgb, grey: cv2.cvtColor(area(rgb[1]), cv2.COLOR_RGB2GRAY),
+    ),
+    "mean": (
+        {"grey": "mean", "max_pool": "rgb", "resize": "nearest", "rounding": "truncate"},
+        lambda rgb, grey: cv2.resize(
+            rgb.max(0).mean(2), (84, 84), interpolation=cv2.INTER_NEAREST
+        ).astype(np.uint8),
+    ),
+}
+
+
+@pytest.mark.parametrize("rom", GAMES[:6])
+@pytest.mark.parametrize("changes", CHANGED)
+def test_changed_preprocessings(rom, changes):
+    played, (parts, expected) = play(rom), CHANGED[changes]
+    palette, greys = played.palette()
+    changed = preprocessing_changed(Preprocessing(), parts)
+    ours = rendered_screens(played.screens[:12], palette, changed, greys).numpy()
+    pairs = zip(played.colours[:12], played.greys, strict=False)
+    theirs = np.stack([expected(rgb, grey) for rgb, grey in pairs])
+    assert ours.dtype == theirs.dtype and ours.shape[1:] == changed.frame
+    np.testing.assert_array_equal(ours, theirs)
+    assert len(np.unique(ours)) > 3
+
+
+@pytest.mark.parametrize("height, width", [(210, 160), (160, 160), (40, 40)])
+def test_linear_resize_of_floats(height, width):
+    """OpenCV may multiply and add at once, which numpy does apart: the last bit of float32."""
+    for image in np.random.default_rng(height).random((4, height, width)) * 255:
+        for size in ((84, 84), (80, 80), (33, 110)):
+            expected = linear(image, size).astype(np.float32)
+            np.testing.assert_allclose(resize_linear(image, size), expected, rtol=2**-22, atol=1e-5)
+
+
+def test_halves_of_four_bytes_are_rounded_up():
+    """As OpenCV rounds them where two by two make one, and nowhere else."""
+    for image in np.random.default_rng(2).integers(0, 256, (4, 160, 160), np.uint8):
+        ours = np.rint(resize_area(image.astype(np.float32), (80, 80)))
+        np.testing.assert_array_equal(ours, of_size(80, 80, image))
+
+
+WRONG = [
+    ({"crop": (0, 211, 0, 160)}, r"crop is .*within the screen of 210x160"),
+    ({"crop": (10, 10, 0, 160)}, "crop is"),
+    ({"window": (0, 85, 0, 84)}, "window is .*within the resized frame of 84x84"),
+    ({"size": (0, 84)}, "size is"),
+    (
+        {"size": (220, 84)},
+        "resize 'area' makes nothing larger: 220x84 of 210x160 pixels; take 'lin",
+    ),
+    ({"stack": 9}, "stack is 9; expected 1 to 8"),
+    ({"grey": "colour"}, "take the maximum in 'rgb'"),
+    ({"grey": "colour", "max_pool": "rgb", "stretch": True}, "stretch is for greys"),
+    ({"frame_skip": 0}, "expected 1 frame or more"),
+    ({"frame_skip_least": 5}, "frame_skip is 4, at least 5"),
+    ({"stack_start": "ones"}, "no stack_start 'ones'; there are zeros, copies"),
+]
+
+
+@pytest.mark.parametrize(("parts", "message"), WRONG, ids=str)
+def test_what_does_not_go_together_is_told(parts, message):
+    changed = preprocessing_changed(Preprocessing(), parts)
+    with pytest.raises(ValueError, match=message):
+        Renderer(changed, 210, 160)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"colour": True}, "no 'colour' in a preprocessing; there are frame_skip, "),
+        ({"name": "sepia"}, "no preprocessing 'sepia'"),
+        ({"size": 80}, "size is 80; expected 2 whole numbers"),
+        ({"size": (80, 80, 3)}, "expected 2 whole numbers"),
+        ({"crop": "all"}, "crop is 'all'; expected 4 whole numbers"),
+        ({"stack": 2.5}, "stack is 2.5; expected a whole number"),
+        ({"noops": -1}, "noops is -1; expected a whole number, not below 0"),
+        ({"stretch": 1}, "stretch is 1; expected true or false"),
+        ({"grey": None}, "grey is None; expected a word"),
+    ],
+)
+def test_a_part_of_the_wrong_kind_is_told(parts, message):
+    with pytest.raises(ValueError, match=message):
+        preprocessing_changed(Preprocessing(), parts)
+    if not {"colour", "name"} & parts.keys():  # which in a file are passed over, and free
+        with pytest.raises(ValueError, match=message):
+            ModelCard.from_json(json.dumps({"preprocessing": parts}))
+
+
+def test_a_changed_preprocessing_says_so_in_its_name():
+    changed = preprocessing_changed(
+        PREPROCESSINGS["deepmind"], {"name": "dopamine", "size": [80, 80], "sticky": 0.25}
+    )
+    assert changed == dataclasses.replace(
+        PREPROCESSINGS["dopamine"], size=(80, 80), name="dopamine, size=80x80"
+    )
+    assert preprocessing_changed(changed, {}) == changed
 
 
 @pytest.mark.parametrize("name", AS_VECTOR)
@@ -190,6 +340,11 @@ def test_grey_of_every_colour_on_a_lattice():
     np.testing.assert_array_equal(grey(COLOURS), expected)
 
 
+def test_rec709_of_every_colour_on_a_lattice():
+    weights = np.array([0.2125, 0.7154, 0.0721])  # scikit-image's rgb2gray
+    np.testing.assert_allclose(rec709_grey(COLOURS) / 255, COLOURS / 255 @ weights, atol=1e-15)
+
+
 def test_float_grey_of_every_colour_on_a_lattice():
     """As the original zoo's `np.dot` of a whole frame adds it up; a table's is another."""
     np.testing.assert_array_equal(float_grey(COLOURS), numpy_grey(COLOURS[None])[0])
@@ -222,7 +377,7 @@ def test_other_sizes(size):
     for image in np.random.default_rng(size).integers(0, 256, (4, 210, 160), np.uint8):
         expected = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
         np.testing.assert_array_equal(
-            np.rint(resize_area(image.astype(np.float32), size)), expected
+            np.rint(resize_area(image.astype(np.float32), (size, size))), expected
         )
 
 

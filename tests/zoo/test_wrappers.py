@@ -145,6 +145,29 @@ def test_deepmind_is_stable_baselines3s(rom, steps, frames, ends):
     assert compare(rom, "deepmind", theirs, steps, frames) >= ends
 
 
+class Torchbeast(Wrapped):
+    """torchbeast's atari_wrappers.py: baselines' wrappers, as Stable-Baselines3 has them, and its
+    own FrameStack, which a reset fills with copies."""
+
+    def __init__(self, rom: str, frames: int) -> None:
+        self.env = AtariWrapper(atari(rom, frames=frames), clip_reward=False)
+        self.frames: deque[np.ndarray] = deque(maxlen=4)
+
+    def begin(self, seed: int | None) -> np.ndarray:
+        first = self.env.reset(seed=seed)[0][..., 0]
+        self.frames.extend([first] * 4)
+        return np.stack(self.frames)
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool]:
+        frame, reward, terminated, truncated, _ = self.env.step(action)
+        self.frames.append(frame[..., 0])
+        return np.stack(self.frames), reward, terminated or truncated
+
+
+def test_torchbeast():
+    assert compare("breakout", "torchbeast", Torchbeast("breakout", 400), 150, 400) >= 3
+
+
 class DopaminePreprocessing(Wrapped):
     """dopamine/discrete_domains/atari_lib.py over the emulator, and the stack that follows it.
 
@@ -395,9 +418,11 @@ class AtariAgents(Wrapped):
         self.rom = roms.get_rom_path(rom)
         self.frames: deque[np.ndarray] = deque(maxlen=4)
 
+    interpolation = cv2.INTER_AREA
+
     def state(self) -> np.ndarray:
         grey = self.ale.getScreenGrayscale()
-        return cv2.resize(grey, (84, 84), interpolation=cv2.INTER_AREA)
+        return cv2.resize(grey, (84, 84), interpolation=self.interpolation)
 
     def begin(self, seed: int | None) -> np.ndarray:
         if seed is not None:
@@ -429,6 +454,60 @@ def test_atari_agents(name, sticky):
     drawn = ale_draws(SEED).below
     theirs = AtariAgents("seaquest", sticky, lambda: drawn(30) if not sticky else 0)
     assert compare("seaquest", name, theirs, 100) >= 1
+
+
+class Kaixhin(AtariAgents):
+    """env.py of Kaixhin/Rainbow as it evaluates, which ale_env.py came from."""
+
+    interpolation = cv2.INTER_LINEAR
+
+
+def test_kaixhin():
+    drawn = ale_draws(SEED).below
+    assert compare("seaquest", "kaixhin", Kaixhin("seaquest", 0.0, lambda: drawn(30)), 100) >= 1
+
+
+class BabyA3C(Wrapped):
+    """`prepro` of greydanus/baby-a3c over gym's Game-v4: an action lasts 2 to 4 frames, of which
+    the last is seen. scipy.misc.imresize, gone since SciPy 1.3, stretched a float image to bytes
+    and had Pillow resize it. What gym drew is drawn here as the vectorised emulator draws no-ops.
+    """
+
+    def __init__(self, rom: str) -> None:
+        ALEInterface.setLoggerMode(LoggerMode.Error)
+        self.ale, self.rom = ALEInterface(), roms.get_rom_path(rom)
+        self.ale.setFloat("repeat_action_probability", 0.0)
+
+    def seen(self) -> np.ndarray:
+        image = self.ale.getScreenRGB()[35:195].mean(2)
+        least, most = image.min(), image.max()
+        scaled = (image - least) * (255.0 / ((most - least) or 1))
+        stretched = Image.fromarray((scaled.clip(0, 255) + 0.5).astype(np.uint8))
+        return np.asarray(stretched.resize((80, 80), Image.Resampling.BILINEAR))[None]
+
+    def begin(self, seed: int | None) -> np.ndarray:
+        if seed is not None:
+            self.draw = ale_draws(seed).below
+            self.ale.setInt("random_seed", seed)
+            self.ale.loadROM(self.rom)
+        self.ale.reset_game()
+        self.draw(1)  # of no-ops there are none
+        self.played = 0
+        return self.seen()
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool]:
+        reward = 0.0
+        for _ in range(2 + self.draw(3)):
+            reward += self.ale.act(self.ale.getMinimalActionSet()[action])
+            self.played += 1
+            if self.ale.game_over() or self.played >= FRAMES:
+                break
+        return self.seen(), reward, self.ale.game_over() or self.played >= FRAMES
+
+
+@pytest.mark.parametrize("rom", ["breakout", "pong"])
+def test_baby_a3c(rom):
+    assert compare(rom, "baby-a3c", BabyA3C(rom), 150) >= 1
 
 
 class EnvPool(Wrapped):
@@ -498,7 +577,7 @@ def test_envpool(rom):
 
 # with the library that trained the agents, or its wrappers written out: by the tests above
 COMPARED = "modern deepmind dopamine dopamine-zoo tf np gym-tensorflow cleanrl atari-agents"
-COMPARED_TOO = "atari-agents-classic envpool cleanrl-gymnasium"
+COMPARED_TOO = "atari-agents-classic envpool cleanrl-gymnasium torchbeast kaixhin baby-a3c"
 
 
 def test_what_every_collections_agents_saw_was_compared_frame_by_frame():

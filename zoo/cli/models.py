@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from atari_zoo.cli.options import (
     Tag,
 )
 from atari_zoo.cli.outputs import check_file
+from atari_zoo.cli.preprocessing_options import with_preprocessing
 from atari_zoo.cli.tables import print_table
 from atari_zoo.cli.verbs import verb
 from atari_zoo.play.plans import FLAT
@@ -89,7 +91,9 @@ def info(model: Model, as_json: Json = False) -> None:
     "atari-zoo convert agent.zip --game Pong --json > report.json",
     "atari-zoo convert unscaled.pth --game Pong --input-range 0..255",
     "atari-zoo convert agent.onnx -o policy.pth --quiet",
+    "atari-zoo convert drqn.onnx --game Pong --preprocessing dopamine --resize linear --stack 1",
 )
+@with_preprocessing
 def convert(
     source: Annotated[
         Path,
@@ -107,9 +111,7 @@ def convert(
     algorithm: Algorithm = None,
     game: Game = None,
     run: Run = None,
-    preprocessing: Annotated[
-        str | None, typer.Option(help=FLAT["preprocessing"].about.help)
-    ] = None,
+    preprocessing: Mapping[str, Any] | str | None = None,
     action: Annotated[str | None, typer.Option(help=FLAT["action"].about.help)] = None,
     input_range: Annotated[
         str | None,
@@ -131,9 +133,16 @@ def convert(
     if output.exists() and source.exists() and output.samefile(source):
         raise ValueError(f"{output} is the source itself; give another file with -o")
     check_file(output, force, *ENDINGS)
-    given = {"algorithm": algorithm, "game": game, "preprocessing": preprocessing}
-    given |= {"input_range": input_range}
-    done = convert_model(source, float16=float16, action_rule=action, run=run, **given)
+    done = convert_model(
+        source,
+        algorithm=algorithm,
+        game=game,
+        run=run,
+        preprocessing=preprocessing,
+        action_rule=action,
+        float16=float16,
+        input_range=input_range,
+    )
     save_as(done.model, output)
     if as_json:
         print(json.dumps(done.report.to_dict() | {"output": str(output), "name": done.card.name}))

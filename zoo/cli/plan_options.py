@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from atari_zoo.cli.preprocessing_options import preprocessing_parameters, take_preprocessing
 from atari_zoo.play.options import Flat
 from atari_zoo.play.plans import FLAT, plan_of
 
@@ -21,12 +22,15 @@ def with_plan_options(verb: str, usual: Mapping[str, Any]) -> Callable[[Callable
     usual: what the verb takes where an option is not given, if that is not the plan's own default.
     """
     there = {name: flat for name, flat in FLAT.items() if verb in flat.about.verbs}
+    parts = preprocessing_parameters() if "preprocessing" in there else []
 
     def given(command: Callable[..., None]) -> Callable[..., None]:
         own, kinds = inspect.signature(command), get_type_hints(command, include_extras=True)
 
         def run(**words: Any) -> None:
             flat = {name: words.pop(name) for name in there}
+            if parts:
+                flat["preprocessing"] = take_preprocessing(words, flat["preprocessing"])
             asked = {name: value for name, value in flat.items() if value is not None}
             if not LENGTHS & asked.keys():
                 asked |= {name: usual[name] for name in LENGTHS & usual.keys()}
@@ -38,6 +42,7 @@ def with_plan_options(verb: str, usual: Mapping[str, Any]) -> Callable[[Callable
                 parameters += [_parameter(flat, usual) for flat in there.values()]
             else:
                 parameters.append(parameter.replace(annotation=kinds[parameter.name]))
+        parameters += parts
         keywords = [p.replace(kind=p.KEYWORD_ONLY) for p in parameters]
         run.__name__, run.__doc__ = command.__name__, command.__doc__
         vars(run)["__signature__"] = own.replace(parameters=keywords)

@@ -89,8 +89,8 @@ class Console:
     def press(self, action: int) -> float:
         """Repeats an action for the frames of one step, or until the game ends; returns the
         rewards' sum. Where the game ends early, the screens are what was seen before."""
-        ale, pressed, reward = self.ale, self.actions[action], 0
-        for left in reversed(range(self.preprocessing.frame_skip)):
+        ale, pressed, reward, skip = self.ale, self.actions[action], 0, self._skip()
+        for left in reversed(range(skip)):
             reward += ale.act(pressed)
             self.frames += 1
             ended = ale.game_over()
@@ -99,13 +99,18 @@ class Console:
                 break
             if left < 2:
                 self.see(1 - left)
-        if self.preprocessing.frame_skip == 1:
+        if skip == 1:
             self.screens[0] = self.screens[1]
         self.truncated = self.over and not ended
         before, self.lives = self.lives, ale.lives()
         lost = 0 < self.lives < before  # with none left, the game's end is awaited
         self.life_ended = lost and self.preprocessing.life_loss_ends and not self.over
         return reward
+
+    def _skip(self) -> int:
+        """For how many frames the next action is repeated."""
+        least, most = self.preprocessing.frame_skip_least, self.preprocessing.frame_skip
+        return least + self.draw(most - least + 1) if 0 < least < most else most
 
     def see(self, which: int) -> None:
         """Takes the screen into the older (0) or newer (1) place."""

@@ -24,7 +24,7 @@ class Step(NamedTuple):
     float32 in 0..1 where the preprocessing does not round.
     """
 
-    observations: Shaped[Tensor, "envs stack 84 84"]
+    observations: Shaped[Tensor, "envs channels height width"]
     rewards: Float[np.ndarray, "envs"]
     terminated: Bool[np.ndarray, "envs"]  # the game is over
     truncated: Bool[np.ndarray, "envs"]  # the time limit was reached
@@ -72,7 +72,7 @@ class Environments:
         self._press_fire = np.zeros(count, bool)
         self._actions = np.zeros(count, np.int32)
 
-    def reset(self, seed: int | None = None) -> Shaped[Tensor, "envs stack 84 84"]:
+    def reset(self, seed: int | None = None) -> Shaped[Tensor, "envs channels height width"]:
         """Begins new episodes everywhere; returns their first observations.
 
         seed: any whole number; copy i is seeded with seed + i. None, after a first reset, lets
@@ -101,7 +101,8 @@ class Environments:
         if self.preprocessing.fire_after_life_loss and self._fire:
             self._press_fire = (new.lives < self._lives) & ~over
         self._lives = new.lives
-        self._stack = torch.cat([self._stack[:, 1:], new.frames[:, None]], dim=1)
+        newest = self._channels(new.frames)
+        self._stack = torch.cat([self._stack[:, newest.shape[1] :], newest], dim=1)
         begun = over | new.life_ended
         if begun.any():
             where = torch.from_numpy(begun).to(self.device)
@@ -133,9 +134,15 @@ class Environments:
         return self._rendered().emulators.greys
 
     @property
-    def observations(self) -> Shaped[Tensor, "envs stack 84 84"]:
+    def observations(self) -> Shaped[Tensor, "envs channels height width"]:
         """The newest: what `reset` or the last `step` gave."""
         return self._stack
+
+    @property
+    def newest(self) -> Shaped[Tensor, "envs ..."]:
+        """The newest frame of each observation."""
+        channels = self.preprocessing.channels
+        return self._stack[:, -1] if channels == 1 else self._stack[:, -channels:]
 
     def close(self) -> None:
         """Ends the emulators."""
@@ -147,10 +154,15 @@ class Environments:
         return self._frames
 
     def _first_stack(self, frames: Tensor) -> Tensor:
-        copies = frames[:, None].repeat(1, self.preprocessing.stack, 1, 1)
+        newest = self._channels(frames)
+        copies = newest.repeat(1, self.preprocessing.stack, 1, 1)
         if self.preprocessing.stack_start == "zeros":
-            copies[:, :-1] = 0
+            copies[:, : -newest.shape[1]] = 0
         return copies
+
+    def _channels(self, frames: Tensor) -> Shaped[Tensor, "envs channels height width"]:
+        """Frames as an observation has them: grey is one channel, colour three."""
+        return frames.unflatten(0, (-1, 1)) if self.preprocessing.channels == 1 else frames
 
     def _step(self, new: Frames) -> Step:
         return Step(

@@ -3,6 +3,7 @@ the published preprocessings show."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,11 @@ from torch import Tensor
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.seeds import EMULATORS, consecutive_seeds
 
+# what it can be told, and what is made of its frames; the rest is as it has it
+SETTINGS = (
+    "name frame_skip size stack stack_start noops fire_reset fire_after_life_loss sticky max_frames"
+).split()
+
 
 class Frames(NamedTuple):
     """The newest frame of every environment, and what the step to it gave.
@@ -21,7 +27,7 @@ class Frames(NamedTuple):
     Where an episode ended, frame and lives are already those of the next one's start.
     """
 
-    frames: Shaped[Tensor, "envs 84 84"]
+    frames: Shaped[Tensor, "envs ..."]
     rewards: Float32[np.ndarray, "envs"]
     terminated: Bool[np.ndarray, "envs"]
     truncated: Bool[np.ndarray, "envs"]
@@ -46,6 +52,8 @@ class NativeFrames:
             count,
             num_threads=threads,
             stack_num=1,
+            img_height=preprocessing.size[0],
+            img_width=preprocessing.size[1],
             frameskip=preprocessing.frame_skip,
             noop_max=preprocessing.noops,
             use_fire_reset=preprocessing.fire_reset,
@@ -60,8 +68,8 @@ class NativeFrames:
     def renders(preprocessing: Preprocessing) -> bool:
         """Whether these are the preprocessing's frames and episodes, bit for bit."""
         plain = Preprocessing()
-        fixed = "grey max_pool resize_colour resize rounding reset life_loss_ends".split()
-        return all(getattr(preprocessing, name) == getattr(plain, name) for name in fixed)
+        changed = {name: getattr(plain, name) for name in SETTINGS}
+        return replace(preprocessing, **changed) == plain
 
     def reset(self, seed: int | None) -> Frames:
         """Begins new episodes everywhere; copy i is seeded with seed + i, if one is given."""

@@ -31,7 +31,7 @@ class Emulated(NamedTuple):
     screens, ram and frames lie in memory that the next step overwrites.
     """
 
-    frames: Shaped[np.ndarray, "envs 84 84"]  # rendered as the preprocessing has it
+    frames: Shaped[np.ndarray, "envs ..."]  # rendered as the preprocessing has it
     screens: UInt8[np.ndarray, "envs 2 height width"]  # palette indices, older frame first
     ram: UInt8[np.ndarray, "envs 128"]
     rewards: Float32[np.ndarray, "envs"]
@@ -64,7 +64,7 @@ class Emulators:
         self.screen, self.count = screen(inside), count
         size = self.screen.height, self.screen.width
         blank = Renderer(preprocessing, *size)(np.zeros((2, *size), np.uint8))
-        fields = memory_layout(count, *size, blank.dtype.name)
+        fields = memory_layout(count, *size, blank.dtype.name, blank.shape)
         memory = memory_file(fields.itemsize)
         self._arrays = shared_arrays(memory, fields)
         self._results = {name: self._arrays[name] for name in Emulated._fields}
@@ -75,6 +75,7 @@ class Emulators:
             "count": count,
             "size": size,
             "frames": blank.dtype.name,
+            "shape": blank.shape,
         }
         shares = np.array_split(np.arange(count), min(workers or _cores(), count))
         self.workers = Workers(

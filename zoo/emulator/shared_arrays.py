@@ -8,19 +8,22 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+from collections.abc import Sequence
 
 import numpy as np
 
 
-def memory_layout(count: int, height: int, width: int, frames: str) -> np.dtype:
+def memory_layout(
+    count: int, height: int, width: int, frames: str, shape: Sequence[int] = (84, 84)
+) -> np.dtype:
     """The arrays of `count` emulators with screens of this size, as fields of one record.
 
-    frames: the type of the rendered ones, such as "uint8".
+    frames: the type of the rendered ones, such as "uint8". shape: of one of them.
     """
     return np.dtype(
         [
             ("screens", np.uint8, (count, 2, height, width)),
-            ("frames", frames, (count, 84, 84)),
+            ("frames", frames, (count, *shape)),
             ("ram", np.uint8, (count, 128)),
             ("actions", np.int32, (count,)),
             ("seeds", np.int64, (count,)),

@@ -19,7 +19,7 @@ import numpy as np
 if __name__ == "__main__":
     sys.modules["gymnasium"] = None  # type: ignore[assignment]  # ale-py starts faster without it
 
-from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.converters.preprocessings import preprocessing_from
 from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.consoles import Console
 from atari_zoo.emulator.palettes import SharedPalette
@@ -35,7 +35,7 @@ class Consoles:
     """
 
     def __init__(self, assignment: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        preprocessing = Preprocessing(**assignment["preprocessing"])
+        preprocessing = preprocessing_from(assignment["preprocessing"])
         self.rule, self.arrays = reset_rule(preprocessing), arrays
         self.renderer = Renderer(preprocessing, *assignment["size"])
         palette = SharedPalette(arrays, self.renderer)
@@ -82,7 +82,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pipe's end is heard instead
     assignment = json.loads(sys.argv[1])
     height, width = assignment["size"]
-    fields = memory_layout(assignment["count"], height, width, assignment["frames"])
+    fields = memory_layout(
+        assignment["count"], height, width, assignment["frames"], assignment["shape"]
+    )
     arrays = shared_arrays(assignment["memory"], fields)
     os.close(assignment["memory"])
     with Connection(assignment["pipe"]) as pipe, suppress(EOFError, OSError):

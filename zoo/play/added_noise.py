@@ -17,20 +17,21 @@ from atari_zoo.seeds import generator_seed
 class ObservationNoise:
     """Adds noise to observations, step by step; the same seed adds the same.
 
+    channels: of a frame, 3 in colour.
     Each step's is seeded apart, so that play can be taken up in its middle.
     """
 
-    def __init__(self, noise: Noise, seed: int, device: torch.device) -> None:
-        self.noise, self.seed = noise, seed
+    def __init__(self, noise: Noise, seed: int, device: torch.device, channels: int = 1) -> None:
+        self.noise, self.seed, self.channels = noise, seed, channels
         self.generator = torch.Generator(device)
         self._stack = torch.zeros(0)
 
     def __call__(
         self,
-        observations: Shaped[Tensor, "envs stack 84 84"],
+        observations: Shaped[Tensor, "envs channels height width"],
         step: int,
         starts: Bool[np.ndarray, "envs"],
-    ) -> Shaped[Tensor, "envs stack 84 84"]:
+    ) -> Shaped[Tensor, "envs channels height width"]:
         """Observations in 0..1, and what goes beyond with the noise; as they are without any."""
         if not self.noise.observation:
             return observations
@@ -41,8 +42,8 @@ class ObservationNoise:
         if step == 0 or starts.all():
             self._stack = self._drawn(pixels.shape)
         else:
-            newest = self._drawn(pixels[:, :1].shape)
-            self._stack = torch.cat([self._stack[:, 1:], newest], dim=1)
+            newest = self._drawn(pixels[:, : self.channels].shape)
+            self._stack = torch.cat([self._stack[:, self.channels :], newest], dim=1)
             if starts.any():
                 begun = torch.from_numpy(starts).to(pixels.device)
                 self._stack[begun] = self._drawn(pixels[begun].shape)

@@ -26,7 +26,7 @@ RAM = 128  # bytes
 @checked
 def counterfactual(
     recording: Recording, step: int, ram: Mapping[int, int], env: int = 0
-) -> Float[Tensor, "1 stack 84 84"]:
+) -> Float[Tensor, "1 channels height width"]:
     """The observation at a step, had these bytes held these values while its frames were made.
 
     The game is played again from the recording's seed, and the bytes are set before each of the

@@ -53,7 +53,8 @@ class EnvironmentGroup:
         outputs, layers = self.inference(seen)
         actions = self.chooser.choose(outputs, chances, self.share)
         raw = self.environments.raw() if self._raw else None
-        moment = Moment(self.observations, outputs, actions, self.starts, raw)
+        frames = self.environments.newest
+        moment = Moment(self.observations, frames, outputs, actions, self.starts, raw)
         kept = {name: compute(moment) for name, compute in self._before.items()}
         kept |= {layer_array(name): value.half() for name, value in layers.items()}
         self._kept = {name: _array(value) for name, value in kept.items()}

@@ -79,7 +79,7 @@ class Inference:
         return "torch" if self._session is None else "onnxruntime"
 
     def __call__(
-        self, observations: Shaped[Tensor, "batch stack 84 84"]
+        self, observations: Shaped[Tensor, "batch channels height width"]
     ) -> tuple[Float[Tensor, "batch actions"], dict[str, Tensor]]:
         """The outputs, and the layers' values; on CUDA the next call overwrites them."""
         if self._session is not None:
@@ -97,7 +97,7 @@ class Inference:
         self._open.close()
 
     def _forward(
-        self, observations: Shaped[Tensor, "batch stack 84 84"]
+        self, observations: Shaped[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch actions"]:
         if self.dtype != torch.float32:
             pixels = observations.to(self.dtype)  # a byte is exact in each of them

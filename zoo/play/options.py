@@ -130,16 +130,14 @@ def gathered(holder: type[Any], flat: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a dataclass from values by flat names, those aside that are not given."""
     kinds, places = get_type_hints(holder), flattened(holder)
     found: dict[str, Any] = {}
+    parts: dict[str, dict[str, Any]] = {}
     for name, value in flat.items():
         first, *rest = places[name].path
         if rest:
-            found.setdefault(first, {})[rest[0]] = value
+            parts.setdefault(first, {})[rest[0]] = value
         else:
             found[first] = value
-    return {
-        name: _kind(kinds[name])(**value) if isinstance(value, dict) else value
-        for name, value in found.items()
-    }
+    return found | {name: _kind(kinds[name])(**values) for name, values in parts.items()}
 
 
 def _kind(hint: Any) -> Any:

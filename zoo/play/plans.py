@@ -59,10 +59,11 @@ class Plan:
     epsilon: float | None = option(
         None, "Share of random actions of epsilon-greedy; else the card's.", least=0, most=1
     )
-    preprocessing: Preprocessing | str | None = option(
+    preprocessing: Preprocessing | Mapping[str, Any] | str | None = option(
         None,
         f"How screens are seen: {', '.join(PREPROCESSINGS)}; else as the card has it.",
-        "A Preprocessing, or the name of one.",
+        "A Preprocessing, the name of one, or what to change of the card's, such as "
+        '{"resize": "linear"}; "name" among that is of the one to begin from.',
         choices=PREPROCESSINGS,
         header="preprocessing",
     )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
-from atari_zoo.converters.cards import ACTION_RULES, PREPROCESSINGS, Preprocessing
+from atari_zoo.converters.cards import ACTION_RULES, Preprocessing
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network, observation_shape
+from atari_zoo.converters.preprocessings import as_preprocessing, preprocessing_changed
 from atari_zoo.games import Game, check_actions
 from atari_zoo.games import game as find_game
 from atari_zoo.play.options import options
 from atari_zoo.play.plans import Plan
-
-SIDE = 84  # pixels of an observation's, whatever the preprocessing
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def rules(plan: Plan, network: Network) -> Rules:
     check_actions(network.actions, as_played, card.name)
     check_finite(network, card.name)
     shown = _preprocessing(plan, card.preprocessing)
-    seen, there = observation_shape(network), (shown.stack, SIDE, SIDE)
+    seen, there = observation_shape(network), shown.shape
     if seen != there:
         raise ValueError(
             f"{card.name}: the network sees observations of {seen}; preprocessing '{shown.name}' "
@@ -63,11 +62,8 @@ def rules(plan: Plan, network: Network) -> Rules:
 
 
 def _preprocessing(plan: Plan, usual: Preprocessing) -> Preprocessing:
-    asked = plan.preprocessing or usual
-    chosen = PREPROCESSINGS[asked] if isinstance(asked, str) else asked
-    if plan.sticky is None:
-        return chosen
-    return replace(chosen, name=f"{chosen.name}, changed", sticky=plan.sticky)
+    chosen = as_preprocessing(plan.preprocessing or usual, usual)
+    return chosen if plan.sticky is None else preprocessing_changed(chosen, {"sticky": plan.sticky})
 
 
 def recorded_options(plan: Plan, settled: Rules) -> dict[str, Any]:

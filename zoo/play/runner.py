@@ -119,7 +119,9 @@ class Runner:
             raw=any(KEEP[name].raw for name in plan.keep),
         )
         stack.enter_context(closing(environments))
-        noise = ObservationNoise(plan.noise, plan.seed + share.start, self._device)
+        noise = ObservationNoise(
+            plan.noise, plan.seed + share.start, self._device, environments.preprocessing.channels
+        )
         return EnvironmentGroup(
             inference, environments, self._chooser, noise, plan.keep, share, plan.seed
         )

@@ -17,21 +17,23 @@ from jaxtyping import Bool, Float32, Int64
 
 
 def resize_area(
-    frame: Float32[np.ndarray, "height width"], size: int = 84
-) -> Float32[np.ndarray, "size size"]:
+    frame: Float32[np.ndarray, "height width"], size: tuple[int, int] = (84, 84)
+) -> Float32[np.ndarray, "rows columns"]:
     """The mean over the area of a pixel, of numbers in 0..255.
 
     Of bytes: the exact mean, but where that is half-way between two bytes it is OpenCV's sum in
     float32, which its rounding errors put above or below.
     """
     height, width = frame.shape
-    rows, columns = _cover(height, size), _cover(width, size)
+    rows, columns = _cover(height, size[0]), _cover(width, size[1])
     # of bytes, all these sums are integers below 2^24, which float32 holds exactly
     lines = rows.block @ frame.reshape(-1, rows.whole, width)
     sums = lines.reshape(-1, columns.whole) @ columns.block.T
-    means = sums.reshape(size, size) / np.float32(rows.whole * columns.whole)
+    means = sums.reshape(size) / np.float32(rows.whole * columns.whole)
     halves = means - np.floor(means) == 0.5
-    if halves.any():
+    if halves.any() and (rows.whole, columns.whole) == (2, 2) and rows.block.size == 2:
+        means[halves] += 0.5  # a half of such bytes OpenCV rounds up
+    elif halves.any():
         means[halves] = _as_opencv_adds(frame, halves, rows, columns)
     return means
 
@@ -72,7 +74,7 @@ def _cover(source: int, target: int) -> _Cover:
 
 def _as_opencv_adds(
     frame: Float32[np.ndarray, "height width"],
-    where: Bool[np.ndarray, "size size"],
+    where: Bool[np.ndarray, "rows columns"],
     rows: _Cover,
     columns: _Cover,
 ) -> Float32[np.ndarray, "places"]:

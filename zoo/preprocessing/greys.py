@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float32, Integer, UInt8
+from jaxtyping import Float, Float32, Float64, Integer, UInt8
 
 
 def grey(rgb: UInt8[np.ndarray, "*batch 3"]) -> UInt8[np.ndarray, "*batch"]:
@@ -26,14 +26,29 @@ def gymnasium_grey(rgb: UInt8[np.ndarray, "*batch 3"]) -> UInt8[np.ndarray, "*ba
     return np.sum(np.multiply(rgb, np.array([0.2125, 0.7154, 0.0721])), axis=-1).astype(np.uint8)
 
 
+def rec709_grey(rgb: UInt8[np.ndarray, "*batch 3"]) -> Float64[np.ndarray, "*batch"]:
+    """Rec. 709's luminance in 0..255, not rounded: scikit-image's rgb2gray, times 255."""
+    return rgb.astype(np.float64) @ np.array([0.2125, 0.7154, 0.0721])
+
+
+def mean_grey(rgb: UInt8[np.ndarray, "*batch 3"]) -> Float64[np.ndarray, "*batch"]:
+    """The mean of the three, not rounded."""
+    return rgb.mean(axis=-1)
+
+
 GREYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "luma": grey,
     "float": float_grey,
     "gymnasium": gymnasium_grey,
+    "rec709": rec709_grey,
+    "mean": mean_grey,
 }
+WHOLE = ("luma", "gymnasium")  # whose greys are bytes
+EXACT = ("rec709", "mean")  # whose last bits decide what stretching makes of them
+COLOUR = "colour"  # in a grey's place: none is made
 
 
-POOLS = ("grey", "rgb", "resized")
+POOLS = ("grey", "rgb", "resized", "none")
 
 
 class PairGreys:
@@ -51,8 +66,8 @@ class PairGreys:
         if max_pool not in POOLS:
             raise ValueError(f"no max_pool '{max_pool}'; there are {', '.join(POOLS)}")
         self.kind, self.max_pool = kind, max_pool
-        self._square = np.zeros((256, 256), np.float32)
-        self.table: Float32[np.ndarray, "65536"] = self._square.reshape(-1)
+        self._square = np.zeros((256, 256), np.float64 if kind in EXACT else np.float32)
+        self.table: Float[np.ndarray, "65536"] = self._square.reshape(-1)
 
     def learn(
         self,
@@ -64,22 +79,27 @@ class PairGreys:
 
         greys: the emulator's own, of which "luma" takes the maximum if max_pool is "grey".
         """
-        single = greys if self.kind == "luma" else float_grey(colours)
+        single = greys if self.kind == "luma" else GREYS[self.kind](colours)
         for i in indices:
-            if self.max_pool == "rgb":
+            if self.max_pool == "none":
+                self._square[:, i] = single[i]  # the older one is not seen
+            elif self.max_pool == "rgb":
                 self._square[i] = GREYS[self.kind](np.maximum(colours[i], colours))
             else:
                 self._square[i] = np.maximum(single[i], single)
-            self._square[:, i] = self._square[i]
+            if self.max_pool != "none":
+                self._square[:, i] = self._square[i]
 
 
 class PairColours:
     """The red, green and blue of a pixel that had one colour in a frame and another in the next.
 
+    last: whether the newer one alone is seen, not the larger of each.
     tables: of each, at 256 i + j for the colours i and j, in 0..255; 0 where one is not known yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last: bool = False) -> None:
+        self.last = last
         self._squares = np.zeros((3, 256, 256), np.float32)
         self.tables: Float32[np.ndarray, "3 65536"] = self._squares.reshape(3, -1)
 
@@ -91,5 +111,8 @@ class PairColours:
     ) -> None:
         """Takes up colours that are newly known."""
         for i in indices:
+            if self.last:
+                self._squares[:, :, i] = colours[i][:, None]
+                continue
             both = np.maximum(colours[i], colours).T
             self._squares[:, i], self._squares[:, :, i] = both, both

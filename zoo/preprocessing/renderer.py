@@ -8,45 +8,50 @@ frame takes stays in a core's cache, and the emulators' processes render beside 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float32, Integer, Shaped, UInt8
+from jaxtyping import Float, Integer, Shaped, UInt8
 
 from atari_zoo.converters.cards import Preprocessing
-from atari_zoo.preprocessing.greys import GREYS, PairColours, PairGreys, grey
-from atari_zoo.preprocessing.resizes import RESIZES
+from atari_zoo.preprocessing.greys import COLOUR, GREYS, WHOLE, PairColours, PairGreys, grey
+from atari_zoo.preprocessing.renderable import ROUNDINGS, check_renderable
+from atari_zoo.preprocessing.resizes import OF_BYTES, RESIZES
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-# grey, max_pool and rounding where colours are resized: red, green and blue are bytes
-COLOURED = (("luma", "rgb", "nearest"), ("gymnasium", "rgb", "nearest"))
 
 
 class Renderer:
     """Renders screens of one size again and again, with a palette that may grow.
 
-    Raises ValueError where the preprocessing names a grey, maximum, resize or rounding unknown.
+    Raises ValueError where the preprocessing names a grey, maximum, resize or rounding unknown, or
+    some that do not go together, or a part of a screen that is larger than the screen.
     """
 
     def __init__(self, preprocessing: Preprocessing, height: int, width: int) -> None:
-        for name, known in (("resize", RESIZES), ("rounding", ROUNDINGS)):
-            wanted = getattr(preprocessing, name)
-            if wanted not in known:
-                raise ValueError(f"no {name} '{wanted}'; there are {', '.join(known)}")
-        self.greys = PairGreys(preprocessing.grey, preprocessing.max_pool)
-        self.colours = PairColours() if preprocessing.resize_colour else None
-        kind = preprocessing.grey, preprocessing.max_pool, preprocessing.rounding
-        if self.colours and kind not in COLOURED:
-            raise ValueError(f"resize_colour with {kind}; it is for {COLOURED} alone")
-        self.grey = GREYS[preprocessing.grey]
-        self.apart = preprocessing.max_pool == "resized"
-        self.resize = RESIZES[preprocessing.resize]
+        check_renderable(preprocessing, height, width)
+        top, bottom, left, right = preprocessing.crop or (0, height, 0, width)
+        self.seen = slice(top, bottom), slice(left, right)
+        self.size = preprocessing.size[0], preprocessing.size[1]
+        first, last, begin, end = preprocessing.window or (0, self.size[0], 0, self.size[1])
+        self.kept = slice(first, last), slice(begin, end)
+        in_colour = preprocessing.grey == COLOUR
+        self.coloured = in_colour or preprocessing.resize_colour
+        kind, pool = preprocessing.grey, preprocessing.max_pool
+        self.greys = PairGreys("luma" if in_colour else kind, pool)
+        self.colours = PairColours(pool == "none") if self.coloured else None
+        self.grey = None if in_colour else GREYS[kind]
+        self.apart = pool == "resized"
+        whole = self.coloured or preprocessing.stretch or kind in WHOLE
+        self.resize = (OF_BYTES if whole else {}).get(
+            preprocessing.resize, RESIZES[preprocessing.resize]
+        )
+        self.stretch = preprocessing.stretch
         self.round = ROUNDINGS[preprocessing.rounding]
-        self._pairs = np.zeros((height, width), np.uint16)
-        self._frame = np.zeros((height, width), np.float32)
+        shape = bottom - top, right - left
+        self._pairs = np.zeros(shape, np.uint16)
+        self._frame = np.zeros(shape, self.greys.table.dtype)
 
     def learn(
         self,
@@ -57,27 +62,38 @@ class Renderer:
         """Takes up a palette's colours, and the emulator's own greys, that are newly known."""
         (self.colours or self.greys).learn(indices, colours, greys)
 
-    def __call__(self, screens: UInt8[np.ndarray, "2 height width"]) -> Shaped[np.ndarray, "84 84"]:
-        """The newest frame of the observation: bytes, or float32 in 0..1 if it is not rounded."""
+    def __call__(self, screens: UInt8[np.ndarray, "2 height width"]) -> Shaped[np.ndarray, "..."]:
+        """The newest frame of the observation, `preprocessing.frame`: bytes, or float32 in 0..1 if
+        it is not rounded."""
+        older, newer = (frame[self.seen] for frame in screens)
         if self.apart:
-            return np.maximum(*(self._seen(frame, frame, self.greys.table) for frame in screens))
+            frame = np.maximum(self._grey(older, older), self._grey(newer, newer))
+        else:
+            frame = self._grey(older, newer)
+        return frame[..., *self.kept]
+
+    def _grey(
+        self, older: UInt8[np.ndarray, "height width"], newer: UInt8[np.ndarray, "height width"]
+    ) -> Shaped[np.ndarray, "..."]:
+        """Of the two, as grey, or in colour."""
         if self.colours is None:
-            return self._seen(screens[0], screens[1], self.greys.table)
-        planes = [self._seen(screens[0], screens[1], table) for table in self.colours.tables]
-        return self.grey(np.stack(planes, -1))
+            return self._seen(older, newer, self.greys.table)
+        planes = [self._seen(older, newer, table) for table in self.colours.tables]
+        return np.stack(planes) if self.grey is None else self.grey(np.stack(planes, -1))
 
     def _seen(
         self,
         older: UInt8[np.ndarray, "height width"],
         newer: UInt8[np.ndarray, "height width"],
-        table: Float32[np.ndarray, "65536"],
-    ) -> Shaped[np.ndarray, "84 84"]:
+        table: Float[np.ndarray, "65536"],
+    ) -> Shaped[np.ndarray, "rows columns"]:
         """What a table makes of the two, resized and rounded."""
         np.left_shift(older, 8, out=self._pairs, dtype=np.uint16)
         np.bitwise_or(self._pairs, newer, out=self._pairs)
         # no index is out of range: "clip" only spares numpy a copy
         table.take(self._pairs, out=self._frame, mode="clip")
-        return self.round(self.resize(self._frame))
+        frame = _stretched(self._frame) if self.stretch else self._frame
+        return self.round(self.resize(frame, self.size))
 
 
 def rendered_screens(
@@ -85,13 +101,14 @@ def rendered_screens(
     palette: UInt8[np.ndarray, "256 3"],
     preprocessing: Preprocessing,
     greys: UInt8[np.ndarray, "256"] | None = None,
-) -> Shaped[Tensor, "*batch 84 84"]:
+) -> Shaped[Tensor, "*batch ..."]:
     """The newest frames of the observations, from the last two screens (palette indices).
 
     greys: the emulator's own, which "luma" takes where the maximum is taken in grey; OpenCV's if
         not given. They differ in some colours of games for PAL televisions.
-    Returns bytes, or float32 in 0..1 where the preprocessing does not round, on screens' device.
-    Raises ValueError where the preprocessing names a grey, maximum, resize or rounding unknown.
+    Returns bytes, or float32 in 0..1 where the preprocessing does not round, on screens' device;
+    each of `preprocessing.frame`.
+    Raises ValueError as `Renderer` does.
 
     >>> raw = environments.raw().screens
     >>> rendered_screens(raw, environments.palette, PREPROCESSINGS["tf"]).shape
@@ -104,23 +121,12 @@ def rendered_screens(
     renderer = Renderer(preprocessing, *pairs.shape[-2:])
     renderer.learn(np.arange(256), palette, grey(palette) if greys is None else greys)
     frames = np.stack([renderer(pair) for pair in pairs.reshape(-1, *pairs.shape[-3:])])
-    return torch.from_numpy(frames).view(*pairs.shape[:-3], 84, 84).to(device)
+    return torch.from_numpy(frames).view(*pairs.shape[:-3], *preprocessing.frame).to(device)
 
 
-def _nearest(frame: np.ndarray) -> np.ndarray:
-    return np.rint(frame).astype(np.uint8)
-
-
-def _truncate(frame: np.ndarray) -> np.ndarray:
-    return frame.astype(np.uint8)
-
-
-def _scaled(frame: np.ndarray) -> np.ndarray:
-    return frame * np.float32(1 / 255)
-
-
-ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "nearest": _nearest,
-    "truncate": _truncate,
-    "none": _scaled,
-}
+def _stretched(frame: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
+    """Bytes, the darkest 0 and the brightest 255, as scipy.misc's bytescale (until 1.3) made them
+    of what was no bytes; of one grey alone, 0."""
+    least, most = frame.min(), frame.max()
+    scaled = (frame - least) * (255.0 / ((most - least) or 255.0))
+    return (scaled.clip(0, 255) + 0.5).astype(np.uint8).astype(frame.dtype)

@@ -15,10 +15,10 @@ ROWS = 64  # steps that are rendered at once
 
 
 def stacks(
-    screens: Shaped[np.ndarray, "steps 84 84"],
+    screens: Shaped[np.ndarray, "steps ..."],
     starts: Bool[np.ndarray, "steps"],
     preprocessing: Preprocessing,
-) -> Shaped[Tensor, "steps stack 84 84"]:
+) -> Shaped[Tensor, "steps channels height width"]:
     """The stack at each step, oldest screen first, of one environment.
 
     starts: true where an episode begins; there `preprocessing.stack_start` fills the stack.
@@ -31,15 +31,16 @@ def stacks(
     found = screens[np.maximum(wanted, first[:, None])]
     if preprocessing.stack_start == "zeros":
         found[missing] = 0
-    return torch.from_numpy(found)
+    # in colour a frame has channels of its own
+    return torch.from_numpy(found.reshape(len(steps), preprocessing.shape[0], *screens.shape[-2:]))
 
 
 def stacks_at(
     steps: slice,
-    screens: Callable[[int, int], Shaped[np.ndarray, "some 84 84"]],
+    screens: Callable[[int, int], Shaped[np.ndarray, "some ..."]],
     starts: Bool[np.ndarray, "steps"],
     preprocessing: Preprocessing,
-) -> Shaped[Tensor, "some stack 84 84"]:
+) -> Shaped[Tensor, "some channels height width"]:
     """The same of some steps, from no more screens than they need.
 
     screens: those from one step to another.

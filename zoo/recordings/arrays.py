@@ -181,9 +181,9 @@ class Arrays:
         otherwise=lambda recording: scores_before(recording.rewards, recording.over)[0],
     )
     screens = Large(
-        "84x84, the newest of the stacked frames that the agent saw",
-        Layout(("uint8", "float32"), (84, 84), SCREENS, apart=True),
-        before=lambda moment: moment.observations[:, -1],
+        "the newest of the stacked frames that the agent saw, 84x84 as a rule",
+        Layout(("uint8", "float32"), None, SCREENS, apart=True),
+        before=lambda moment: moment.frames,
     )
     raw_frames = Large(
         "the emulator's last two screens, oldest first, as indices into the palette, which "

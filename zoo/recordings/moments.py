@@ -14,11 +14,13 @@ from atari_zoo.emulator.rendered_frames import Raw
 class Moment(NamedTuple):
     """What a network saw and computed, and the actions that were chosen.
 
+    frames: the newest of those that the observations are stacked from.
     raw: the screens that the observations were made from, and the RAM; None where no array that
         is kept needs them.
     """
 
-    observations: Shaped[Tensor, "envs stack 84 84"]
+    observations: Shaped[Tensor, "envs channels height width"]
+    frames: Shaped[Tensor, "envs ..."]
     outputs: Float[Tensor, "envs actions"]
     actions: Int[np.ndarray, "envs"]
     starts: Bool[np.ndarray, "envs"]

@@ -140,7 +140,7 @@ class Recording(Arrays):
         env: int = 0,
         steps: slice = slice(None),
         preprocessing: Preprocessing | None = None,
-    ) -> Shaped[Tensor, "steps stack 84 84"]:
+    ) -> Shaped[Tensor, "steps channels height width"]:
         """What the agent saw in one environment, the stacks rebuilt from single screens.
 
         steps: which ones. preprocessing: how another agent would have seen the same play, rendered
@@ -183,7 +183,7 @@ class Recording(Arrays):
             raise not_kept("raw frames", "frames")
         pairs = torch.from_numpy(np.ascontiguousarray(self.raw_frames[steps, env]))
         if not len(pairs):
-            return np.zeros((0, 84, 84), np.uint8)
+            return np.zeros((0, *preprocessing.frame), np.uint8)
         return rendered_screens(pairs, self.palette, preprocessing, self.greys).numpy()
 
     def all_arrays(self) -> dict[str, Rows]:

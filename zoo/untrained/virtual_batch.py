@@ -26,7 +26,7 @@ GAMES, APART = 8, 25  # observations are taken from so many games, so many steps
 
 def reference_batch(
     rom: str, count: int, preprocessing: Preprocessing, seed: int, device: torch.device | str
-) -> Shaped[Tensor, "count stack 84 84"]:
+) -> Shaped[Tensor, "count channels height width"]:
     """Observations of a random player."""
     random = np.random.default_rng(generator_seed(seed))
     games = Environments(rom, min(GAMES, count), preprocessing, device)
@@ -44,7 +44,7 @@ def reference_batch(
 def fold_norms(
     network: MnihNetwork,
     weights: Float[Tensor, "parameters"],
-    reference: Shaped[Tensor, "count stack 84 84"],
+    reference: Shaped[Tensor, "count channels height width"],
 ) -> None:
     """Changes `weights` so that the plain network does what the normalised one did with them.
 
