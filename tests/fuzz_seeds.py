@@ -141,9 +141,11 @@ def torch_files() -> list[Seed]:
 
 
 def old_torch_files() -> list[Seed]:
+    from kfac_files import save_kfac
     from torch_zoo_files import save_acktr
 
-    return [Seed(_saved(save_acktr, "a.pt", legacy=True), "a.pt", _opcodes_inserted)]
+    saves = (save_acktr, save_kfac)
+    return [Seed(_saved(save, "a.pt", legacy=True), "a.pt", _opcodes_inserted) for save in saves]
 
 
 def atari_agents() -> list[Seed]:

@@ -108,6 +108,14 @@ NAMINGS = (
         "base.main.7",
         preprocessing=DEEPMIND,
     ),
+    LayerNames(
+        "pytorch-a2c-ppo-acktr (2017)",
+        "actor-critic",
+        ("conv1", "conv2", "conv3"),
+        {"output": "actor_linear", "value": "critic_linear"},
+        "linear1",
+        preprocessing=DEEPMIND,
+    ),
     _sb3("A2C, PPO", "actor-critic", "", ACTOR_CRITIC),
     # since version 1.7 the extractor stands there three times, and the critic may have its own
     dataclasses.replace(

@@ -22,6 +22,7 @@ from atari_zoo.converters.weights.assembling import AffineLayer, assembled
 from atari_zoo.converters.weights.named_heads import HeadFacts, HeadLayers, named_head
 from atari_zoo.converters.weights.namings import NAMINGS, LayerNames
 from atari_zoo.converters.weights.shapes import naming_by_shape, shown
+from atari_zoo.converters.weights.split_biases import with_joined_biases
 
 Weights = Mapping[str, Tensor]
 # torch.compile and DataParallel put their own prefixes before every name
@@ -39,10 +40,14 @@ OTHERS = {
 
 @dataclass
 class FoundNetwork:
-    """A network, the names that its layers had, and what was assumed or left out."""
+    """A network, the names that its layers had, and what was assumed or left out.
+
+    algorithm: as the names tell it; "" where they do not.
+    """
 
     network: MnihNetwork
     naming: LayerNames
+    algorithm: str
     notes: list[str]
     assumptions: list[str]
 
@@ -63,9 +68,9 @@ def source_of(weights: Weights, facts: HeadFacts | None = None) -> Source:
     found = found_in(weights, facts)
     naming = found.naming
     card: dict[str, Any] = {}
-    if naming.algorithm:
-        card["algorithm"] = naming.algorithm
-        card["action_rule"] = ALGORITHMS[naming.algorithm].action_rule
+    if found.algorithm:
+        card["algorithm"] = found.algorithm
+        card["action_rule"] = ALGORITHMS[found.algorithm].action_rule
     if naming.action_rule:
         card["action_rule"] = naming.action_rule
     if naming.preprocessing:
@@ -84,11 +89,12 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
         weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
     if not all(name.isprintable() and len(name) < LONGEST for name in weights):
         raise ConversionError("tensors with names that cannot be printed: damaged")
+    weights, joined = with_joined_biases(weights)
     naming = _known_naming(weights) or naming_by_shape(weights)
     _check(naming, weights)
     assumptions = [] if naming.library else [RANGE_ASSUMED, RELU_ASSUMED]
     facts = facts or HeadFacts()
-    layers = HeadLayers(weights, naming, facts, list(naming.notes), assumptions)
+    layers = HeadLayers(weights, naming, facts, [*naming.notes, *joined], assumptions)
     head = named_head(layers)
     convolutions = [AffineLayer.of(weights, layer) for layer in naming.convolutions]
     fc = AffineLayer.of(weights, naming.fc) if naming.fc else None
@@ -100,7 +106,8 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
             "ones leave on 84x84 pixels: was it trained on larger observations?"
         )
     check_outputs(network.actions)
-    return FoundNetwork(network, naming, layers.notes, assumptions)
+    algorithm = "acktr" if joined else naming.algorithm  # no other uses KFAC
+    return FoundNetwork(network, naming, algorithm, layers.notes, assumptions)
 
 
 def _known_naming(weights: Weights) -> LayerNames | None:
