@@ -68,7 +68,7 @@ def to_torch(source: str | Path | onnx.ModelProto) -> Network:
         network = recognise(source, white_of(source)).network
     except ConversionError as error:
         return _foreign(source, card, error)
-    if ALGORITHMS.get(card.algorithm, UNKNOWN).output == "q":
+    if ALGORITHMS.get(card.algorithm, UNKNOWN).output == "q" and card.action_rule != "sample":
         network.head = _as_q_values(network.head)
     network.card = card.replace(input_range="")  # its weights take 0..1 by now
     return network

@@ -48,7 +48,7 @@ def reconstructor(made: Any, base: Any, state: Any) -> Opaque:
     return Opaque(made.name, () if state is None else (state,))
 
 
-def attribute(owner: Any = None, name: Any = None, *_: Any) -> OpaqueClass:
+def inert_attribute(owner: Any = None, name: Any = None, *_: Any) -> OpaqueClass:
     """`getattr`, by which methods are pickled with what they belong to: a name, and nothing of it.
 
     Raises ConversionError if `owner` is nothing that is left opaque.
