@@ -32,6 +32,7 @@ class LayerNames:
     ignored: prefixes of what is not the policy's, or stands there once more.
     critic_trunk: prefixes of the policy's trunk and of the critic's, which may be another.
     valid: the library pads no convolution, whatever the dense layer's size.
+    scaled: its networks are known to see 0..1; else most see bytes, but the names do not tell.
     """
 
     library: str
@@ -48,6 +49,7 @@ class LayerNames:
     valid: bool = True
     action_rule: str = ""
     notes: tuple[str, ...] = ()
+    scaled: bool = True
 
 
 def _each(prefix: str) -> Convolutions:

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from atari_zoo.converters.algorithms import ALGORITHMS
-from atari_zoo.converters.cards import RANGE_ASSUMED
+from atari_zoo.converters.cards import BYTES_ASSUMED, RANGE_ASSUMED
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.heads import check_outputs
 from atari_zoo.converters.network.networks import MnihNetwork
@@ -23,10 +23,12 @@ from atari_zoo.converters.weights.named_heads import HeadFacts, HeadLayers, name
 from atari_zoo.converters.weights.namings import NAMINGS, LayerNames
 from atari_zoo.converters.weights.shapes import naming_by_shape, shown
 from atari_zoo.converters.weights.split_biases import with_joined_biases
+from atari_zoo.converters.weights.tianshou_names import TIANSHOU, without_tianshous_own
 
 Weights = Mapping[str, Tensor]
 # torch.compile and DataParallel put their own prefixes before every name
 PREFIXES = ("_orig_mod.", "module.")
+ROWS = NAMINGS + TIANSHOU
 LONGEST = 1_000  # of a name
 RELU_ASSUMED = "a ReLU after each convolution and the dense layer: weights do not tell"
 # parts of names that other architectures have, and what those are
@@ -89,7 +91,7 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
         weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
     if not all(name.isprintable() and len(name) < LONGEST for name in weights):
         raise ConversionError("tensors with names that cannot be printed: damaged")
-    weights, joined = with_joined_biases(weights)
+    weights, joined = with_joined_biases(without_tianshous_own(weights))
     naming = _known_naming(weights) or naming_by_shape(weights)
     _check(naming, weights)
     assumptions = [] if naming.library else [RANGE_ASSUMED, RELU_ASSUMED]
@@ -97,6 +99,9 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
     layers = HeadLayers(weights, naming, facts, [*naming.notes, *joined], assumptions)
     head = named_head(layers)
     convolutions = [AffineLayer.of(weights, layer) for layer in naming.convolutions]
+    if not naming.scaled:
+        convolutions[0] = convolutions[0]._replace(weight=convolutions[0].weight * 255)
+        assumptions.append(BYTES_ASSUMED)
     fc = AffineLayer.of(weights, naming.fc) if naming.fc else None
     network = assembled(convolutions, fc, head)
     padding = [side for conv in network.trunk.convolutions for side in conv.padding]
@@ -112,7 +117,7 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
 
 def _known_naming(weights: Weights) -> LayerNames | None:
     """The row that accounts for every tensor; raises ConversionError if one does but for some."""
-    rows = [(_unexplained(row, weights), row) for row in NAMINGS if _names(row) <= weights.keys()]
+    rows = [(_unexplained(row, weights), row) for row in ROWS if _names(row) <= weights.keys()]
     rest, naming = min(rows, key=lambda found: len(found[0]), default=(weights, None))
     if naming is not None and not rest:
         return naming
