@@ -18,6 +18,11 @@ ACTION_RULES = ("argmax", "sample", "epsilon-greedy")
 # a white pixel's value
 INPUT_RANGES = {"0..1": 1.0, "0..255": 255.0}
 RANGE_ASSUMED = "pixels from 0 to 1: the file does not tell (--input-range 0..255 if it is not so)"
+BYTES_ASSUMED = (
+    "pixels from 0 to 255, its library's default: the file does not tell (--input-range 0..1 if it "
+    "is not so)"
+)
+ASSUMED_RANGES = {RANGE_ASSUMED: "0..1", BYTES_ASSUMED: "0..255"}
 
 
 @dataclass(frozen=True)

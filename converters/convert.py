@@ -12,7 +12,7 @@ from torch import Tensor
 
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
 from atari_zoo.converters.arguments import WrongKind, shown_value
-from atari_zoo.converters.cards import INPUT_RANGES, RANGE_ASSUMED, ModelCard
+from atari_zoo.converters.cards import ASSUMED_RANGES, INPUT_RANGES, RANGE_ASSUMED, ModelCard
 from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.half_floats import in_float32
@@ -68,7 +68,7 @@ def to_torch(source: str | Path | onnx.ModelProto) -> Network:
         network = recognise(source, white_of(source)).network
     except ConversionError as error:
         return _foreign(source, card, error)
-    if ALGORITHMS.get(card.algorithm, UNKNOWN).output == "q":
+    if ALGORITHMS.get(card.algorithm, UNKNOWN).output == "q" and card.action_rule != "sample":
         network.head = _as_q_values(network.head)
     network.card = card.replace(input_range="")  # its weights take 0..1 by now
     return network
@@ -123,17 +123,20 @@ def assumed(source: Source, card: ModelCard) -> ModelCard:
         raise ConversionError(
             f"no input range '{card.input_range}'; there are {', '.join(INPUT_RANGES)}"
         )
-    if RANGE_ASSUMED not in source.assumptions:
+    lines = [line for line in source.assumptions if line in ASSUMED_RANGES]
+    if not lines:
         raise ConversionError(
             f"the file tells the range of its pixels itself; leave out the {card.input_range}"
         )
-    rest = tuple(line for line in source.assumptions if line != RANGE_ASSUMED)
+    rest = tuple(line for line in source.assumptions if line not in lines)
     model = source.model
     if not isinstance(model, AgentNetwork):
         return card.replace(assumptions=rest)
-    if card.input_range == "0..255":
+    factor = INPUT_RANGES[card.input_range] / INPUT_RANGES[ASSUMED_RANGES[lines[0]]]
+    if factor != 1:
         with torch.no_grad():
-            model.trunk.get_submodule("conv1.conv").get_parameter("weight").mul_(255)
+            model.trunk.get_submodule("conv1.conv").get_parameter("weight").mul_(factor)
+    if card.input_range == "0..255":
         source.notes.append("trained on 0..255, so conv1's weights are multiplied by 255")
     return card.replace(assumptions=rest, input_range="")
 

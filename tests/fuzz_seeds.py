@@ -122,6 +122,20 @@ def sb3_zips() -> list[Seed]:
     ]
 
 
+def sb3_policies() -> list[Seed]:
+    from unittest.mock import patch
+
+    from stable_baselines3.common import torch_layers
+    from torch_zoo_files import sb3_model
+
+    def save(path: Path, **sizes: Any) -> None:
+        policy = sb3_model("DQN", **sizes).policy
+        with patch.object(torch_layers, "NatureCNN", type(policy.q_net.features_extractor)):
+            policy.save(path)
+
+    return [Seed(_saved(save, "a.pth"), "a.pth", _in_zip)]
+
+
 def cleanrl_models() -> list[Seed]:
     from torch_zoo_files import save_cleanrl
 
@@ -141,9 +155,11 @@ def torch_files() -> list[Seed]:
 
 
 def old_torch_files() -> list[Seed]:
+    from kfac_files import save_kfac
     from torch_zoo_files import save_acktr
 
-    return [Seed(_saved(save_acktr, "a.pt", legacy=True), "a.pt", _opcodes_inserted)]
+    saves = (save_acktr, save_kfac)
+    return [Seed(_saved(save, "a.pt", legacy=True), "a.pt", _opcodes_inserted) for save in saves]
 
 
 def atari_agents() -> list[Seed]:
@@ -202,6 +218,7 @@ SEEDS: dict[str, Callable[[], list[Seed]]] = {
     "dopamine-jax": dopamine_pickles,
     "flax": flax_models,
     "sb3": sb3_zips,
+    "sb3-policy": sb3_policies,
     "cleanrl": cleanrl_models,
     "torch": torch_files,
     "torch, before 1.6": old_torch_files,

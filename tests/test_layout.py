@@ -39,7 +39,7 @@ ROWS = """
     zoo: games downloads preprocessing observations
     zoo: players arrays emulator publishing_pages
     zoo: untrained
-    zoo: catalog
+    zoo: catalog remote
     zoo: models logs wrapping
     zoo: layers
     zoo: recordings publishing

@@ -376,18 +376,19 @@ def acktr_model(seed: int = 0, **sizes: Any) -> Policy:
 def save_acktr(path: Path, legacy: bool = True, statistics: bool = True, **sizes: Any) -> Path:
     """[actor_critic, ob_rms]: classes of a module that is not there when the file is read."""
     model = acktr_model(**sizes)
-    with _as_if_in("a2c_ppo_acktr.model"):
+    with as_if_in("a2c_ppo_acktr.model", *ACKTR):
         content = [model, RunningMeanStd() if statistics else None]
         torch.save(content, path, _use_new_zipfile_serialization=not legacy)
     return path
 
 
 @contextmanager
-def _as_if_in(name: str) -> Iterator[None]:
+def as_if_in(name: str, *classes: type) -> Iterator[None]:
+    """Classes pickle as if they stood in a module of that name, which is nowhere afterwards."""
     module = ModuleType(name)
-    module.__file__ = __file__  # the old format stores the classes' source
-    here = __name__
-    for each in ACKTR:
+    here = classes[0].__module__
+    module.__file__ = sys.modules[here].__file__  # the old format stores the classes' source
+    for each in classes:
         each.__module__ = name
         setattr(module, each.__name__, each)
     packages = {name.split(".")[0]: ModuleType("package"), name: module}
@@ -395,7 +396,7 @@ def _as_if_in(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for each in ACKTR:
+        for each in classes:
             each.__module__ = here
         for package in packages:
             del sys.modules[package]

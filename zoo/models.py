@@ -22,7 +22,7 @@ from atari_zoo.converters.cards import (
     PREPROCESSINGS,
     ModelCard,
 )
-from atari_zoo.converters.convert import read, to_torch, written
+from atari_zoo.converters.convert import read, to_onnx, to_torch, written
 from atari_zoo.converters.errors import naming
 from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.interchange import read_card, write_card
@@ -36,6 +36,8 @@ from atari_zoo.converters.weights.named_heads import expected_actions
 from atari_zoo.downloads.bars import download_bars
 from atari_zoo.games import UnknownGame, check_actions
 from atari_zoo.games import game as find_game
+from atari_zoo.remote.references import is_remote
+from atari_zoo.remote.remote_models import remote_source
 from atari_zoo.untrained.untrained import initial_network
 
 
@@ -46,7 +48,9 @@ def load(
     """The agent called `name`, or in the file `name`, ready to run: in eval mode, on `device`.
 
     name: as in `a2c/Pong/1`, or the path of any file or folder `to_onnx` reads, such as a run's
-        of `atari-zoo train`. Where the file names a game but not its actions, the card has them.
+        of `atari-zoo train`; a repository of the Hugging Face Hub, `hf:owner/repo`, with
+        `@revision` and `/file` where wanted; or an address, `https://host/agent.zip`.
+        Where the file names a game but not its actions, the card has them.
     input_range: the pixels that the file's network was made for, "0..1" or "0..255", where the
         file does not tell. The network that is returned takes bytes or 0..1 in any case.
 
@@ -59,14 +63,17 @@ def load(
     """
     if input_range is not None and input_range not in INPUT_RANGES:
         raise ValueError(f"no input range '{input_range}'; there are {', '.join(INPUT_RANGES)}")
-    place, found = device_named(device), source_named(name)
-    if isinstance(found, AgentNetwork):
-        network: Network = found
-    elif input_range is None:
-        network = to_torch(found)
+    place = device_named(device)
+    if is_remote(str(name)):
+        network: Network = _of_source(remote_source(str(name)), str(name), input_range)
     else:
-        with naming(found):
-            network = to_torch(_ranged(read(found), input_range))
+        found = source_named(name)
+        if isinstance(found, AgentNetwork):
+            network = found
+        elif input_range is None:
+            network = to_torch(found)
+        else:
+            network = _of_source(read(found), str(found), input_range)
     network.card = _with_actions(network.card, network.actions)
     if not all_finite(network.state_dict()):
         warnings.warn(
@@ -79,6 +86,11 @@ def load(
             f"{name}: assumed {'; '.join(network.card.assumptions)}", UserWarning, stacklevel=2
         )
     return network.to(place).eval()
+
+
+def _of_source(source: Source, name: str, input_range: str | None) -> Network:
+    with naming(name):
+        return to_torch(_ranged(source, input_range) if input_range else written(source))
 
 
 def as_network(model: Network | str | Path) -> Network:
@@ -150,7 +162,7 @@ def convert(
     network's actions are not the game's; ConversionError where the file is no agent.
     """
     with expected_actions(len(find_game(game).actions) if game else 0):
-        found = read(source)
+        found = remote_source(str(source)) if is_remote(str(source)) else read(source)
     model = written(found) if input_range is None else _ranged(found, input_range)
     card = read_card(model) or ModelCard()
     trained_by = algorithm_named(algorithm or card.algorithm)
@@ -187,6 +199,13 @@ def _ranged(source: Source, input_range: str) -> onnx.ModelProto:
     """What was read, with somebody's word on the range of its pixels."""
     inside = None if isinstance(source.model, AgentNetwork) else read_card(source.model)
     return written(source, (inside or ModelCard()).replace(input_range=input_range))
+
+
+def model_of(name: str | Path) -> onnx.ModelProto:
+    """The model that `load` would find by that name, as ONNX; raises as that does."""
+    if is_remote(str(name)):
+        return written(remote_source(str(name)))
+    return to_onnx(source_named(name))
 
 
 def source_named(name: str | Path) -> Path | AgentNetwork:

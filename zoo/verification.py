@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from atari_zoo.converters.convert import to_onnx, to_torch
+from atari_zoo.converters.convert import to_torch
 from atari_zoo.converters.interchange import read_card
 from atari_zoo.converters.verification import verify
-from atari_zoo.models import source_named
+from atari_zoo.models import model_of
 from atari_zoo.play.rollouts import rollout
 
 
@@ -25,7 +25,7 @@ def verify_model(name: str | Path, seed: int = 0) -> list[dict[str, Any]]:
     Raises UnknownModel if there is neither a file nor a model of that name, ConversionError if
     the file cannot be read as an agent.
     """
-    model = to_onnx(source_named(name))
+    model = model_of(name)
     rows = verify(model, seed=seed)
     card = read_card(model)
     if card is not None and card.game:

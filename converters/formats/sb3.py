@@ -59,10 +59,10 @@ def read_sb3(path: Path) -> Source:
         settings = _settings(archive.read("data", DATA))
         weights = weights_in(torch_file(io.BytesIO(archive.read("policy.pth", WEIGHTS))))
         version = archive.read(VERSION, 100) if VERSION in archive.names else b""
-    _refuse_others(settings, weights)
+    refuse_others(settings, weights)
     source = source_of(weights, HeadFacts(quantiles=_count(settings.get("n_quantiles"))))
     assert isinstance(source.model, MnihNetwork)
-    source.notes += _scaled(source.model, settings)
+    source.notes += rescale(source.model, settings)
     _describe(source, settings, path)
     shown = re.match(rb"[0-9][0-9a-z.]*", version)
     source.written_by += f" {shown[0].decode()}" if shown else ""
@@ -81,7 +81,7 @@ def _settings(content: bytes) -> dict[str, Any]:
     return settings
 
 
-def _refuse_others(settings: dict[str, Any], weights: Mapping[str, Tensor]) -> None:
+def refuse_others(settings: dict[str, Any], weights: Mapping[str, Tensor]) -> None:
     """Observations and networks that `CnnPolicy` may have, but not on Atari's screens or not its
     own.
     """
@@ -103,7 +103,7 @@ def _refuse_others(settings: dict[str, Any], weights: Mapping[str, Tensor]) -> N
         raise ConversionError(f"extra dense layers between features and heads (net_arch): {sizes}")
 
 
-def _scaled(network: MnihNetwork, settings: dict[str, Any]) -> list[str]:
+def rescale(network: MnihNetwork, settings: dict[str, Any]) -> list[str]:
     """Makes a network that was trained on bytes take 0..1; returns what was done."""
     if _fields(settings, "policy_kwargs").get("normalize_images", True) is not False:
         return []

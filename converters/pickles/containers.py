@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.pickles.opaque import OpaqueClass
 
 LARGEST_KEY = 1 << 60  # integers apart by 2**61 - 1 share their hash
 LARGEST_PART = 1 << 16  # numbers this small leave little room to choose a tuple's hash
@@ -37,6 +38,11 @@ def _is_plain(key: Any, largest: int) -> bool:
     if type(key) is int:
         return -largest < key < largest
     return key is None or type(key) in (str, bytes, bool)
+
+
+def _defaultdict(_: Any = None) -> dict[Any, Any]:
+    """Without what would make the values that are missing: none is asked for."""
+    return {}
 
 
 def _set(members: Any = ()) -> set[Any]:
@@ -68,6 +74,7 @@ def _complex(real: Any, imaginary: Any) -> complex:
 
 CONTAINERS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": ordered_dict,
+    "collections.defaultdict": _defaultdict,
     "builtins.set": _set,
     "builtins.frozenset": _frozenset,
     "builtins.bytearray": _bytearray,
@@ -75,4 +82,9 @@ CONTAINERS: dict[str, Callable[..., Any]] = {
     "builtins.complex": _complex,
     "builtins.slice": slice,
     "_codecs.encode": _bytes,
+    # what a defaultdict makes its values with
+    **{
+        f"builtins.{kind}": OpaqueClass(f"builtins.{kind}")
+        for kind in ("dict", "float", "int", "list")
+    },
 }

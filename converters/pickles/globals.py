@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.pickles.opaque import OpaqueClass, reconstructor
+from atari_zoo.converters.pickles.opaque import OpaqueClass, inert_attribute, reconstructor
 
 # beside the standard library, what has functions that run code or read other files
 REFUSED = sys.stdlib_module_names | {"numpy", "torch", "cloudpickle", "dill", "joblib"}
 ALWAYS: dict[str, Callable[..., Any]] = {
     "copyreg._reconstructor": reconstructor,
+    "builtins.getattr": inert_attribute,
     "builtins.object": OpaqueClass("builtins.object"),
 }
 SHOWN = 100  # characters of a name in a message

@@ -7,6 +7,8 @@ from typing import Any
 
 from atari_zoo.converters.errors import ConversionError
 
+LONGEST = 1_000  # characters of a name: an attribute's attribute's ... would grow without end
+
 
 @dataclass(eq=False, slots=True)
 class Opaque:
@@ -44,3 +46,17 @@ def reconstructor(made: Any, base: Any, state: Any) -> Opaque:
     if not isinstance(made, OpaqueClass):
         raise ConversionError("the pickle makes an object of no class")
     return Opaque(made.name, () if state is None else (state,))
+
+
+def inert_attribute(owner: Any = None, name: Any = None, *_: Any) -> OpaqueClass:
+    """`getattr`, by which methods are pickled with what they belong to: a name, and nothing of it.
+
+    Raises ConversionError if `owner` is nothing that is left opaque.
+    """
+    if not isinstance(owner, Opaque | OpaqueClass) or type(name) is not str:
+        raise ConversionError(
+            f"it would run code when read ('builtins.getattr' of {type(owner).__name__})"
+        )
+    if len(owner.name) + len(name) > LONGEST:
+        raise ConversionError("an attribute with a damaged name")
+    return OpaqueClass(f"{owner.name}.{name}")

@@ -41,8 +41,8 @@ def _state_dicts(content: Any) -> Iterator[tuple[str, StateDict]]:
         budget.take(len(parts))
         if is_module(value):
             yield _place(trail), module_state(value, budget)
-        elif isinstance(value, Mapping) and _is_state_dict(value):
-            yield _place(trail), dict(value)
+        elif isinstance(value, Mapping) and _is_state_dict(tensors := _tensors(value)):
+            yield _place(trail), tensors
         elif depth < DEPTH:
             inner = ((k, v) for k, v in parts if isinstance(v, Mapping | Opaque | list | tuple))
             queue += [((trail, key), depth + 1, part) for key, part in inner]
@@ -62,6 +62,15 @@ def _parts(value: Any) -> Collection[tuple[Any, Any]]:
     if isinstance(value, Mapping):
         return value.items()
     return list(enumerate(value)) if isinstance(value, list | tuple) else ()
+
+
+def _tensors(value: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Without what an algorithm keeps beside its weights, such as Tianshou's `_optimizers`."""
+    return {
+        name: part
+        for name, part in value.items()
+        if isinstance(part, StoredTensor) or not str(name).startswith("_")
+    }
 
 
 def _is_state_dict(value: Mapping[Any, Any]) -> bool:

@@ -32,8 +32,15 @@ TYPES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
-# what else checkpoints hold stays opaque: layers, optimizers, settings
-KEPT = ("pathlib.", "torch.autograd.variable.", "torch.distributions.", "torch.nn.", "torch.optim.")
+# what else checkpoints hold stays opaque: layers, optimizers, settings, a space's random numbers
+KEPT = (
+    "numpy.random.",
+    "pathlib.",
+    "torch.autograd.variable.",
+    "torch.distributions.",
+    "torch.nn.",
+    "torch.optim.",
+)
 KEPT_NAMES = ("torch.device", "torch.Size", "argparse.Namespace", "types.SimpleNamespace")
 AXES = 8
 LARGEST = 1 << 28  # bytes of all the tensors that are taken from one file

@@ -16,8 +16,8 @@ import numpy as np
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.pickles.arrays import PickledType, set_array_state
 from atari_zoo.converters.pickles.containers import checked_key
-from atari_zoo.converters.pickles.globals import global_of
-from atari_zoo.converters.pickles.opaque import Opaque, OpaqueClass, reconstructor
+from atari_zoo.converters.pickles.globals import ALWAYS, global_of
+from atari_zoo.converters.pickles.opaque import Opaque, OpaqueClass
 
 OPERATIONS = 2_000_000  # in one pickle: Dopamine's logs take some 600,000
 LONG = 100  # what is longer may be an argument as often only as the file's size pays for
@@ -45,7 +45,7 @@ class Unpickler(pickle._Unpickler):
         super().__init__(file, encoding="latin1")  # Python 2's strings may be bytes
         self.dispatch = _Counted(type(self).dispatch)  # type: ignore[misc]
         self.allowed, self.persistent = allowed, persistent
-        self.callable = {id(function) for function in (*allowed.values(), reconstructor)}
+        self.callable = {id(function) for function in (*allowed.values(), *ALWAYS.values())}
         self.unused = size
 
     def find_class(self, module: str, name: str) -> Any:

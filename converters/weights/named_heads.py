@@ -146,6 +146,7 @@ def _critic_is_apart(layers: HeadLayers) -> bool:
 
 def _quantile_head(layers: HeadLayers, quantiles: AffineLayer, quantile_first: bool) -> Head:
     count, actions = layers.facts.quantiles, layers.facts.actions or _EXPECTED.get()
+    count = len(layers.table) if layers.naming.support else count
     if actions and not count:
         count = _each(len(quantiles.weight), actions)
     if not count:
@@ -171,10 +172,11 @@ def _each(outputs: int, actions: int) -> int:
 
 
 def _implicit_quantile_head(layers: HeadLayers) -> Head:
+    parts = (layers["embedding"], layers["embedding fc"], layers["quantiles"])
+    if not layers.naming.support:  # drawn at random when its library evaluates it
+        return implicit_quantile_head(*parts)
     taus = layers.table
-    head = implicit_quantile_head(
-        layers["embedding"], layers["embedding fc"], layers["quantiles"], len(taus)
-    )
+    head = implicit_quantile_head(*parts, len(taus))
     with torch.no_grad():
         head.embedding.taus.copy_(taus)
     return head

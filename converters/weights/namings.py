@@ -32,6 +32,7 @@ class LayerNames:
     ignored: prefixes of what is not the policy's, or stands there once more.
     critic_trunk: prefixes of the policy's trunk and of the critic's, which may be another.
     valid: the library pads no convolution, whatever the dense layer's size.
+    scaled: its networks are known to see 0..1; else most see bytes, but the names do not tell.
     """
 
     library: str
@@ -48,6 +49,7 @@ class LayerNames:
     valid: bool = True
     action_rule: str = ""
     notes: tuple[str, ...] = ()
+    scaled: bool = True
 
 
 def _each(prefix: str) -> Convolutions:
@@ -106,6 +108,14 @@ NAMINGS = (
         _each("base.main."),
         {"output": "dist.linear", "value": "base.critic_linear"},
         "base.main.7",
+        preprocessing=DEEPMIND,
+    ),
+    LayerNames(
+        "pytorch-a2c-ppo-acktr (2017)",
+        "actor-critic",
+        ("conv1", "conv2", "conv3"),
+        {"output": "actor_linear", "value": "critic_linear"},
+        "linear1",
         preprocessing=DEEPMIND,
     ),
     _sb3("A2C, PPO", "actor-critic", "", ACTOR_CRITIC),

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from atari_zoo.converters.algorithms import ALGORITHMS
-from atari_zoo.converters.cards import RANGE_ASSUMED
+from atari_zoo.converters.cards import BYTES_ASSUMED, RANGE_ASSUMED
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.heads import check_outputs
 from atari_zoo.converters.network.networks import MnihNetwork
@@ -22,10 +22,13 @@ from atari_zoo.converters.weights.assembling import AffineLayer, assembled
 from atari_zoo.converters.weights.named_heads import HeadFacts, HeadLayers, named_head
 from atari_zoo.converters.weights.namings import NAMINGS, LayerNames
 from atari_zoo.converters.weights.shapes import naming_by_shape, shown
+from atari_zoo.converters.weights.split_biases import with_joined_biases
+from atari_zoo.converters.weights.tianshou_names import TIANSHOU, without_tianshous_own
 
 Weights = Mapping[str, Tensor]
 # torch.compile and DataParallel put their own prefixes before every name
 PREFIXES = ("_orig_mod.", "module.")
+ROWS = NAMINGS + TIANSHOU
 LONGEST = 1_000  # of a name
 RELU_ASSUMED = "a ReLU after each convolution and the dense layer: weights do not tell"
 # parts of names that other architectures have, and what those are
@@ -39,10 +42,14 @@ OTHERS = {
 
 @dataclass
 class FoundNetwork:
-    """A network, the names that its layers had, and what was assumed or left out."""
+    """A network, the names that its layers had, and what was assumed or left out.
+
+    algorithm: as the names tell it; "" where they do not.
+    """
 
     network: MnihNetwork
     naming: LayerNames
+    algorithm: str
     notes: list[str]
     assumptions: list[str]
 
@@ -63,9 +70,9 @@ def source_of(weights: Weights, facts: HeadFacts | None = None) -> Source:
     found = found_in(weights, facts)
     naming = found.naming
     card: dict[str, Any] = {}
-    if naming.algorithm:
-        card["algorithm"] = naming.algorithm
-        card["action_rule"] = ALGORITHMS[naming.algorithm].action_rule
+    if found.algorithm:
+        card["algorithm"] = found.algorithm
+        card["action_rule"] = ALGORITHMS[found.algorithm].action_rule
     if naming.action_rule:
         card["action_rule"] = naming.action_rule
     if naming.preprocessing:
@@ -84,13 +91,17 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
         weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
     if not all(name.isprintable() and len(name) < LONGEST for name in weights):
         raise ConversionError("tensors with names that cannot be printed: damaged")
+    weights, joined = with_joined_biases(without_tianshous_own(weights))
     naming = _known_naming(weights) or naming_by_shape(weights)
     _check(naming, weights)
     assumptions = [] if naming.library else [RANGE_ASSUMED, RELU_ASSUMED]
     facts = facts or HeadFacts()
-    layers = HeadLayers(weights, naming, facts, list(naming.notes), assumptions)
+    layers = HeadLayers(weights, naming, facts, [*naming.notes, *joined], assumptions)
     head = named_head(layers)
     convolutions = [AffineLayer.of(weights, layer) for layer in naming.convolutions]
+    if not naming.scaled:
+        convolutions[0] = convolutions[0]._replace(weight=convolutions[0].weight * 255)
+        assumptions.append(BYTES_ASSUMED)
     fc = AffineLayer.of(weights, naming.fc) if naming.fc else None
     network = assembled(convolutions, fc, head)
     padding = [side for conv in network.trunk.convolutions for side in conv.padding]
@@ -100,12 +111,13 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
             "ones leave on 84x84 pixels: was it trained on larger observations?"
         )
     check_outputs(network.actions)
-    return FoundNetwork(network, naming, layers.notes, assumptions)
+    algorithm = "acktr" if joined else naming.algorithm  # no other uses KFAC
+    return FoundNetwork(network, naming, algorithm, layers.notes, assumptions)
 
 
 def _known_naming(weights: Weights) -> LayerNames | None:
     """The row that accounts for every tensor; raises ConversionError if one does but for some."""
-    rows = [(_unexplained(row, weights), row) for row in NAMINGS if _names(row) <= weights.keys()]
+    rows = [(_unexplained(row, weights), row) for row in ROWS if _names(row) <= weights.keys()]
     rest, naming = min(rows, key=lambda found: len(found[0]), default=(weights, None))
     if naming is not None and not rest:
         return naming

@@ -133,6 +133,39 @@ def test_opaque_containers_keep_what_is_put_in_them(protocol: int) -> None:
     assert found[2] == OpaqueClass(f"{__name__}.Policy")
 
 
+class Hooked:
+    """Holds a method of its own, as a module does whose optimizer hung hooks on it."""
+
+    def __init__(self) -> None:
+        self.kept = [self.method, Hooked.method, len]
+        self.counts: dict[str, int] = collections.defaultdict(int, {"a": 1})
+
+    def method(self) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("protocol", range(4, pickle.HIGHEST_PROTOCOL + 1))
+def test_methods_of_other_classes_are_names(protocol: int) -> None:
+    content = pickle.dumps(Hooked(), protocol)
+    with pytest.raises(ConversionError, match=r"'builtins\.len'"):
+        read(content)
+    made = Hooked()
+    made.kept.pop()
+    found = read(pickle.dumps(made, protocol))
+    assert found.state["kept"][0] == OpaqueClass(f"{__name__}.Hooked.method")
+    assert [part.name for part in found.state["kept"]] == [f"{__name__}.Hooked.method"] * 2
+    assert found.state["counts"] == {"a": 1} and type(found.state["counts"]) is dict
+
+
+def test_attributes_of_attributes_end() -> None:
+    """Each name would be longer than the last: memory would grow with the square of the file."""
+    content, name = b"\x80\x04" + text("mine", "x") + b"\x94", b"\x8c\x63" + b"a" * 99
+    for number in range(20):
+        content += text("builtins", "getattr") + b"h" + bytes([number]) + name + b"\x86R\x94"
+    with pytest.raises(ConversionError, match="attribute with a damaged name"):
+        read(content + b".")
+
+
 def test_keywords_of_opaque_classes_are_kept() -> None:
     for protocol in (4, 5):
         found = read(pickle.dumps(WithArguments(), protocol))
@@ -208,6 +241,21 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "open": (pickle.dumps(Reduced(open, "ran", "w")), r"'_?io.open'"),
     "popen": (pickle.dumps(Reduced(subprocess.Popen, ["touch", "ran"])), "'subprocess.Popen'"),
     "getattr": (b"\x80\x04" + text("builtins", "getattr") + b")R.", "'builtins.getattr'"),
+    "getattr of text": (
+        b"\x80\x04" + text("builtins", "getattr") + TOUCH + b"\x8c\x05upper\x86R.",
+        "'builtins.getattr' of str",
+    ),
+    "getattr of a dict": (
+        b"\x80\x04" + text("builtins", "getattr") + b"}\x8c\x05clear\x86R.",
+        "'builtins.getattr' of dict",
+    ),
+    "getattr of what is allowed": (
+        b"\x80\x04"
+        + text("builtins", "getattr")
+        + text("collections", "OrderedDict")
+        + b"\x8c\x08__init__\x86R.",
+        "'builtins.getattr' of function",
+    ),
     "import": (b"cbuiltins\n__import__\n(S'os'\ntR.", "'builtins.__import__'"),
     "importlib": (b"cimportlib\nimport_module\n(S'os'\ntR.", "'importlib.import_module'"),
     "partial": (pickle.dumps(functools.partial(os.system, "touch ran")), "'functools.partial'"),

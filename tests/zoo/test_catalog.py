@@ -68,6 +68,16 @@ def test_the_collections_are_as_large_as_their_projects_say() -> None:
     assert counts["sb3"] == 4 * 10
     assert len(list_models(collection="atari-agents", game="Pooyan")) == 6  # the modern two alone
     assert len({card.game for card in list_models(collection="uber")}) == 55
+    # of 57 games 28 have the same cartridge in atari-py, for which they were trained, and in ale-py
+    classic = [
+        card
+        for card in list_models(collection="atari-agents")
+        if card.preprocessing.name == "atari-agents-classic"
+    ]
+    assert len({card.game for card in classic}) == 28 and len(classic) == 28 * (3 + 2)
+    with pytest.raises(UnknownModel):
+        find("atari-agents:c51/SpaceInvaders/0")
+    assert len(list_models(collection="cleanrl", run="cleanba-3")) == 55
 
 
 # addresses as the projects' own documentation and code have them
@@ -107,6 +117,13 @@ def test_the_collections_are_as_large_as_their_projects_say() -> None:
             [
                 f"{HUB}/cleanrl/Breakout-v5-ppo_atari_envpool_xla_jax_scan-seed1/resolve/main/"
                 "ppo_atari_envpool_xla_jax_scan.cleanrl_model"
+            ],
+        ),
+        (
+            "cleanrl:ppo/Pong/cleanba-3",
+            [
+                f"{HUB}/cleanrl/Pong-v5-cleanba_ppo_envpool_impala_atari_wrapper_naturecnn-seed3/"
+                "resolve/main/cleanba_ppo_envpool_impala_atari_wrapper_naturecnn.cleanrl_model"
             ],
         ),
         (

@@ -65,7 +65,7 @@ def file_name(name: str) -> str:
     >>> file_name("uber:a2c/Seaquest/3@400M")
     'uber-a2c-Seaquest-3@400M'
     """
-    return re.sub(r"[/:]", "-", name)
+    return re.sub(r"[^\w.+@-]+", "-", name)
 
 
 def collection_of(card: ModelCard) -> str:

@@ -92,12 +92,16 @@ def info(model: Model, as_json: Json = False) -> None:
     "atari-zoo convert unscaled.pth --game Pong --input-range 0..255",
     "atari-zoo convert agent.onnx -o policy.pth --quiet",
     "atari-zoo convert drqn.onnx --game Pong --preprocessing dopamine --resize linear --stack 1",
+    "atari-zoo convert hf:sb3/ppo-PongNoFrameskip-v4 -o pong.onnx",
 )
 @with_preprocessing
 def convert(
     source: Annotated[
-        Path,
-        typer.Argument(help="A model's file or folder, of any format in docs/formats.md."),
+        str,
+        typer.Argument(
+            help="A model's file or folder, of any format in docs/formats.md; on the Hugging Face "
+            "Hub as hf:owner/repo, or its address."
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -126,12 +130,18 @@ def convert(
 
     Says what it found, and checks it layer by layer. The options say what the file does not tell.
     """
+    from atari_zoo.catalog.names import file_name
     from atari_zoo.converters.saving import ENDINGS, save_as
     from atari_zoo.models import convert as convert_model
+    from atari_zoo.remote.references import is_remote
 
-    output = output or (source if source.name else source.resolve()).with_suffix(".onnx")
-    if output.exists() and source.exists() and output.samefile(source):
-        raise ValueError(f"{output} is the source itself; give another file with -o")
+    place = Path(source)
+    if is_remote(source):  # into this folder
+        output = output or Path(f"{file_name(source)}.onnx")
+    else:
+        output = output or (place if place.name else place.resolve()).with_suffix(".onnx")
+        if output.exists() and place.exists() and output.samefile(place):
+            raise ValueError(f"{output} is the source itself; give another file with -o")
     check_file(output, force, *ENDINGS)
     done = convert_model(
         source,

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Model = Annotated[
     str,
     typer.Argument(
-        help="A name, such as a2c/Pong/1, the path of a model's file, or a run's folder."
+        help="A name, such as a2c/Pong/1, the path of a model's file, a run's folder, a repository "
+        "of the Hugging Face Hub, such as hf:owner/repo, or an address."
     ),
 ]
 Game = Annotated[str | None, typer.Option(help="A game, in any spelling.")]

@@ -14,6 +14,7 @@ from typing import Any
 from atari_zoo.catalog.catalog import find, list_models
 from atari_zoo.catalog.names import UnknownModel, file_name
 from atari_zoo.converters.arguments import checked
+from atari_zoo.remote.references import is_remote
 from atari_zoo.seeds import whole
 from atari_zoo.sweeps.jobs import check_settings
 from atari_zoo.sweeps.places import SWEEP, Place
@@ -131,6 +132,8 @@ def _named(models: Iterable[str | Path]) -> dict[str, str]:
 def _matching(model: str) -> list[str]:
     if Path(model).exists():
         return [str(Path(model).resolve())]  # workers may stand elsewhere
+    if is_remote(model):
+        return [model]
     if not set(model) & set("*?["):
         return [find(model).card.name]
     names = [card.name for card in list_models() if fnmatchcase(card.name, model)]

@@ -1,0 +1,1 @@
+"""Models from where people keep them: the Hugging Face Hub, and any address."""
