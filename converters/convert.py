@@ -133,8 +133,10 @@ def assumed(source: Source, card: ModelCard) -> ModelCard:
         return card.replace(assumptions=rest)
     if card.input_range == "0..255":
         with torch.no_grad():
-            model.trunk.get_submodule("conv1.conv").get_parameter("weight").mul_(255)
-        source.notes.append("trained on 0..255, so conv1's weights are multiplied by 255")
+            model.trunk.first.weight.mul_(255)
+        source.notes.append(
+            "trained on 0..255, so the first convolution's weights are multiplied by 255"
+        )
     return card.replace(assumptions=rest, input_range="")
 
 

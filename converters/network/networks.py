@@ -133,13 +133,28 @@ class Trunk(AgentTrunk):
             self.fc = None
 
     @property
+    def padded(self) -> bool:
+        """Whether a convolution is padded."""
+        return any(any(conv.padding) for conv in self.convolutions)
+
+    @property
     def architecture(self) -> str:
         found = tuple((conv.kernel, conv.stride) for conv in self.convolutions)
         for name, geometry in GEOMETRIES.items():
             if found == tuple(((k, k), (s, s)) for k, s in geometry):
-                return name + _variation(self)
+                return name + self.variation
         count = len(self.convolutions)
-        return f"{count} convolution{'s' * (count > 1)}{_variation(self)}"
+        return f"{count} convolution{'s' * (count > 1)}{self.variation}"
+
+    @property
+    def variation(self) -> str:
+        """Where its layers' kinds differ from the papers': ", ELU (1)"; ", 2 dense layers"."""
+        activations = [conv.activation for conv in self.convolutions]
+        activations += [dense.activation for dense in self.dense]
+        words = sorted({str(activation) for activation in activations} - {str(RELU)})
+        if len(self.dense) > 1:
+            words.append(f"{len(self.dense)} dense layers")
+        return "".join(f", {word}" for word in words)
 
     @property
     def layers(self) -> dict[str, nn.Module]:
@@ -157,16 +172,6 @@ def dense_shapes(units: int | Sequence[DenseShape] | None) -> tuple[DenseShape, 
 def dense_names(count: int) -> tuple[str, ...]:
     """What so many dense layers of a trunk are called: fc, fc2, fc3 ..."""
     return tuple(f"fc{index or ''}" for index in (0, *range(2, count + 1)))[:count]
-
-
-def _variation(trunk: Trunk) -> str:
-    """Where it differs from the papers: ", ELU"; ", two dense layers"."""
-    activations = [conv.activation for conv in trunk.convolutions]
-    activations += [dense.activation for dense in trunk.dense]
-    words = sorted({str(activation) for activation in activations} - {"ReLU"})
-    if len(trunk.dense) > 1:
-        words.append(f"{len(trunk.dense)} dense layers")
-    return "".join(f", {word}" for word in words)
 
 
 class MnihNetwork(AgentNetwork):
