@@ -181,7 +181,7 @@ def dead_units(
     values: the peaks of what enters the ReLU, where the layer has one.
     """
     same = _same(values)
-    if not any(isinstance(part, nn.ReLU) for part in network.layers[layer].children()):
+    if not isinstance(list(network.layers[layer].modules())[-1], nn.ReLU):
         return same
     return same | (values.amax(0) <= 0)
 

@@ -4,5 +4,7 @@ from .convert import to_onnx as to_onnx
 from .convert import to_torch as to_torch
 from .errors import ConversionError as ConversionError
 from .interchange import save_onnx as save_onnx
+from .network.agent_networks import AgentNetwork as AgentNetwork
+from .network.impala import ImpalaNetwork as ImpalaNetwork
 from .network.networks import MnihNetwork as MnihNetwork
 from .verification import verify as verify

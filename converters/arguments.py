@@ -30,7 +30,7 @@ PLAIN: Mapping[Any, tuple[tuple[type, ...], str]] = {
 # tells another of its kind; and what is said of it
 NETWORK = ("atari_zoo.models", "as_network", "state_dict", "a network, or its name")
 FOUND = {
-    **dict.fromkeys(("AgentNetwork", "MnihNetwork", "ForeignNetwork"), NETWORK),
+    **dict.fromkeys(("AgentNetwork", "MnihNetwork", "ImpalaNetwork", "ForeignNetwork"), NETWORK),
     "Recording": ("atari_zoo.recordings.files", "as_recording", "starts", "a recording"),
 }
 JAXTYPING = "jaxtyping"  # its classes look into shapes, which functions do with words of their own

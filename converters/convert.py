@@ -135,9 +135,11 @@ def assumed(source: Source, card: ModelCard) -> ModelCard:
     factor = INPUT_RANGES[card.input_range] / INPUT_RANGES[ASSUMED_RANGES[lines[0]]]
     if factor != 1:
         with torch.no_grad():
-            model.trunk.get_submodule("conv1.conv").get_parameter("weight").mul_(factor)
+            model.trunk.first.weight.mul_(factor)
     if card.input_range == "0..255":
-        source.notes.append("trained on 0..255, so conv1's weights are multiplied by 255")
+        source.notes.append(
+            "trained on 0..255, so the first convolution's weights are multiplied by 255"
+        )
     return card.replace(assumptions=rest, input_range="")
 
 

@@ -32,8 +32,11 @@ class Report:
     """What was found, as plain data.
 
     operators: the file's own, and how many of each are on the way to the output.
-    convolutions: channels, kernel, stride and padding of each; pixels.
+    architecture: its name, such as "IMPALA's ResNet".
+    convolutions: layer, channels, kernel, stride, padding and activation of each, in pixels; of a
+        residual network's parts their pool and how many residual blocks, too.
     flatten: the order in which the file's dense layer reads the last convolution.
+    dense: layer, units and activation of each dense layer before the last.
     head: its kind, actions, and atoms or quantiles where it has them.
     layers: onnxruntime against torch at each named layer (`verification.Agreement`).
     difference: the largest of theirs.
@@ -44,9 +47,10 @@ class Report:
     written_by: str
     input: str
     operators: dict[str, int]
+    architecture: str
     convolutions: list[dict[str, Any]]
     flatten: str
-    dense: int | None
+    dense: list[dict[str, Any]]
     head: dict[str, Any]
     layers: list[dict[str, Any]]
     difference: float
@@ -72,17 +76,13 @@ class Report:
             yield "input", self.input
         if self.operators:
             yield "operators", ", ".join(f"{n} {op}" for op, n in sorted(self.operators.items()))
-        for index, conv in enumerate(self.convolutions, start=1):
-            kernel = "x".join(map(str, conv["kernel"]))
-            yield (
-                f"conv{index}",
-                f"{conv['channels']} filters {kernel}, stride {conv['stride'][0]}, "
-                f"{conv['padding']}",
-            )
+        yield "network", self.architecture
+        for conv in self.convolutions:
+            yield conv["layer"], _convolution_words(conv)
         if self.flatten:
             yield "flatten", self.flatten
-        if self.dense:
-            yield "fc", f"{self.dense} units"
+        for dense in self.dense:
+            yield dense["layer"], f"{dense['units']} units{_unusual(dense)}"
         yield "head", ", ".join(f"{value} {name}" for name, value in _head_words(self.head))
         worst = max(self.layers, key=lambda row: row["difference"])
         yield (
@@ -114,6 +114,7 @@ def report(source: Source, model: onnx.ModelProto, network: Network) -> Report:
         written_by=source.written_by,
         input=source.input or facts["input"],
         operators=source.operators or _operators(model, source),
+        architecture=facts["architecture"],
         convolutions=facts["convolutions"],
         flatten=source.flatten or facts["flatten"],
         dense=facts["dense"],
@@ -139,6 +140,19 @@ def _check(agreements: list[Agreement]) -> None:
                 f"onnxruntime and torch differ by {row.difference:.1e} at '{row.layer}', where "
                 f"{allowed:.0e} would be rounding: it was not understood; nothing was written"
             )
+
+
+def _convolution_words(conv: dict[str, Any]) -> str:
+    kernel = "x".join(map(str, conv["kernel"]))
+    words = f"{conv['channels']} filters {kernel}, stride {conv['stride'][0]}, {conv['padding']}"
+    if "pool" in conv:
+        words += f"; pool {conv['pool']}; {conv['residuals']} residual blocks"
+    return words + _unusual(conv)
+
+
+def _unusual(layer: dict[str, Any]) -> str:
+    """The activation function, where it is no ReLU."""
+    return "" if layer["activation"] == "ReLU" else f", {layer['activation']}"
 
 
 def _head_words(head: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -14,6 +14,7 @@ from atari_zoo.converters.export.weights import save_npz, save_safetensors, to_s
 from atari_zoo.converters.files import check_ending, written_whole
 from atari_zoo.converters.interchange import save_onnx
 from atari_zoo.converters.network.agent_networks import AgentNetwork
+from atari_zoo.converters.network.heads import Dense
 from atari_zoo.converters.weights.state_dicts import network_from_state_dict
 
 
@@ -38,12 +39,22 @@ def save_as(model: onnx.ModelProto, path: str | Path) -> None:
 
 def _check_read_again(network: AgentNetwork, path: Path) -> None:
     """Raises ConversionError where the weights alone do not tell which network it is."""
+    words = "weights alone do not tell this architecture"
     try:
-        network_from_state_dict(network.state_dict())
+        again = network_from_state_dict(network.state_dict())
     except ConversionError as error:
+        raise ConversionError(f"{path}: {words} ({error}); give an .onnx file") from error
+    if _modules(again) != _modules(network):
         raise ConversionError(
-            f"{path}: weights alone do not tell this architecture ({error}); give an .onnx file"
-        ) from error
+            f"{path}: {words} ({network.architecture} on {network.shape}), but would be read as "
+            f"{again.architecture} on {again.shape}; give an .onnx file"
+        )
+
+
+def _modules(network: AgentNetwork) -> list[object]:
+    """What a network computes with its weights, but for the kind of head, which is written too."""
+    dense = [repr(layer) for layer in network.layers.values() if isinstance(layer, Dense)]
+    return [network.shape, repr(network.trunk), dense]
 
 
 def save_sb3(network: AgentNetwork, path: Path) -> None:

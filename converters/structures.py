@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import singledispatch
 from typing import Any
 
 from torch import nn
 
 from atari_zoo.converters.network.agent_networks import AgentNetwork, AgentTrunk
 from atari_zoo.converters.network.foreign import ForeignNetwork
-from atari_zoo.converters.network.heads import CategoricalHead, ImplicitQuantileHead, QuantileHead
-from atari_zoo.converters.network.networks import ConvShape, Trunk
+from atari_zoo.converters.network.heads import (
+    CategoricalHead,
+    Dense,
+    ImplicitQuantileHead,
+    QuantileHead,
+)
+from atari_zoo.converters.network.impala import (
+    KERNEL,
+    POOL,
+    STRIDE,
+    BlockShape,
+    ImpalaTrunk,
+    pooled,
+)
+from atari_zoo.converters.network.networks import ConvShape, Padding, Trunk
 from atari_zoo.converters.recognition.recognise import Input, Recognised
 
 AXES = {"N": "batch", "F": "frames", "H": "height", "W": "width"}
@@ -19,15 +33,15 @@ AXES = {"N": "batch", "F": "frames", "H": "height", "W": "width"}
 def structure(network: AgentNetwork, found: Recognised) -> dict[str, Any]:
     """What a network is made of that was found in a graph.
 
-    Returns input, convolutions, flatten, dense and head, as `reports.Report` has them.
+    Returns architecture, input, convolutions, flatten, dense and head, as `reports.Report` has
+    them.
     """
-    fc = network.layers.get("fc")
-    linear = fc.get_submodule("linear") if fc is not None else None
     return {
+        "architecture": network.architecture,
         "input": _input_words(found.input),
         "convolutions": list(_convolutions(network.trunk)),
         "flatten": found.flatten,
-        "dense": linear.out_features if linear is not None else None,
+        "dense": list(_dense(network)),
         "head": _head(network),
     }
 
@@ -35,7 +49,16 @@ def structure(network: AgentNetwork, found: Recognised) -> dict[str, Any]:
 def unknown_structure(network: ForeignNetwork) -> dict[str, Any]:
     """The same of a graph of another architecture, of which the actions alone are known."""
     head = {"kind": "another architecture's", "actions": network.actions}
-    return {"input": "", "convolutions": [], "flatten": "", "dense": None, "head": head}
+    nothing: dict[str, Any] = {"input": "", "convolutions": [], "flatten": "", "dense": []}
+    return {"architecture": network.architecture, **nothing, "head": head}
+
+
+def _dense(network: AgentNetwork) -> Iterator[dict[str, Any]]:
+    """The dense layers before the last, the head's own streams among them."""
+    for name, layer in network.layers.items():
+        if isinstance(layer, Dense):
+            units = layer.get_submodule("linear").get_parameter("weight").shape[0]
+            yield {"layer": name, "units": units, "activation": str(layer.activation)}
 
 
 def _head(network: AgentNetwork) -> dict[str, Any]:
@@ -54,18 +77,50 @@ def _head(network: AgentNetwork) -> dict[str, Any]:
     return facts
 
 
+@singledispatch
 def _convolutions(trunk: AgentTrunk) -> Iterator[dict[str, Any]]:
-    if not isinstance(trunk, Trunk):
-        return
+    yield from ()
+
+
+@_convolutions.register
+def _(trunk: Trunk) -> Iterator[dict[str, Any]]:
     _, height, width = trunk.shape
-    for conv in trunk.convolutions:
+    for index, conv in enumerate(trunk.convolutions, start=1):
         yield {
+            "layer": f"conv{index}",
             "channels": conv.channels,
             "kernel": list(conv.kernel),
             "stride": list(conv.stride),
             "padding": _padding(conv, height, width),
+            "activation": str(conv.activation),
         }
         height, width = conv.output_size(height, width)
+
+
+@_convolutions.register
+def _(trunk: ImpalaTrunk) -> Iterator[dict[str, Any]]:
+    _, height, width = trunk.shape
+    for index, block in enumerate(trunk.blocks, start=1):
+        pool = ConvShape(block.channels, (POOL, POOL), (STRIDE, STRIDE), _around(block, height))
+        yield {
+            "layer": f"block{index}",
+            "channels": block.channels,
+            "kernel": [KERNEL, KERNEL],
+            "stride": [1, 1],
+            "padding": _padding(
+                ConvShape(block.channels, (KERNEL, KERNEL), (1, 1), (1, 1, 1, 1)), height, width
+            ),
+            "activation": str(trunk.nonlinearity),
+            "pool": f"{POOL}x{POOL} by {STRIDE}, {_padding(pool, height, width)}",
+            "residuals": block.residuals,
+        }
+        height, width = block.output_size(height, width)
+
+
+def _around(block: BlockShape, size: int) -> Padding:
+    """What the pool's windows reach beyond a map of so many places."""
+    behind = max((pooled(size, block.padding) - 1) * STRIDE + POOL - block.padding - size, 0)
+    return (block.padding, behind, block.padding, behind)
 
 
 def _padding(conv: ConvShape, height: int, width: int) -> str:

@@ -144,19 +144,43 @@ class CleanRL(nn.Module):
         return x if self.atoms == 1 else nn.softmax(x.reshape(-1, self.actions, self.atoms))
 
 
-class ConvSequence(nn.Module):
+class ResidualBlock(nn.Module):
+    channels: int
+
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        return nn.max_pool(nn.Conv(4, (3, 3))(x), (3, 3), (8, 8))
+        through = nn.Conv(self.channels, (3, 3))(nn.relu(x))
+        return x + nn.Conv(self.channels, (3, 3))(nn.relu(through))
+
+
+class ConvSequence(nn.Module):
+    channels: int
+    residuals: int = 2
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = nn.max_pool(nn.Conv(self.channels, (3, 3))(x), (3, 3), (2, 2), padding="SAME")
+        for _ in range(self.residuals):
+            x = ResidualBlock(self.channels)(x)
+        return x
 
 
 class CleanRLImpala(nn.Module):
-    """As much of qdagger_dqn_atari_jax_impalacnn.py's QNetwork as its parameters' names show."""
+    """QNetwork of CleanRL's qdagger_dqn_atari_jax_impalacnn.py; or with no `actions` the Network of
+    cleanba's cleanba_impala_envpool_impala_atari_wrapper.py. It reads (batch, 4, 84, 84)."""
+
+    actions: int = 6
+    widths: Sequence[int] = (16, 32, 32)
+    units: int = 256
+    residuals: int = 2
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        x = ConvSequence()(jnp.transpose(x, (0, 2, 3, 1)) / 255.0)
-        return nn.Dense(6)(nn.relu(nn.Dense(32)(x.reshape(x.shape[0], -1))))
+        x = jnp.transpose(x, (0, 2, 3, 1)) / 255.0
+        for width in self.widths:
+            x = ConvSequence(width, self.residuals)(x)
+        x = nn.relu(nn.Dense(self.units)(nn.relu(x).reshape(x.shape[0], -1)))
+        return nn.Dense(self.actions)(x) if self.actions else x
 
 
 def expected(logits: jax.Array) -> jax.Array:

@@ -49,5 +49,5 @@ def rectified(network: Network) -> list[str]:
     return [
         name
         for name, layer in network.layers.items()
-        if any(isinstance(module, torch.nn.ReLU) for module in layer.modules())
+        if isinstance(list(layer.modules())[-1], torch.nn.ReLU)
     ]

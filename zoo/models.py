@@ -108,6 +108,7 @@ def facts_about(name: str | Path) -> dict[str, Any]:
     facts = json.loads(network.card.to_json()) | {"name": network.card.name}
     facts["scores"] = facts["scores"] | measured_scores(str(name))
     facts["living_units"] = facts["scores"].pop("living_units", {})
+    facts["architecture"] = network.architecture
     facts["parameters"] = sum(parameter.numel() for parameter in network.parameters())
     return facts | {"layers": list(network.layers)}
 

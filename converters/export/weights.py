@@ -13,10 +13,11 @@ from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.agent_networks import AgentNetwork, AgentTrunk
 from atari_zoo.converters.network.heads import ActorCriticHead, Head, QHead, QuantileHead
 from atari_zoo.converters.network.networks import Trunk
-from atari_zoo.converters.weights.assembling import AffineLayer
+from atari_zoo.converters.weights.affine_layers import AffineLayer
 from atari_zoo.converters.weights.metadata import metadata_of
 
 NATURE_CNN = (32, 64, 64)  # filters of SB3's NatureCNN
+NATURE, SCREEN = "Mnih et al. (2015)", (4, 84, 84)  # what it is, and what it sees
 EXTRACTORS = ("features_extractor", "pi_features_extractor", "vf_features_extractor")
 
 
@@ -89,7 +90,7 @@ def _nature_cnn(trunk: AgentTrunk) -> dict[str, Tensor]:
             "Stable-Baselines3's policies have the network of Mnih et al. (NatureCNN); this is "
             f"that of {trunk.architecture}"
         )
-    if any(any(conv.padding) for conv in trunk.convolutions):
+    if trunk.padded:
         raise ConversionError(
             "Stable-Baselines3's NatureCNN pads no convolution (VALID), but this network pads "
             "(SAME): its dense layer reads 11x11 places where SB3's reads 7x7"
@@ -99,6 +100,11 @@ def _nature_cnn(trunk: AgentTrunk) -> dict[str, Tensor]:
         raise ConversionError(
             f"Stable-Baselines3's NatureCNN has {len(NATURE_CNN)} convolutions; this network has "
             f"{len(widths)}"
+        )
+    if trunk.architecture != NATURE or trunk.shape != SCREEN:
+        raise ConversionError(
+            f"Stable-Baselines3's NatureCNN is the network of {NATURE} on {SCREEN}, with ReLUs; "
+            f"this is {trunk.architecture} on {trunk.shape}"
         )
     if trunk.fc is None or any(w > most for w, most in zip(widths, NATURE_CNN, strict=True)):
         raise ConversionError(

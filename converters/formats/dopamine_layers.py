@@ -15,7 +15,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.formats.linen import Layers
 from atari_zoo.converters.network.networks import PLACES
 from atari_zoo.converters.tf.checkpoint import TfCheckpoint
-from atari_zoo.converters.weights.assembling import AffineLayer
+from atari_zoo.converters.weights.affine_layers import AffineLayer
 
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -1,7 +1,9 @@
 """flax's own files (`flax.serialization.to_bytes`), as CleanRL's JAX scripts save their models.
 
-Sources: flax/serialization.py; cleanrl/dqn_atari_jax.py, c51_atari_jax.py and
-ppo_atari_envpool_xla_jax*.py. Their convolutions pad nothing; they read height, width, frames.
+Sources: flax/serialization.py; cleanrl/dqn_atari_jax.py, c51_atari_jax.py,
+qdagger_dqn_atari_jax_impalacnn.py and ppo_atari_envpool_xla_jax*.py; cleanba's cleanba_ppo*.py and
+cleanba_impala*.py. Their convolutions pad nothing, but a residual network's (SAME); they read
+height, width, frames.
 """
 
 from __future__ import annotations
@@ -22,16 +24,25 @@ from atari_zoo.converters.formats.cleanrl_settings import (
     settings_card,
 )
 from atari_zoo.converters.formats.flax_messages import flax_message
-from atari_zoo.converters.formats.linen import Layers, layers, only_dense
+from atari_zoo.converters.formats.linen import (
+    Layers,
+    is_residual,
+    layers,
+    only_dense,
+    residual_layers,
+)
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.heads import Head
 from atari_zoo.converters.registry import Probe, Source, reader
+from atari_zoo.converters.weights.affine_layers import AffineLayer
 from atari_zoo.converters.weights.assembling import (
-    AffineLayer,
     actor_critic_head,
     assembled,
+    assembled_residual,
     categorical_head,
     q_head,
 )
+from atari_zoo.converters.weights.trunks import trunk_assumptions
 
 SCANNED = 8 << 10  # bytes in which the names stand; a PPO's settings come before
 LARGEST = 128 << 20  # bytes of a file: a DQN agent's has 7 million
@@ -53,7 +64,7 @@ def _is_flax(probe: Probe) -> bool:
 @reader(
     "flax",
     "flax parameters (CleanRL)",
-    "CleanRL's JAX scripts: DQN, C51, PPO",
+    "CleanRL's JAX scripts: DQN, C51, PPO; cleanba's; IMPALA's ResNet in any of them",
     _is_flax,
 )
 def read_flax(path: Path) -> Source:
@@ -64,13 +75,14 @@ def read_flax(path: Path) -> Source:
     content = _content(path)
     match content:
         case {"0": dict(args), "1": {"0": trunk, "1": actor, "2": critic}}:
-            source = _actor_critic(layers(trunk), only_dense(actor), only_dense(critic))
+            source = _actor_critic(_layers(trunk), only_dense(actor), only_dense(critic))
+            _add_cleanba(source, args)
         case {"model_weights": weights, "args": {"n_atoms": _} as args}:
-            source = _categorical(layers(weights), args)
+            source = _categorical(_layers(weights), args)
         case {"model_weights": weights, "args": dict(args)}:
-            source = _q_values(layers(weights))
+            source = _q_values(_layers(weights))
         case _:
-            source, args = _q_values(layers(content)), {}
+            source, args = _q_values(_layers(content)), {}
     source.card |= folder_card(path) | settings_card(args)
     source.written_by = "flax.serialization, as CleanRL's JAX scripts use it"
     source.flatten = "H, W, C"
@@ -114,14 +126,37 @@ def _actor_critic(found: Layers, actor: AffineLayer, critic: AffineLayer) -> Sou
     return _source(found, fc, actor_critic_head(actor, critic), "ppo")
 
 
+def _layers(params: Any) -> Layers:
+    return residual_layers(params) if is_residual(params) else layers(params)
+
+
+def _add_cleanba(source: Source, args: Mapping[str, Any]) -> None:
+    """What the name of cleanba's script tells."""
+    script = args.get("exp_name")
+    if not isinstance(script, str):
+        return
+    if script.startswith("cleanba_impala"):
+        source.card["algorithm"] = "impala"
+    if "impala_atari_wrapper" in script:
+        source.assumptions.append(
+            "EnvPool's usual settings: its script has IMPALA's own, with sticky actions and all 18 "
+            "actions, which are no preprocessing here"
+        )
+
+
 def _source(found: Layers, fc: AffineLayer, head: Head, algorithm: str) -> Source:
-    fc = fc.from_height_width_channels(len(found.convolutions[-1].weight))
+    fc = fc.from_height_width_channels(found.channels)
     card = {
         "algorithm": algorithm,
         "action_rule": ALGORITHMS[algorithm].action_rule,
         "preprocessing": ENVPOOL if algorithm == "ppo" else WRAPPERS,  # its scripts for JAX
     }
-    return Source(assembled(found.convolutions, fc, head), card)
+    network: AgentNetwork
+    if found.blocks:
+        network = assembled_residual(found.blocks, fc, head, same=True)
+    else:
+        network = assembled(found.convolutions, fc, head)
+    return Source(network, card, assumptions=trunk_assumptions(network.trunk))
 
 
 def _pair(found: Layers) -> tuple[AffineLayer, AffineLayer]:

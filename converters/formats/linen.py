@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from itertools import count, pairwise, takewhile
 from typing import Any
 
 import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.weights.assembling import AffineLayer
+from atari_zoo.converters.weights.affine_layers import AffineLayer
+from atari_zoo.converters.weights.trunks import BlockLayers
 
 LAYER = re.compile(r"(Conv|Dense|NoisyNetwork)_(0|[1-9]\d{0,3})")
 # noise is drawn while training only: an evaluated network has the means
@@ -40,6 +41,7 @@ NESTED = 3  # dicts `params` one within another, as a saved TrainState has them
 class Layers:
     """The layers in order, with torch's axes: three convolutions, then the dense ones.
 
+    blocks: of a residual network, in place of the convolutions.
     kind: the dense ones' class; noisy networks have their means here.
     one_counter: whether one counter numbers them all, as before linen.
     described: their names and shapes as in the file, for messages.
@@ -50,6 +52,13 @@ class Layers:
     kind: str
     one_counter: bool
     described: str
+    blocks: list[BlockLayers] = field(default_factory=list)
+
+    @property
+    def channels(self) -> int:
+        """Of the last map, which the first dense layer reads."""
+        last = self.blocks[-1].conv if self.blocks else self.convolutions[-1]
+        return len(last.weight)
 
     @property
     def noisy(self) -> bool:
@@ -84,6 +93,60 @@ def layers(params: Any) -> Layers:
         _number(dense[0]) == len(convolutions),
         described,
     )
+
+
+def is_residual(params: Any) -> bool:
+    """Whether the parameters are those of CleanRL's and cleanba's residual networks, by a name."""
+    return any(str(name).startswith("ConvSequence_") for name in _by_name(params))
+
+
+def residual_layers(params: Any) -> Layers:
+    """The layers of such a network: {"ConvSequence_0": {"Conv_0": ..., "ResidualBlock_0": ...}}.
+
+    Raises ConversionError, with the layers, if they are others.
+    """
+    params = _by_name(params)
+    described = _described(params)
+    sequences = _counted("ConvSequence", params)
+    dense = _counted("Dense", params)
+    if len(sequences) + len(dense) != len(params) or not 1 <= len(dense) <= DENSE:
+        raise ConversionError(
+            "parts of a residual network ('ConvSequence_0') and dense layers were expected; it "
+            f"has {described}"
+        )
+    return Layers(
+        [],
+        [_affine(name, params[name]) for name in dense],
+        "Dense",
+        False,
+        described,
+        [_block(name, params[name]) for name in sequences],
+    )
+
+
+def _block(name: str, parts: Any) -> BlockLayers:
+    parts = parts if isinstance(parts, Mapping) else {}
+    blocks = _counted("ResidualBlock", parts)
+    if len(blocks) + 1 != len(parts) or "Conv_0" not in parts:
+        raise ConversionError(f"'{name}': a convolution and residual blocks were expected")
+    residuals = []
+    for block in blocks:
+        convs = parts[block] if isinstance(parts[block], Mapping) else {}
+        if set(convs) != {"Conv_0", "Conv_1"}:
+            raise ConversionError(f"'{name}/{block}': two convolutions were expected")
+        first, second = (
+            _affine(conv, convs[conv])._replace(name=f"{name}/{block}/{conv}")
+            for conv in ("Conv_0", "Conv_1")
+        )
+        residuals.append((first, second))
+    conv = _affine("Conv_0", parts["Conv_0"])
+    return BlockLayers(conv._replace(name=f"{name}/Conv_0"), residuals)
+
+
+def _counted(kind: str, params: Mapping[Any, Any]) -> list[str]:
+    """The layers `kind_0`, `kind_1` ..., as many as are there."""
+    names = (f"{kind}_{number}" for number in count())
+    return list(takewhile(params.__contains__, names))
 
 
 def only_dense(params: Any) -> AffineLayer:

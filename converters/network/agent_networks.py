@@ -50,6 +50,11 @@ class AgentTrunk(nn.Module):
         name begins with, as `block1.residual1` in `block1`."""
         raise NotImplementedError
 
+    @property
+    def first(self) -> nn.Conv2d:
+        """The convolution that sees the observation."""
+        return next(module for module in self.modules() if isinstance(module, nn.Conv2d))
+
     def forward(self, observations: Tensor) -> Tensor:
         values = observations
         for part in self.children():

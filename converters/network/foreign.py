@@ -94,6 +94,8 @@ class ForeignNetwork(nn.Module):
         self._paths = {path.replace(".", "/"): path for path in paths if path}
         self._try()
 
+    architecture = "another architecture's"
+
     @property
     def layers(self) -> dict[str, nn.Module]:
         """The graph's modules by the paths of the torch modules that they were exported from,

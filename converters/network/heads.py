@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.activations import RELU, Activation
 from atari_zoo.converters.network.relevance import Proportional, Unflatten
 
 MOST_ACTIONS = 18  # that a game of Atari's has
@@ -46,14 +47,16 @@ class Head(nn.Module):
 
 
 class Dense(nn.Sequential):
-    """A dense layer and its ReLU; its output is the activation after the ReLU."""
+    """A dense layer and its activation function, mostly `relu`: its value leaves that."""
 
-    def __init__(self, inputs: int, units: int) -> None:
-        super().__init__(OrderedDict(linear=nn.Linear(inputs, units), relu=nn.ReLU()))
+    def __init__(self, inputs: int, units: int, activation: Activation = RELU) -> None:
+        linear: OrderedDict[str, nn.Module] = OrderedDict(linear=nn.Linear(inputs, units))
+        super().__init__(linear | {activation.kind: activation.module()})
+        self.activation = activation
 
 
-def _dense(features: int, units: int | None) -> Dense | None:
-    return None if units is None else Dense(features, units)
+def _dense(features: int, units: int | None, activation: Activation) -> Dense | None:
+    return None if units is None else Dense(features, units, activation)
 
 
 def _streams(head: DuelingHead | CategoricalHead) -> dict[str, nn.Module]:
@@ -123,17 +126,24 @@ class DuelingHead(Head):
 
     units: width of a dense layer that each stream has of its own (Ape-X), on the flattened
         last convolution; None where both streams read the trunk's dense layer.
+    activation: after those dense layers.
 
     With streams of their own, `fc` names the value stream's layer, as the original zoo has it.
     """
 
     kind = "dueling"
 
-    def __init__(self, features: int, actions: int, units: int | None = None) -> None:
+    def __init__(
+        self,
+        features: int,
+        actions: int,
+        units: int | None = None,
+        activation: Activation = RELU,
+    ) -> None:
         super().__init__()
         self.features, self.actions = features, actions
-        self.fc = _dense(features, units)
-        self.advantage_fc = _dense(features, units)
+        self.fc = _dense(features, units, activation)
+        self.advantage_fc = _dense(features, units, activation)
         self.value = nn.Linear(units or features, 1)
         self.advantage = nn.Linear(units or features, actions)
         self.output = DuelingSum()
@@ -173,6 +183,7 @@ class CategoricalHead(Head):
     `atoms` are its logits (batch, actions, atoms); `output` their expected return.
     support: the returns of the atoms; 51 from -10 to 10 if not given.
     dueling: the logits are the sum of a `value` (batch, atoms) and an `advantage`.
+    units, activation: as the dueling head has them.
     """
 
     kind = "categorical"
@@ -184,13 +195,14 @@ class CategoricalHead(Head):
         support: Tensor | None = None,
         dueling: bool = False,
         units: int | None = None,
+        activation: Activation = RELU,
     ) -> None:
         super().__init__()
         support = torch.linspace(-10, 10, 51) if support is None else support
         count = len(support)
         self.features, self.actions, self.dueling = features, actions, dueling
-        self.fc = _dense(features, units) if dueling else None
-        self.advantage_fc = _dense(features, units) if dueling else None
+        self.fc = _dense(features, units, activation) if dueling else None
+        self.advantage_fc = _dense(features, units, activation) if dueling else None
         table = nn.Sequential(
             nn.Linear(units or features, actions * count), Unflatten(1, (actions, count))
         )

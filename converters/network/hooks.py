@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from atari_zoo.converters.network.activations import activation_before
+
 
 @runtime_checkable
 class Layered(Protocol):
@@ -23,13 +25,14 @@ def recorded(
 ) -> Iterator[dict[str, Tensor]]:
     """While it is open, every forward pass leaves the layers' values in the yielded dict.
 
-    before_relu: what enters a layer's ReLU and not what leaves it, of the layers that have one.
+    before_relu: what enters a layer's activation function (a ReLU, mostly) and not what
+        leaves it, of the layers that have one.
     Raises ValueError if a layer is not there; the message lists those that are.
     """
     values: dict[str, Tensor] = {}
     modules = {name: layer_named(network, name) for name in layers}  # all there, or no hook is set
     if before_relu:
-        modules = {name: _before_relu(module) for name, module in modules.items()}
+        modules = {name: activation_before(module) or module for name, module in modules.items()}
     hooks = [m.register_forward_hook(_keep(values, name)) for name, m in modules.items()]
     try:
         yield values
@@ -43,11 +46,6 @@ def layer_named(network: Layered, name: str) -> nn.Module:
     if name not in network.layers:
         raise ValueError(f"no layer '{name}'; this network has {', '.join(network.layers)}")
     return network.layers[name]
-
-
-def _before_relu(module: nn.Module) -> nn.Module:
-    parts = list(module.children()) if isinstance(module, nn.Sequential) else []
-    return parts[-2] if len(parts) > 1 and isinstance(parts[-1], nn.ReLU) else module
 
 
 def _keep(values: dict[str, Tensor], name: str) -> Callable[..., None]:

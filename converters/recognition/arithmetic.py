@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.recognition.elementwise import combine, elementwise
 from atari_zoo.converters.recognition.operators import Node, operator
-from atari_zoo.converters.recognition.symbols import Atom, Symbol
+from atari_zoo.converters.recognition.places import size
+from atari_zoo.converters.recognition.symbols import Atom, Layer, Symbol
 
 
 @operator("BatchNormalization")
@@ -25,8 +29,14 @@ def add(node: Node) -> Symbol:
     if isinstance(left, Symbol) and isinstance(right, Symbol):
         if right.layer.op == "logsumexp" and right.layer.args[0].layer is left.layer:
             return node.layer("normalized", (left,), left.axes)
+        if combine(left, right):
+            return elementwise(node)
         axes = max(left, right, key=lambda v: v.shape).axes
+        if len(axes) == 4 and _places(left) != _places(right):
+            raise ConversionError("a sum of maps that are not of the same places")
         return node.layer("sum", (left, right), axes, signs=(1, sign))
+    if _is_one_function(node):
+        return elementwise(node)
     if isinstance(left, Symbol):
         return _shifted(node, left, np.asarray(sign * np.asarray(right)))
     if sign == -1:
@@ -38,7 +48,11 @@ def add(node: Node) -> Symbol:
 def mul(node: Node) -> Symbol:
     left, right = node.inputs
     if isinstance(left, Symbol) and isinstance(right, Symbol):
+        if combine(left, right):
+            return elementwise(node)
         raise ConversionError("a product of two values that depend on the observation")
+    if _is_one_function(node):
+        return elementwise(node)
     value, factor = (left, right) if isinstance(left, Symbol) else (right, left)
     if node.proto.op_type == "Div":
         if not isinstance(left, Symbol):
@@ -97,9 +111,8 @@ def _shifted(node: Node, value: Symbol, constant: np.ndarray) -> Symbol:
         raise ConversionError(f"a constant added after {value.layer.op}")
     data = value.layer.data
     shift = _per_unit(value, constant)
-    return node.layer(
-        value.layer.op, value.layer.args, value.axes, **data | {"bias": data["bias"] + shift}
-    )
+    changed = {"bias": data["bias"] + shift, "affine": _affine(value, 1.0, constant)}
+    return node.layer(value.layer.op, value.layer.args, value.axes, **data | changed)
 
 
 def _scaled(node: Node, value: Symbol, factor: np.ndarray) -> Symbol:
@@ -111,17 +124,44 @@ def _scaled(node: Node, value: Symbol, factor: np.ndarray) -> Symbol:
         scale = _per_unit(value, factor)
         weight = data["weight"] * scale.reshape(-1, *[1] * (data["weight"].ndim - 1))
         changed = {"weight": weight, "bias": data["bias"] * scale}
+        changed |= {"affine": _affine(value, factor, np.zeros(()))}
         return node.layer(op, value.layer.args, value.axes, **data | changed)
     if op == "softmax" and factor.size == value.shape[-1] == factor.shape[-1]:
         over = data["over"]
         return node.layer("weighted", (value,), value.axes, support=factor.ravel(), over=over)
-    if op == "relu" and len(value.axes) == 3 and factor.ndim >= 2 and not value.axes[1]:
+    if op == "elementwise" and len(value.axes) == 3 and factor.ndim >= 2 and not value.axes[1]:
         samples = Atom("S", factor.shape[-2])
         axes = (value.axes[0], (samples,), value.axes[2])
         return node.layer("embedded", (value,), axes, table=_constant_name(node))
     if factor.size == 1 and float(factor.ravel()[0]) == 1:
         return value
     raise ConversionError(f"a factor after {op}")
+
+
+def _places(value: Symbol) -> list[tuple[str, int]]:
+    """What each axis of maps is, and how long."""
+    return [("+".join(atom.label for atom in axis), size(axis)) for axis in value.axes]
+
+
+def _is_one_function(node: Node) -> bool:
+    """Whether arithmetic with one number is a step of a function, and not a layer's scale."""
+    value = next(x for x in node.inputs if isinstance(x, Symbol))
+    numbers = [x for x in node.inputs if isinstance(x, np.ndarray)]
+    if value.layer.op not in ("elementwise", "sum", "pool") or numbers[0].size != 1:
+        return False
+    neutral = 1 if node.proto.op_type in ("Mul", "Div") else 0
+    reads = node.inputs[0] is value or node.proto.op_type in ("Add", "Mul")
+    return not reads or float(numbers[0].ravel()[0]) != neutral
+
+
+def _affine(value: Symbol, factor: Any, shift: np.ndarray) -> tuple[Layer, float, float] | None:
+    """The layer that was scaled and shifted as a whole, on the way or now, and by how much; None
+    if a number differs from unit to unit."""
+    if np.size(factor) != 1 or shift.size != 1:
+        return None
+    root, before, added = value.layer.data.get("affine") or (value.layer, 1.0, 0.0)
+    number = float(np.ravel(factor)[0])
+    return root, before * number, added * number + float(shift.ravel()[0])
 
 
 def _per_unit(value: Symbol, constant: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -46,6 +47,13 @@ def fold(
         _check_growth(node, inputs)
     elif node.op_type not in FOLDABLE:
         return None
+    return evaluated(node, inputs, opset)
+
+
+def evaluated(
+    node: onnx.NodeProto, inputs: Sequence[np.ndarray | None], opset: int
+) -> list[np.ndarray]:
+    """The node's outputs for these inputs, by ONNX's reference implementation."""
     used = [name for name in node.input if name]
     graph = helper.make_graph(
         [node],

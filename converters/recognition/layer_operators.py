@@ -1,4 +1,4 @@
-"""Operators that are layers: padding, convolution, ReLU."""
+"""Operators that are layers: padding, convolution, pooling."""
 
 from __future__ import annotations
 
@@ -71,21 +71,27 @@ def conv(node: Node) -> Symbol:
     )
 
 
-@operator("Relu")
-def relu(node: Node) -> Symbol:
+@operator("MaxPool")
+def max_pool(node: Node) -> Symbol:
+    """The largest values of windows; what lies beyond the map does not count."""
     value = node.value()
-    if value.layer.op not in ("conv", "dense"):
-        raise ConversionError(f"a ReLU after {value.layer.op}")
-    return node.layer("relu", (value,), value.axes)
-
-
-@operator("Clip", "Max")
-def clip(node: Node) -> Symbol:
-    low, high = node.constant(1), node.constant(2) if len(node.inputs) > 2 else None
-    limits = (node.attribute("min", low), node.attribute("max", high))
-    if limits[0] is None or np.any(np.asarray(limits[0]) != 0) or limits[1] is not None:
-        raise ConversionError("a clip that is not a ReLU")
-    return relu(node)
+    kernel = tuple(node.attribute("kernel_shape", []))
+    strides = tuple(node.attribute("strides", [1, 1]))
+    if [_label(axis) for axis in value.axes] != list("NCHW") or value.layer.op == "pad":
+        raise ConversionError("a pool of something else than channels, height, width")
+    if len(kernel) != 2 or len(strides) != 2 or set(node.attribute("dilations", [1])) != {1}:
+        raise ConversionError("a pool that is not two-dimensional, or dilated")
+    sizes = value.shape[2:]
+    pads = _pads(node, sizes, kernel, strides)
+    spare = [s - 1 if node.attribute("ceil_mode", 0) else 0 for s in strides]
+    height, width = (
+        (size + pads[i] + pads[i + 2] - kernel[i] + spare[i]) // strides[i] + 1
+        for i, size in enumerate(sizes)
+    )
+    if min(height, width) < 1:
+        raise ConversionError(f"a {kernel[0]}x{kernel[1]} pool on a {sizes[0]}x{sizes[1]} map")
+    axes = (*value.axes[:2], (Atom("H", height),), (Atom("W", width),))
+    return node.layer("pool", (value,), axes, kernel=kernel, strides=strides, before=pads[:2])
 
 
 def _kernel(node: Node) -> np.ndarray:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.activations import RELU, Activation
 from atari_zoo.converters.network.finite import finite_tensor
 from atari_zoo.converters.network.heads import (
     ActorCriticHead,
@@ -19,6 +20,7 @@ from atari_zoo.converters.network.heads import (
     PolicyHead,
     QuantileHead,
 )
+from atari_zoo.converters.recognition.elementwise import activated
 from atari_zoo.converters.recognition.places import (
     FoundHead,
     GraphPlace,
@@ -85,7 +87,9 @@ def _quantile(main: Symbol, values: Symbol) -> FoundHead:
 def _implicit_quantile(main: Symbol, values: Symbol, graph: Graph) -> FoundHead:
     layer = dense_layer(values)
     fc = layer.args[0]
-    dense = dense_layer(fc.layer.args[0])
+    dense, activation = _stream_layer(fc)
+    if activation != RELU:
+        raise ConversionError(f"an implicit quantile network with {activation}, not ReLU")
     embedded = dense.args[0].layer
     angles, weight, bias = graph.embedding(embedded.data["table"])
     samples, cosines = angles.shape
@@ -120,7 +124,14 @@ def _categorical(main: Symbol) -> FoundHead:
         return FoundHead(head, layer.args[0], named, [(layer, module, order)])
     value, advantage = _dueling_terms(logits)
     streams = _streams(value, advantage)
-    head = CategoricalHead(streams.width, size(actions), support, dueling=True, units=streams.units)
+    head = CategoricalHead(
+        streams.width,
+        size(actions),
+        support,
+        dueling=True,
+        units=streams.units,
+        activation=streams.activation,
+    )
     assert head.value is not None and head.advantage is not None
     modules = (head.value.get_submodule("0"), head.advantage.get_submodule("0"))
     weights = streams.weights(head.fc, head.advantage_fc)
@@ -136,7 +147,7 @@ def _categorical(main: Symbol) -> FoundHead:
 def _dueling(main: Symbol) -> FoundHead:
     value, advantage = _dueling_terms(main)
     streams = _streams(value, advantage)
-    head = DuelingHead(streams.width, size(advantage.axes[1]), streams.units)
+    head = DuelingHead(streams.width, size(advantage.axes[1]), streams.units, streams.activation)
     weights = streams.weights(head.fc, head.advantage_fc)
     weights += [(value.layer, head.value, ()), (advantage.layer, head.advantage, ())]
     named = streams.layers | {"value": GraphPlace.of(value), "advantage": GraphPlace.of(advantage)}
@@ -180,13 +191,15 @@ def _terms(total: Symbol) -> Iterator[tuple[int, Symbol]]:
 
 @dataclass
 class _Streams:
-    """What the two streams of a dueling head read: one shared layer, or a layer each."""
+    """What the two streams of a dueling head read: one shared layer, or a layer each, and the
+    activation function after it."""
 
     features: Symbol
     width: int
     units: int | None
     dense: tuple[Layer, ...]
     layers: dict[str, GraphPlace]
+    activation: Activation = RELU
 
     def weights(self, *modules: Dense | None) -> Weights:
         return [
@@ -200,11 +213,17 @@ def _streams(value: Symbol, advantage: Symbol) -> _Streams:
     low, high = value.layer.args[0], advantage.layer.args[0]
     if low.layer is high.layer:
         return _Streams(low, width(value.layer), None, (), {})
-    layers = tuple(dense_layer(v.layer.args[0]) for v in (low, high))
+    (first, activation), (second, other) = _stream_layer(low), _stream_layer(high)
+    layers = first, second
     features = layers[0].args[0]
-    if features.layer is not layers[1].args[0].layer or dense_units(layers[0]) != dense_units(
-        layers[1]
-    ):
+    alike = dense_units(first) == dense_units(second) and activation == other
+    if features.layer is not second.args[0].layer or not alike:
         raise ConversionError("two streams that do not read the same convolution alike")
     named = {"fc": GraphPlace.of(low), "advantage_fc": GraphPlace.of(high)}
-    return _Streams(features, width(layers[0]), dense_units(layers[0]), layers, named)
+    return _Streams(features, width(first), dense_units(first), layers, named, activation)
+
+
+def _stream_layer(value: Symbol) -> tuple[Layer, Activation]:
+    """A dense layer of a head's own, and the activation function after it."""
+    layer, activation = activated(value)
+    return dense_layer(Symbol(layer, layer.axes)), activation

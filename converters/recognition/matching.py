@@ -1,19 +1,19 @@
-"""Matches a graph that was followed with the architecture, and fills the network."""
+"""Matches a graph that was followed with the architectures that have a name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.network.finite import finite_tensor
+from atari_zoo.converters.network.agent_networks import AgentNetwork
+from atari_zoo.converters.network.architectures import network_of
 from atari_zoo.converters.network.heads import check_outputs
-from atari_zoo.converters.network.networks import ConvShape, MnihNetwork, Trunk
 from atari_zoo.converters.recognition.matched_heads import match_head
+from atari_zoo.converters.recognition.matched_trunks import match_trunk
 from atari_zoo.converters.recognition.places import GraphPlace, fill_dense
-from atari_zoo.converters.recognition.symbols import Graph, Layer, Symbol, ancestors
+from atari_zoo.converters.recognition.symbols import Graph, Symbol, ancestors
 
 # outputs that tell by their name that they choose the action
 PREFERRED = ("output", "q_values", "logits", "policy")
@@ -26,33 +26,27 @@ CHOICES = ("argmax", "softmax", "normalized")
 class Match:
     """A network, and where in the graph its named layers are."""
 
-    network: MnihNetwork
+    network: AgentNetwork
     layers: dict[str, GraphPlace] = field(default_factory=dict)
 
 
 def match(outputs: list[tuple[str, Symbol]], graph: Graph) -> Match:
     """The network whose outputs these are.
 
-    Raises ConversionError where it is not the Mnih architecture.
+    Raises ConversionError where its architecture has no name.
     """
     main = _main_output(outputs)
     found = match_head(main, graph)
     check_outputs(found.head.actions)
-    relus, dense = _trunk_layers(found.features)
-    chain = [relu.args[0].layer for relu in relus]
-    frames, height, width = (axis[0].size for axis in chain[0].args[0].axes[1:])
-    shapes = [_shape(layer) for layer in chain]
-    units = len(dense.data["weight"]) if dense is not None else None
-    trunk = Trunk(shapes, units, (frames, height, width))
-    network = MnihNetwork(trunk, found.head)
+    below = match_trunk(found.features)
+    twice = below.layers.keys() & found.layers.keys()
+    if twice:  # a name is of one layer
+        raise ConversionError(f"dense layers ({min(twice)}) before the two streams and in them")
+    network = network_of(below.trunk, found.head)
     with torch.no_grad():
-        _fill_trunk(trunk, chain, dense)
         for layer, module, order in found.weights:
             fill_dense(module, layer, order)
-    names = {f"conv{i + 1}": GraphPlace(relu.tensor, relu.axes) for i, relu in enumerate(relus)}
-    if dense is not None:
-        names["fc"] = GraphPlace.of(found.features)
-    return Match(network, names | found.layers)
+    return Match(network, below.layers | found.layers)
 
 
 def flatten_order(graph: Graph) -> str:
@@ -60,8 +54,9 @@ def flatten_order(graph: Graph) -> str:
     for layer in graph.layers:
         if layer.op in ("dense", "embedded"):
             (value,) = layer.args
-            if value.layer.op == "relu" and value.layer.args[0].layer.op == "conv":
-                return ", ".join(atom.label for atom in value.axes[-1])
+            order = [atom.label for atom in value.axes[-1]]
+            if "C" in order:
+                return ", ".join(order)
     return ""
 
 
@@ -85,45 +80,6 @@ def _main_output(outputs: list[tuple[str, Symbol]]) -> Symbol:
         return next(iter(ends.values()))
     reasons = [v.layer.data["reason"] for _, v in outputs if v.layer.op == "opaque"]
     if not ends and reasons:
-        raise ConversionError(f"not the Mnih architecture: {reasons[0]}")
+        raise ConversionError(f"no architecture with a name: {reasons[0]}")
     found = ", ".join(candidates) or "none"
     raise ConversionError(f"one output with a number for each action was expected; found {found}")
-
-
-def _shape(layer: Layer) -> ConvShape:
-    weight = layer.data["weight"]
-    return ConvShape(len(weight), weight.shape[2:], layer.data["strides"], layer.data["padding"])
-
-
-def _trunk_layers(features: Symbol) -> tuple[list[Layer], Layer | None]:
-    """The convolutions' ReLUs, first to last, and the dense layer if the features are its."""
-    dense = None
-    before = features.layer.args[0].layer if features.layer.op == "relu" else features.layer
-    if before.op == "dense":
-        dense = before
-        features = dense.args[0]
-    chain: list[Layer] = []
-    while features.layer.op == "relu" and features.layer.args[0].layer.op == "conv":
-        chain.append(features.layer)
-        features = features.layer.args[0].layer.args[0]
-    if features.layer.op != "input" or not chain:
-        reason = features.layer.data.get("reason", f"{features.layer.op} '{features.layer.tensor}'")
-        raise ConversionError(f"not the Mnih architecture: before the head stands {reason}")
-    chain.reverse()
-    return chain, dense
-
-
-def _fill_trunk(trunk: Trunk, chain: list[Layer], dense: Layer | None) -> None:
-    for index, layer in enumerate(chain):
-        conv = trunk.get_submodule(f"conv{index + 1}.conv")
-        assert isinstance(conv, nn.Conv2d) and conv.bias is not None
-        weight = layer.data["weight"]
-        source = layer.args[0].layer
-        if source.op == "input":  # our networks take 0..1, whatever this graph takes
-            factor = source.data["scale"] * source.data["maximum"]
-            weight = weight if abs(factor - 1) < 1e-6 else weight * factor
-        conv.weight.copy_(finite_tensor(weight))
-        conv.bias.copy_(finite_tensor(layer.data["bias"]))
-    if dense is not None:
-        assert trunk.fc is not None
-        fill_dense(trunk.fc.get_submodule("linear"), dense, ())

@@ -19,10 +19,14 @@ Operand = Symbol | np.ndarray | None
 
 @dataclass
 class Node:
-    """A node with its operands: symbolic values, constants, or None where left out."""
+    """A node with its operands: symbolic values, constants, or None where left out.
+
+    opset: of the graph. static_batch: the only batch size that it takes, where there is one.
+    """
 
     proto: onnx.NodeProto
     inputs: list[Operand]
+    opset: int
     static_batch: int | None = None
 
     def attribute(self, name: str, default: Any = None) -> Any:

@@ -70,6 +70,7 @@ def _mixed(node: Node, value: Symbol, weight: np.ndarray, bias: np.ndarray) -> S
         "weight": (weight @ kernel.reshape(len(kernel), -1)).reshape(-1, *kernel.shape[1:]),
         "bias": weight @ layer.data["bias"] + bias,
         "unit": (unit,),
+        "affine": None,
     }
     axes = (*value.axes[:-1], (unit,))
     return node.layer("conv", layer.args, axes, **layer.data | changed)

@@ -1,8 +1,8 @@
-"""Recognition of the Mnih architecture in an ONNX graph, whoever exported it.
+"""Recognition of architectures that have a name in an ONNX graph, whoever exported it.
 
 The graph is followed from its input with symbolic tensors (`symbols`), each operator by its
 meaning (`operators`), constants computed on the way (`folding`). What comes out at the end is
-matched with the heads, and the weights go into one readable `MnihNetwork`.
+matched with the heads and the trunks, and the weights go into one readable `AgentNetwork`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import onnx
 import onnx.inliner
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.recognition.contract import input_maximum
 from atari_zoo.converters.recognition.folding import fold, initializers
 from atari_zoo.converters.recognition.matching import flatten_order, match
@@ -56,14 +56,14 @@ class Recognised:
         "H, W, C"; "" where it does not tell.
     """
 
-    network: MnihNetwork
+    network: AgentNetwork
     input: Input
     layers: dict[str, GraphPlace]
     flatten: str = ""
 
 
 def recognise(model: onnx.ModelProto, maximum: float | None = None) -> Recognised:
-    """The Mnih network in `model`.
+    """The network in `model`.
 
     maximum: the value of a white pixel; as the graph tells if not given, or 1 where it does not.
     Raises ConversionError, with the node's name, where the graph is something else.
@@ -116,7 +116,7 @@ def _evaluate(
             return [np.array(value.shape, np.int64)]
         if proto.op_type not in OPERATORS:
             return [_opaque(label)]
-        return [OPERATORS[proto.op_type](Node(proto, inputs, static))]
+        return [OPERATORS[proto.op_type](Node(proto, inputs, opset, static))]
     except ConversionError as error:
         return [_opaque(f"{label}: {error}")]
     except Exception as error:  # a malformed node breaks whatever reads it

@@ -1,19 +1,16 @@
 """Builds a network from weights alone: what a checkpoint without a graph holds.
 
-The paddings follow from the size of the dense layer; every shape is checked before it is copied.
+The trunk follows from the kernels and the size of the dense layer (`trunks`); every shape is
+checked before it is copied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.network.finite import finite_tensor
 from atari_zoo.converters.network.heads import (
     ActorCriticHead,
     CategoricalHead,
@@ -25,86 +22,59 @@ from atari_zoo.converters.network.heads import (
     QHead,
     QuantileHead,
 )
-from atari_zoo.converters.network.networks import (
-    PLACES,
-    SAME,
-    VALID,
-    MnihNetwork,
-    Trunk,
-    mnih_convolutions,
-)
-
-
-class AffineLayer(NamedTuple):
-    """A layer's weights as torch has them: (out, in) or (out, in, height, width), and (out,).
-
-    name: of the layer in its file, for messages.
-    """
-
-    weight: Tensor
-    bias: Tensor
-    name: str = ""
-
-    @classmethod
-    def of(cls, weights: Mapping[str, Tensor], name: str) -> AffineLayer:
-        """The layer called `name` in a torch state dict; raises ConversionError if it lacks it."""
-        for part in ("weight", "bias"):
-            if f"{name}.{part}" not in weights:
-                raise ConversionError(f"'{name}.{part}' is missing")
-        return cls(weights[f"{name}.weight"], weights[f"{name}.bias"], name)
-
-    @classmethod
-    def of_tensorflow(cls, kernel: np.ndarray, bias: np.ndarray, name: str = "") -> AffineLayer:
-        """From TensorFlow's and JAX's orders: (height, width, in, out), or (in, out)."""
-        if kernel.ndim not in (2, 4) or bias.ndim != 1:
-            raise ConversionError(f"'{name}': weights {kernel.shape} and biases {bias.shape}")
-        order = (3, 2, 0, 1) if kernel.ndim == 4 else (1, 0)
-        weight = finite_tensor(kernel.transpose(order), name)
-        return cls(weight, finite_tensor(bias, name), name)
-
-    def from_height_width_channels(self, channels: int) -> AffineLayer:
-        """A dense layer that read (height, width, channels), reading (channels, height, width)."""
-        places = self.weight.shape[1] // max(channels, 1)
-        if self.weight.ndim != 2 or places * channels != self.weight.shape[1]:
-            raise ConversionError(
-                f"'{self.name}' {tuple(self.weight.shape)} does not read {channels} channels"
-            )
-        moved = self.weight.reshape(-1, places, channels).transpose(1, 2)
-        return self._replace(weight=moved.reshape(len(self.weight), -1).contiguous())
-
-    def transposed(self, rows: int) -> AffineLayer:
-        """Units that stood as (rows, columns), standing as (columns, rows)."""
-        if self.weight.ndim != 2 or rows < 1 or len(self.weight) % rows:
-            raise ConversionError(
-                f"'{self.name}' {tuple(self.weight.shape)} does not have {rows} rows of units"
-            )
-        if self.bias.shape != self.weight.shape[:1]:
-            raise ConversionError(f"'{self.name}' has biases {tuple(self.bias.shape)}")
-        order = torch.arange(len(self.weight)).reshape(rows, -1).T.reshape(-1)
-        return self._replace(weight=self.weight[order], bias=self.bias[order])
+from atari_zoo.converters.network.impala import ImpalaNetwork
+from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.weights.affine_layers import AffineLayer, fill
+from atari_zoo.converters.weights.trunks import BlockLayers, plain_trunk, residual_trunk
 
 
 def assembled(
-    convolutions: Sequence[AffineLayer], fc: AffineLayer | None, head: Head
+    convolutions: Sequence[AffineLayer],
+    dense: AffineLayer | Sequence[AffineLayer] | None,
+    head: Head,
 ) -> MnihNetwork:
-    """The network of these three convolutions, this dense layer and a head.
+    """The network of these convolutions, these dense layers and a head.
 
-    fc: None where the head reads the flattened convolution (streams of their own, IQN).
+    dense: one layer or several; None where the head reads the flattened convolution (streams of
+        their own, IQN, or a head without a dense layer).
     Raises ConversionError where they are no such network.
     """
-    features = head.features if fc is None else fc.weight.shape[-1]
-    trunk = _trunk(convolutions, features, fc)
-    if trunk.features != head.features:
-        raise ConversionError(
-            f"the head reads {head.features} features, but '{fc.name if fc else ''}' has "
-            f"{trunk.features}"
-        )
-    for index, layer in enumerate(convolutions, start=1):
-        fill(trunk.get_submodule(f"conv{index}.conv"), layer)
-    if fc is not None:
-        assert trunk.fc is not None
-        fill(trunk.fc, fc)
+    layers = _listed(dense)
+    features = layers[0].weight.shape[-1] if layers else head.features
+    trunk = plain_trunk(convolutions, layers, features)
+    _check_read(trunk.features, layers, head)
     return MnihNetwork(trunk, head)
+
+
+def assembled_residual(
+    blocks: Sequence[BlockLayers],
+    dense: AffineLayer | Sequence[AffineLayer] | None,
+    head: Head,
+    same: bool = False,
+) -> ImpalaNetwork:
+    """The same of IMPALA's residual network. same: see `residual_trunk`."""
+    layers = _listed(dense)
+    features = layers[0].weight.shape[-1] if layers else head.features
+    trunk = residual_trunk(blocks, layers, features, same)
+    _check_read(trunk.features, layers, head)
+    return ImpalaNetwork(trunk, head)
+
+
+def _listed(dense: AffineLayer | Sequence[AffineLayer] | None) -> list[AffineLayer]:
+    if dense is None:
+        return []
+    layers = [dense] if isinstance(dense, AffineLayer) else list(dense)
+    for layer in layers:
+        _sizes(layer)  # raises ConversionError
+    return layers
+
+
+def _check_read(features: int, dense: Sequence[AffineLayer], head: Head) -> None:
+    if features != head.features:
+        raise ConversionError(
+            f"the head reads {head.features} features, but '{dense[-1].name if dense else ''}' has "
+            f"{features}"
+        )
 
 
 def policy_head(output: AffineLayer) -> PolicyHead:
@@ -192,51 +162,6 @@ def implicit_quantile_head(
     fill(head.fc, fc)
     fill(head.quantiles, quantiles)
     return head
-
-
-def fill(module: nn.Module, layer: AffineLayer) -> None:
-    """Copies the weights into the one linear or convolutional layer of `module`.
-
-    Raises ConversionError where the shapes differ or a weight is no finite number.
-    """
-    (target,) = (m for m in module.modules() if isinstance(m, nn.Linear | nn.Conv2d))
-    assert target.bias is not None
-    for part, there, given in (
-        ("weights", target.weight, layer.weight),
-        ("biases", target.bias, layer.bias),
-    ):
-        if there.shape != given.shape:
-            raise ConversionError(
-                f"'{layer.name}' has {part} {tuple(given.shape)}; "
-                f"{tuple(there.shape)} were expected"
-            )
-        with torch.no_grad():
-            there.copy_(finite_tensor(given, layer.name))
-
-
-def _trunk(convolutions: Sequence[AffineLayer], features: int, fc: AffineLayer | None) -> Trunk:
-    if any(layer.weight.ndim != 4 for layer in convolutions):
-        raise ConversionError("a convolution whose weights do not have four axes")
-    kernels = [tuple(layer.weight.shape[2:]) for layer in convolutions]
-    frames = convolutions[0].weight.shape[1] if convolutions else 0
-    if kernels != [(8, 8), (4, 4), (3, 3)] or frames != 4:
-        raise ConversionError(
-            "kernels of 8, 4 and 3 pixels on 4 frames were expected; it has "
-            + ", ".join(f"{k[0]}x{k[1]}" for k in kernels)
-            + f" on {frames}"
-        )
-    widths = [len(layer.weight) for layer in convolutions]
-    if [layer.weight.shape[1] for layer in convolutions] != [frames, *widths[:2]] or 0 in widths:
-        found = ", ".join(f"'{x.name}' {tuple(x.weight.shape)}" for x in convolutions)
-        raise ConversionError(f"convolutions that do not follow each other: {found}")
-    for paddings, places in zip((VALID, SAME), PLACES, strict=True):
-        if features == widths[2] * places:
-            shapes = mnih_convolutions(widths, paddings)
-            return Trunk(shapes, None if fc is None else len(fc.weight))
-    raise ConversionError(
-        f"a dense layer of {features} inputs fits neither padding: "
-        f"{widths[2] * PLACES[0]} (VALID) or {widths[2] * PLACES[1]} (SAME) were expected"
-    )
 
 
 def _sizes(layer: AffineLayer) -> tuple[int, int]:

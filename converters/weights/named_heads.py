@@ -13,8 +13,8 @@ from torch import Tensor
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.finite import finite_tensor
 from atari_zoo.converters.network.heads import MOST_ACTIONS, Head
+from atari_zoo.converters.weights.affine_layers import AffineLayer
 from atari_zoo.converters.weights.assembling import (
-    AffineLayer,
     actor_critic_head,
     categorical_dueling_head,
     categorical_head,
@@ -80,7 +80,8 @@ class HeadLayers:
     @property
     def streams(self) -> tuple[AffineLayer, AffineLayer] | None:
         """The dense layers of a dueling head's streams, if they have their own."""
-        return (self["value fc"], self["advantage fc"]) if self.naming.fc is None else None
+        own = "value fc" in self.naming.layers
+        return (self["value fc"], self["advantage fc"]) if own else None
 
     @property
     def table(self) -> Tensor:

@@ -2,7 +2,7 @@
 
 Names are from the libraries' sources: stable_baselines3/common/{policies,torch_layers}.py,
 sb3_contrib/qrdqn/policies.py, cleanrl/*_atari.py, a2c_ppo_acktr/model.py, atari-agents' play.py,
-Kaixhin's Rainbow model.py; the zoo's own are those of `MnihNetwork`.
+Kaixhin's Rainbow model.py; the zoo's own are those of its networks' state dicts.
 """
 
 from __future__ import annotations
@@ -13,10 +13,23 @@ from dataclasses import dataclass
 
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 
-Convolutions = tuple[str, str, str]
+Convolutions = tuple[str, ...]
 
 DEEPMIND = PREPROCESSINGS["deepmind"]
 CLEANRL = PREPROCESSINGS["cleanrl"]
+
+
+@dataclass(frozen=True)
+class BlockNames:
+    """One part of a residual network: its first convolution, and the two of each residual block."""
+
+    conv: str
+    residuals: tuple[tuple[str, str], ...]
+
+    @property
+    def all(self) -> Convolutions:
+        """Its convolutions, first to last."""
+        return (self.conv, *(name for pair in self.residuals for name in pair))
 
 
 @dataclass(frozen=True)
@@ -24,7 +37,9 @@ class LayerNames:
     """What a library calls a network's layers: prefixes before `.weight` and `.bias`.
 
     head: its kind, as the zoo's heads have it. layers: of the head, by their part in it.
-    fc: the dense layer after the convolutions; None where the head's streams bring theirs.
+    fc: the dense layer after the convolutions; None where the head's streams bring theirs, or
+        it stands on the flattened map. more: the dense layers that follow it.
+    blocks: a residual network's parts, in place of `convolutions`.
     algorithm: as the zoo has it; empty where the names do not tell. action_rule: where it is not
         the algorithm's.
     support: a tensor with the returns of the atoms.
@@ -33,6 +48,7 @@ class LayerNames:
     critic_trunk: prefixes of the policy's trunk and of the critic's, which may be another.
     valid: the library pads no convolution, whatever the dense layer's size.
     scaled: its networks are known to see 0..1; else most see bytes, but the names do not tell.
+    reward: the head may read the last reward beside the features.
     """
 
     library: str
@@ -50,6 +66,19 @@ class LayerNames:
     action_rule: str = ""
     notes: tuple[str, ...] = ()
     scaled: bool = True
+    more: tuple[str, ...] = ()
+    blocks: tuple[BlockNames, ...] = ()
+    reward: bool = False
+
+    @property
+    def dense(self) -> tuple[str, ...]:
+        """The trunk's dense layers."""
+        return () if self.fc is None else (self.fc, *self.more)
+
+    @property
+    def all_convolutions(self) -> Convolutions:
+        """All of them, a residual network's too."""
+        return (*self.convolutions, *(name for block in self.blocks for name in block.all))
 
 
 def _each(prefix: str) -> Convolutions:
@@ -89,12 +118,11 @@ def _cleanrl(
     return LayerNames(title, head, convolutions, layers, fc, algorithm, CLEANRL, support, noisy)
 
 
-def _own(head: str, layers: dict[str, str], dense: bool = True, support: str = "") -> LayerNames:
-    convolutions = ("trunk.conv1.conv", "trunk.conv2.conv", "trunk.conv3.conv")
-    fc = "trunk.fc.linear" if dense else None
-    return LayerNames("Atari Zoo", head, convolutions, layers, fc, support=support, valid=False)
+def _own(head: str, layers: dict[str, str], support: str = "") -> LayerNames:
+    return LayerNames(OWN, head, (), layers, support=support, valid=False)
 
 
+OWN = "Atari Zoo"
 ACTOR_CRITIC = {"output": "action_net", "value": "value_net"}
 OWN_STREAMS = {"value fc": "head.fc.linear", "advantage fc": "head.advantage_fc.linear"}
 OWN_DUELING = {"value": "head.value", "advantage": "head.advantage"}
@@ -184,13 +212,17 @@ NAMINGS = (
         "c51",
         support="_AtariNet__support",
     ),
+)
+
+# the heads of the zoo's own networks; `own_namings` puts a state dict's own trunk before them
+OWN_HEADS = (
     _own("policy", {"output": "head.output"}),
     _own("actor-critic", {"output": "head.output", "value": "head.value"}),
     _own("dueling", OWN_DUELING),
-    _own("dueling", OWN_DUELING | OWN_STREAMS, dense=False),
+    _own("dueling", OWN_DUELING | OWN_STREAMS),
     _own("categorical", {"atoms": "head.atoms.0"}, support=OWN_SUPPORT),
     _own("categorical dueling", OWN_ATOMS, support=OWN_SUPPORT),
-    _own("categorical dueling", OWN_ATOMS | OWN_STREAMS, dense=False, support=OWN_SUPPORT),
+    _own("categorical dueling", OWN_ATOMS | OWN_STREAMS, support=OWN_SUPPORT),
     _own("quantile", {"quantiles": "head.quantiles.0"}),
     _own(
         "implicit-quantile",
@@ -199,7 +231,6 @@ NAMINGS = (
             "embedding fc": "head.fc.linear",
             "quantiles": "head.quantiles.0",
         },
-        dense=False,
         support="head.embedding.taus",
     ),
 )

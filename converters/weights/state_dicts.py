@@ -10,20 +10,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.converters.cards import BYTES_ASSUMED, RANGE_ASSUMED
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.heads import check_outputs
-from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.network.networks import Trunk
 from atari_zoo.converters.registry import Source
-from atari_zoo.converters.weights.assembling import AffineLayer, assembled
+from atari_zoo.converters.weights.affine_layers import AffineLayer
+from atari_zoo.converters.weights.assembling import assembled, assembled_residual
+from atari_zoo.converters.weights.counted_namings import counted_namings
 from atari_zoo.converters.weights.named_heads import HeadFacts, HeadLayers, named_head
-from atari_zoo.converters.weights.namings import NAMINGS, LayerNames
+from atari_zoo.converters.weights.namings import NAMINGS, OWN, LayerNames
 from atari_zoo.converters.weights.shapes import naming_by_shape, shown
 from atari_zoo.converters.weights.split_biases import with_joined_biases
 from atari_zoo.converters.weights.tianshou_names import TIANSHOU, without_tianshous_own
+from atari_zoo.converters.weights.trunks import BlockLayers, trunk_assumptions
 
 Weights = Mapping[str, Tensor]
 # torch.compile and DataParallel put their own prefixes before every name
@@ -31,12 +36,18 @@ PREFIXES = ("_orig_mod.", "module.")
 ROWS = NAMINGS + TIANSHOU
 LONGEST = 1_000  # of a name
 RELU_ASSUMED = "a ReLU after each convolution and the dense layer: weights do not tell"
+RESIDUAL_ASSUMED = (
+    "a ReLU before each convolution of IMPALA's residual blocks and after the dense layer, and "
+    "pools padded as torch's scripts have them: weights do not tell"
+)
+REWARD_ASSUMED = (
+    "the last reward, which its policy reads beside the features, is 0: observations do not hold it"
+)
 # parts of names that other architectures have, and what those are
 OTHERS = {
     "lstm": "it is recurrent (LSTM), not a network of single observations",
     "gru": "it is recurrent (GRU), not a network of single observations",
     "mlp_extractor": "it has extra dense layers before its heads (net_arch)",
-    "res_block": "it is IMPALA's residual network, not the network of Mnih et al.",
 }
 
 
@@ -47,14 +58,14 @@ class FoundNetwork:
     algorithm: as the names tell it; "" where they do not.
     """
 
-    network: MnihNetwork
+    network: AgentNetwork
     naming: LayerNames
     algorithm: str
     notes: list[str]
     assumptions: list[str]
 
 
-def network_from_state_dict(weights: Weights) -> MnihNetwork:
+def network_from_state_dict(weights: Weights) -> AgentNetwork:
     """The network with these weights.
 
     Raises ConversionError if they are another architecture's, or could be read in two ways.
@@ -94,21 +105,30 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
     weights, joined = with_joined_biases(without_tianshous_own(weights))
     naming = _known_naming(weights) or naming_by_shape(weights)
     _check(naming, weights)
-    assumptions = [] if naming.library else [RANGE_ASSUMED, RELU_ASSUMED]
+    assumptions = [] if naming.library else [RANGE_ASSUMED]
+    if not naming.library or (naming.library == OWN and facts is None):
+        assumptions.append(RESIDUAL_ASSUMED if naming.blocks else RELU_ASSUMED)
     facts = facts or HeadFacts()
+    if naming.reward:
+        weights = _without_reward(weights, naming, assumptions)
     layers = HeadLayers(weights, naming, facts, [*naming.notes, *joined], assumptions)
     head = named_head(layers)
-    convolutions = [AffineLayer.of(weights, layer) for layer in naming.convolutions]
+    dense = [AffineLayer.of(weights, layer) for layer in naming.dense]
+    network: AgentNetwork
+    if naming.blocks:
+        network = assembled_residual(_blocks(naming, weights), dense, head)
+    else:
+        convolutions = [AffineLayer.of(weights, layer) for layer in naming.convolutions]
+        network = assembled(convolutions, dense, head)
     if not naming.scaled:
-        convolutions[0] = convolutions[0]._replace(weight=convolutions[0].weight * 255)
+        with torch.no_grad():
+            network.trunk.first.weight.mul_(255)
         assumptions.append(BYTES_ASSUMED)
-    fc = AffineLayer.of(weights, naming.fc) if naming.fc else None
-    network = assembled(convolutions, fc, head)
-    padding = [side for conv in network.trunk.convolutions for side in conv.padding]
-    if naming.valid and any(padding):
+    assumptions += trunk_assumptions(network.trunk)
+    if naming.valid and isinstance(network.trunk, Trunk) and network.trunk.padded:
         raise ConversionError(
             f"{naming.library} pads no convolution, but the dense layer has the size that padded "
-            "ones leave on 84x84 pixels: was it trained on larger observations?"
+            "ones leave: was it trained on larger observations?"
         )
     check_outputs(network.actions)
     algorithm = "acktr" if joined else naming.algorithm  # no other uses KFAC
@@ -117,7 +137,11 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
 
 def _known_naming(weights: Weights) -> LayerNames | None:
     """The row that accounts for every tensor; raises ConversionError if one does but for some."""
-    rows = [(_unexplained(row, weights), row) for row in ROWS if _names(row) <= weights.keys()]
+    rows = [
+        (_unexplained(row, weights), row)
+        for row in (*ROWS, *counted_namings(weights.keys()))
+        if _names(row) <= weights.keys()
+    ]
     rest, naming = min(rows, key=lambda found: len(found[0]), default=(weights, None))
     if naming is not None and not rest:
         return naming
@@ -128,9 +152,43 @@ def _known_naming(weights: Weights) -> LayerNames | None:
     raise ConversionError(": ".join(part for part in (reason, beside) if part))
 
 
+def _blocks(naming: LayerNames, weights: Weights) -> list[BlockLayers]:
+    """The layers of a residual network's parts."""
+    return [
+        BlockLayers(
+            AffineLayer.of(weights, block.conv),
+            [
+                (AffineLayer.of(weights, first), AffineLayer.of(weights, second))
+                for first, second in block.residuals
+            ],
+        )
+        for block in naming.blocks
+    ]
+
+
+def _without_reward(weights: Weights, naming: LayerNames, assumptions: list[str]) -> Weights:
+    """The head without its column for the last reward, where it has one more than features.
+
+    What else it may read beside them (torchbeast's last action) is refused: a zero is no action.
+    """
+    units = len(weights[f"{naming.dense[-1]}.weight"])
+    heads = [f"{layer}.weight" for layer in naming.layers.values()]
+    read = {weights[name].shape[-1] for name in heads}
+    if read == {units}:
+        return weights
+    if read != {units + 1}:
+        raise ConversionError(
+            f"'{heads[0]}' {tuple(weights[heads[0]].shape)} reads more than the {units} "
+            f"features of '{naming.dense[-1]}' and a reward, such as the last action, which "
+            "observations do not hold"
+        )
+    assumptions.append(REWARD_ASSUMED)
+    return {**weights, **{name: weights[name][:, :units] for name in heads}}
+
+
 def _names(naming: LayerNames) -> set[str]:
     """The tensors by which a row is told: every layer's weights, but not its biases."""
-    plain = {*naming.convolutions, *([naming.fc] if naming.fc else [])}
+    plain = {*naming.all_convolutions, *naming.dense}
     weight = "weight_mu" if naming.noisy else "weight"
     names = {f"{layer}.weight" for layer in plain}
     names |= {f"{layer}.{weight}" for layer in naming.layers.values()}
@@ -139,7 +197,7 @@ def _names(naming: LayerNames) -> set[str]:
 
 def _unexplained(naming: LayerNames, weights: Weights) -> Weights:
     noisy = [f"{p}_{s}" for p in ("weight", "bias") for s in ("mu", "sigma", "epsilon")]
-    layers = {*naming.convolutions, naming.fc, *naming.layers.values()}
+    layers = {*naming.all_convolutions, *naming.dense, *naming.layers.values()}
     parts = ["weight", "bias", *(noisy if naming.noisy else [])]
     known = {f"{layer}.{part}" for layer in layers for part in parts} | {naming.support}
     return {
@@ -153,7 +211,7 @@ def _check(naming: LayerNames, weights: Weights) -> None:
     """Refuses what is no table of weights before anything is computed with it."""
     for name in _names(naming):
         tensor = weights[name]
-        axes = 1 if name == naming.support else 4 if name[:-7] in naming.convolutions else 2
+        axes = 1 if name == naming.support else 4 if name[:-7] in naming.all_convolutions else 2
         if tensor.ndim != axes or tensor.numel() == 0 or not tensor.is_floating_point():
             raise ConversionError(
                 f"'{name}' is {str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}; "

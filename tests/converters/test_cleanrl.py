@@ -93,23 +93,6 @@ def test_the_card_says_what_arguments_and_folders_tell(
     assert source.card["action_rule"] == "argmax"
 
 
-class ResidualBlock(torch.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv0, self.conv1 = (torch.nn.Conv2d(4, 4, 3, padding=1) for _ in range(2))
-
-
-class Impala(torch.nn.Module):
-    """The names of qdagger_dqn_atari_impalacnn.py."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        sequence = torch.nn.Module()
-        sequence.conv = torch.nn.Conv2d(4, 4, 3, padding=1)
-        sequence.res_block0, sequence.res_block1 = ResidualBlock(), ResidualBlock()
-        self.network = torch.nn.Sequential(sequence, torch.nn.Flatten(), torch.nn.Linear(8, 6))
-
-
 def nan_atoms() -> torch.nn.Module:
     model = QNetwork((4, 4, 4), 8, atoms=5)
     model.atoms[2] = float("nan")
@@ -123,7 +106,6 @@ def without(model: torch.nn.Module, *names: str) -> dict[str, torch.Tensor]:
 SMALL: dict[str, Any] = {"widths": (4, 4, 4), "units": 8}
 REFUSED: dict[str, tuple[Any, str]] = {
     "lstm": (Agent(memory=16, **SMALL).state_dict(), "recurrent"),
-    "impala": (Impala().state_dict(), "IMPALA's residual network"),
     "nan": (nan_atoms().state_dict(), "'atoms' that are not finite"),
     "atoms": (
         QNetwork(**SMALL, actions=7).state_dict() | {"atoms": torch.linspace(-1, 1, 4)},

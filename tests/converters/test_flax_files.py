@@ -28,7 +28,7 @@ from jax_files import (
 from torch_zoo_files import save_cleanrl
 
 from atari_zoo.catalog.catalog import find
-from atari_zoo.converters import ConversionError, MnihNetwork, to_torch
+from atari_zoo.converters import ConversionError, ImpalaNetwork, MnihNetwork, to_torch
 from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.converters.formats import flax_messages as messages
 from atari_zoo.converters.formats.flax_files import read_flax
@@ -40,8 +40,8 @@ TINY: dict[str, Any] = {"widths": (4, 4, 4), "units": 8}
 SCREENS = (1, 4, 84, 84)
 
 
-def dqn(**sizes: Any) -> tuple[bytes, np.ndarray]:
-    module = CleanRL(**sizes)
+def dqn(kind: type[nn.Module] = CleanRL, **sizes: Any) -> tuple[bytes, np.ndarray]:
+    module = kind(**sizes)
     params = parameters(module, SCREENS)
     return cleanrl_dqn_file(params), np.array(module.apply(params, seen()))
 
@@ -61,8 +61,8 @@ def c51(atoms: int = ATOMS, low: float = -10, high: float = 10) -> tuple[bytes, 
     return written, np.array((module.apply(params, seen()) * support).sum(-1))
 
 
-def ppo() -> tuple[bytes, np.ndarray]:
-    network, actor, critic = CleanRL(**SIZES, actions=0), nn.Dense(6), nn.Dense(1)
+def ppo(kind: type[nn.Module] = CleanRL, **more: Any) -> tuple[bytes, np.ndarray]:
+    network, actor, critic = kind(**SIZES, actions=0), nn.Dense(6), nn.Dense(1)
     params = [
         parameters(network, SCREENS),
         parameters(OneDense(6), (1, 24), 1),
@@ -73,7 +73,7 @@ def ppo() -> tuple[bytes, np.ndarray]:
         head.apply({"params": of["params"]["Dense_0"]}, features)
         for head, of in zip((actor, critic), params[1:], strict=True)
     )
-    return cleanrl_ppo_file(*params), np.array(jnp.concatenate([logits, values], axis=1))
+    return cleanrl_ppo_file(*params, **more), np.array(jnp.concatenate([logits, values], axis=1))
 
 
 class OneDense(nn.Module):
@@ -118,6 +118,22 @@ CASES: dict[str, tuple[Written, dict[str, Any], str]] = {
         "actor-critic",
     ),
 }
+
+CLEANBA = "cleanba_impala_envpool_impala_atari_wrapper"
+RESIDUAL: dict[str, tuple[Written, dict[str, Any], str]] = {
+    "dqn, ResNet": (lambda: dqn(CleanRLImpala, **SIZES), {"algorithm": "dqn"}, "q"),
+    "dqn, ResNet of three blocks": (
+        lambda: dqn(CleanRLImpala, residuals=3, widths=(4, 5), units=8),
+        {"algorithm": "dqn"},
+        "q",
+    ),
+    "cleanba": (
+        lambda: ppo(CleanRLImpala, exp_name=CLEANBA),
+        CASES["ppo"][1] | {"algorithm": "impala"},
+        "actor-critic",
+    ),
+}
+CASES |= RESIDUAL
 
 READ_WITHOUT_FLAX = """
 import sys
@@ -167,8 +183,10 @@ def test_what_a_file_tells(folder: Path, name: str) -> None:
     path = folder / f"{name}.cleanrl_model"
     assert FORMATS["flax"].sniff(Probe(path, path.read_bytes()[:512]))
     source = read_flax(path)
-    assert isinstance(source.model, MnihNetwork) and source.model.head.kind == kind
-    seen = PREPROCESSINGS["envpool" if card["algorithm"] == "ppo" else "cleanrl"]
+    expected = ImpalaNetwork if name in RESIDUAL else MnihNetwork
+    assert isinstance(source.model, expected) and source.model.head.kind == kind
+    assert len(source.assumptions) == (name == "cleanba")  # that its wrapper is another
+    seen = PREPROCESSINGS["envpool" if kind == "actor-critic" else "cleanrl"]
     assert source.card == {"action_rule": "argmax", "preprocessing": seen} | card
     assert source.flatten == "H, W, C" and "CleanRL" in source.written_by
     assert len(source.notes) == (kind == "categorical")
@@ -246,11 +264,32 @@ def c51_with(**args: Any) -> Callable[[Callable[..., Params]], bytes]:
     return lambda make: cleanrl_c51_file(make(atoms=ATOMS), **args)
 
 
+def layer(*shape: int) -> Params:
+    return {"kernel": np.zeros(shape, np.float32), "bias": np.zeros(shape[-1], np.float32)}
+
+
+def resnet(**changes: Any) -> Params:
+    """A residual network's parameters, those of the first part changed, or (None) left out."""
+    params = parameters(CleanRLImpala(widths=(4, 4), units=8), SCREENS)["params"]
+    first = params["ConvSequence_0"] | changes
+    return params | {"ConvSequence_0": {k: v for k, v in first.items() if v is not None}}
+
+
 REFUSED: dict[str, tuple[Callable[[Callable[..., Params]], bytes], str]] = {
-    "impala": (
-        lambda make: to_bytes(parameters(CleanRLImpala(), SCREENS)),
-        "IMPALA.*'ConvSequence_0'",
+    "no dense layers": (
+        lambda make: to_bytes({"ConvSequence_0": {"Conv_0": make()["params"]["Conv_0"]}}),
+        "residual network.*'ConvSequence_0'",
     ),
+    "a part of nothing": (lambda make: to_bytes(resnet(Conv_0=None)), "a convolution and residual"),
+    "a block of one": (
+        lambda make: to_bytes(resnet(ResidualBlock_1={"Conv_0": {}})),
+        "'ConvSequence_0/ResidualBlock_1': two convolutions were expected",
+    ),
+    "widths that differ": (
+        lambda make: to_bytes(resnet(Conv_0=layer(3, 3, 4, 9))),
+        r"do not follow each other: 'ConvSequence_0/Conv_0' \(9, 4, 3, 3\)",
+    ),
+    "kernels of 5": (lambda make: to_bytes(resnet(Conv_0=layer(5, 5, 4, 4))), "3x3 were expected"),
     "c51 without settings": (
         lambda make: to_bytes(make(atoms=ATOMS)),
         "306 outputs are no Q-values",

@@ -42,7 +42,7 @@ def test_geometry_is_the_files_own(agent) -> None:
         "SAME (1 left, 2 right, 1 above, 2 below)",
         "SAME (1 left, 1 right, 1 above, 1 below)",
     ]
-    assert valid.flatten == same.flatten == "C, H, W" and valid.dense == 128
+    assert valid.flatten == same.flatten == "C, H, W" and valid.dense[0]["units"] == 128
 
 
 @pytest.mark.parametrize("head", HEADS)

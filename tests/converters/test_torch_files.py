@@ -175,8 +175,11 @@ def broken(name: str) -> Tensor:
         (changed(other__weight=torch.zeros(6, 512)), "one output layer.*'other' \\(6, 512\\)"),
         (changed(pi__weight=None, pi__bias=None), "one output layer"),
         (changed(body__2__1__weight=torch.zeros(64, 32, 3, 3)), "8x8, 3x3, 3x3"),
-        (changed(body__0__1__weight=torch.zeros(32, 1, 8, 8)), "4 frames"),
-        (changed(body__7__weight=torch.zeros(512, 100)), "dense layer on the convolutions"),
+        (changed(body__0__1__weight=torch.zeros(32, 9, 8, 8)), "1 to 8 frames were .* on 9"),
+        (
+            changed(body__7__weight=torch.zeros(512, 100)),
+            "on the 64 channels of 'body.4.1'",
+        ),
         (changed(extra__weight=torch.zeros(64)), "1 others \\('extra'\\)"),
         (changed(pi__bias=None), "'pi.bias' is missing"),
         (changed(body__7__weight=broken("body.7.weight")), "not finite"),

@@ -112,7 +112,7 @@ class Inference:
         return bool((found - expected).abs().max() <= EQUAL * expected.abs().max())
 
     def _session_is_faster(self, batch: int) -> bool:
-        observations = torch.zeros(batch, 4, 84, 84, dtype=torch.uint8)
+        observations = torch.zeros(batch, *self.network.shape, dtype=torch.uint8)
         session, times = self._session, {}
         for name, used in (("torch", None), ("onnxruntime", session)) * 2:  # the first warms up
             self._session = used

@@ -1,0 +1,208 @@
+"""Trunks from weights alone: which strides, paddings and screen they were made for, and their copy.
+
+Kernels and the size of the first dense layer tell that, where they tell it; every shape is checked
+before it is copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.agent_networks import AgentTrunk
+from atari_zoo.converters.network.impala import (
+    KERNEL,
+    BlockShape,
+    ImpalaTrunk,
+    impala_blocks,
+)
+from atari_zoo.converters.network.networks import (
+    GEOMETRIES,
+    VALID,
+    ConvShape,
+    DenseShape,
+    Trunk,
+    dense_names,
+    mnih_convolutions,
+)
+from atari_zoo.converters.weights.affine_layers import AffineLayer, fill
+
+SIDES = (84, 80, 64, 96, 128)  # of the screens that agents see, the usual first
+MOST_FRAMES = 8
+COLOURS = 3
+
+
+class BlockLayers(NamedTuple):
+    """A residual network's part: its first convolution, and the two of each residual block."""
+
+    conv: AffineLayer
+    residuals: Sequence[tuple[AffineLayer, AffineLayer]]
+
+    @property
+    def all(self) -> tuple[AffineLayer, ...]:
+        """Its convolutions, first to last."""
+        return (self.conv, *(layer for pair in self.residuals for layer in pair))
+
+
+def plain_trunk(
+    convolutions: Sequence[AffineLayer], dense: Sequence[AffineLayer], features: int
+) -> Trunk:
+    """The trunk of these convolutions and dense layers.
+
+    features: what the first dense layer reads, or the head where there is none.
+    Raises ConversionError where they do not follow each other, or are no such trunk.
+    """
+    kernels = _kernels(convolutions)
+    geometry = next(
+        (g for g in GEOMETRIES.values() if kernels == [(kernel, kernel) for kernel, _ in g]), None
+    )
+    frames = convolutions[0].weight.shape[1] if convolutions else 0
+    if geometry is None or not 1 <= frames <= MOST_FRAMES:
+        raise ConversionError(
+            f"kernels of 8, 4 and 3 pixels, or 8 and 4, on 1 to {MOST_FRAMES} frames were "
+            f"expected; it has {', '.join(f'{k[0]}x{k[1]}' for k in kernels)} on {frames}"
+        )
+    widths = [len(layer.weight) for layer in convolutions]
+    if [layer.weight.shape[1] for layer in convolutions] != [frames, *widths[:-1]] or 0 in widths:
+        raise _broken(convolutions)
+    sizes: dict[int, str] = {}
+    for side, words, shapes in _geometries(widths):
+        size = _left(side, shapes)
+        if features == widths[-1] * size**2:
+            trunk = Trunk(shapes, _dense_shapes(dense), (frames, side, side))
+            for index, layer in enumerate(convolutions, start=1):
+                fill(trunk.get_submodule(f"conv{index}.conv"), layer)
+            _fill_dense(trunk, dense)
+            return trunk
+        if side == SIDES[0]:
+            sizes[widths[-1] * size**2] = words
+    expected = " or ".join(f"{size} ({words})" for size, words in sizes.items())
+    raise ConversionError(
+        f"a dense layer of {features} inputs fits neither padding: {expected} were expected of "
+        f"{SIDES[0]}x{SIDES[0]} pixels, and other screens do not fit either"
+    )
+
+
+def residual_trunk(
+    blocks: Sequence[BlockLayers], dense: Sequence[AffineLayer], features: int, same: bool = False
+) -> ImpalaTrunk:
+    """IMPALA's trunk of these parts and dense layers.
+
+    same: its pools have TensorFlow's SAME padding, not torch's. features: as `plain_trunk` has it.
+    Raises ConversionError as that does.
+    """
+    firsts = [block.conv for block in blocks]
+    everything = [layer for block in blocks for layer in block.all]
+    if set(_kernels(everything)) != {(KERNEL, KERNEL)}:
+        raise ConversionError(
+            f"a residual network's kernels of {KERNEL}x{KERNEL} were expected; it has "
+            + ", ".join(f"'{x.name}' {tuple(x.weight.shape)}" for x in everything[:3])
+        )
+    frames, widths = firsts[0].weight.shape[1], [len(layer.weight) for layer in firsts]
+    if [layer.weight.shape[1] for layer in firsts] != [frames, *widths[:-1]] or 0 in widths:
+        raise _broken(firsts)
+    for block in blocks:
+        width = len(block.conv.weight)
+        for pair in block.residuals:
+            if any(tuple(x.weight.shape[:2]) != (width, width) for x in pair):
+                raise _broken([block.conv, *pair])
+    if not 1 <= frames <= MOST_FRAMES:
+        raise ConversionError(f"1 to {MOST_FRAMES} frames were expected; it has {frames}")
+    for side in SIDES:
+        shapes = [
+            BlockShape(shape.channels, len(block.residuals), shape.padding)
+            for shape, block in zip(
+                impala_blocks(widths, same=(side, side) if same else None), blocks, strict=True
+            )
+        ]
+        size = _left(side, shapes)
+        if size and features == widths[-1] * size**2:
+            trunk = ImpalaTrunk(shapes, _dense_shapes(dense), (frames, side, side))
+            _fill_blocks(trunk, blocks)
+            _fill_dense(trunk, dense)
+            return trunk
+    raise ConversionError(
+        f"a dense layer of {features} inputs does not read the {widths[-1]} channels that "
+        f"{len(blocks)} parts of IMPALA's ResNet leave of {SIDES[0]}x{SIDES[0]} pixels, nor of "
+        "another usual screen"
+    )
+
+
+def plain_places(count: int) -> list[int]:
+    """How many places the map after so many convolutions may have, the most usual screen first."""
+    return [_left(side, shapes) ** 2 for side, _, shapes in _geometries([1] * count)]
+
+
+def residual_places(count: int) -> list[int]:
+    """The same after so many parts of IMPALA's ResNet."""
+    return [_left(side, impala_blocks([1] * count)) ** 2 for side in SIDES]
+
+
+def _left(side: int, shapes: Sequence[ConvShape | BlockShape]) -> int:
+    """The side of the map that is left of a screen's; 0 if nothing is."""
+    for shape in shapes:
+        side, _ = shape.output_size(side, side)
+    return max(side, 0)
+
+
+def trunk_assumptions(trunk: AgentTrunk) -> list[str]:
+    """What the sizes of a trunk's layers leave open, a line each."""
+    frames, height, width = trunk.shape
+    lines = []
+    if height != SIDES[0]:
+        lines.append(
+            f"screens of {height}x{width} pixels: the dense layer's size would allow a few more"
+        )
+    if frames == COLOURS:
+        lines.append(f"its {frames} channels are frames, not colours: weights do not tell")
+    return lines
+
+
+def _geometries(widths: Sequence[int]) -> Iterator[tuple[int, str, tuple[ConvShape, ...]]]:
+    """Of each screen: its side, the padding's name, and the convolutions."""
+    for side in SIDES:
+        yield side, "VALID", mnih_convolutions(widths, VALID)
+        size, paddings = side, []
+        for shape in mnih_convolutions(widths, VALID):
+            kernel, stride = shape.kernel[0], shape.stride[0]
+            amount = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            less, more = amount // 2, amount - amount // 2
+            paddings.append((less, more, less, more))
+            size = -(-size // stride)
+        yield side, "SAME", mnih_convolutions(widths, paddings)
+
+
+def _kernels(convolutions: Sequence[AffineLayer]) -> list[tuple[int, ...]]:
+    if any(layer.weight.ndim != 4 for layer in convolutions):
+        raise ConversionError("a convolution whose weights do not have four axes")
+    return [tuple(layer.weight.shape[2:]) for layer in convolutions]
+
+
+def _broken(layers: Sequence[AffineLayer]) -> ConversionError:
+    found = ", ".join(f"'{x.name}' {tuple(x.weight.shape)}" for x in layers)
+    return ConversionError(f"convolutions that do not follow each other: {found}")
+
+
+def _dense_shapes(dense: Sequence[AffineLayer]) -> list[DenseShape]:
+    for before, after in pairwise(dense):
+        if after.weight.shape[-1] != len(before.weight):
+            raise ConversionError(
+                f"'{after.name}' {tuple(after.weight.shape)} does not read what '{before.name}' "
+                f"{tuple(before.weight.shape)} gives"
+            )
+    return [DenseShape(len(layer.weight)) for layer in dense]
+
+
+def _fill_dense(trunk: Trunk | ImpalaTrunk, dense: Sequence[AffineLayer]) -> None:
+    for name, layer in zip(dense_names(len(dense)), dense, strict=True):
+        fill(trunk.get_submodule(name), layer)
+
+
+def _fill_blocks(trunk: ImpalaTrunk, blocks: Sequence[BlockLayers]) -> None:
+    for index, block in enumerate(blocks, start=1):
+        fill(trunk.get_submodule(f"block{index}.conv"), block.conv)
+        for number, pair in enumerate(block.residuals, start=1):
+            for part, layer in zip(("conv1", "conv2"), pair, strict=True):
+                fill(trunk.get_submodule(f"block{index}.residual{number}.{part}"), layer)
