@@ -18,9 +18,9 @@ from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.half_floats import in_float32
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.network.agent_networks import AgentNetwork
+from atari_zoo.converters.network.carried_states import StateMismatch
 from atari_zoo.converters.network.foreign import ForeignNetwork, Network
 from atari_zoo.converters.network.heads import Head, PolicyHead, QHead
-from atari_zoo.converters.network.older_opsets import Stateful
 from atari_zoo.converters.recognition.contract import input_maximum
 from atari_zoo.converters.recognition.recognise import PRODUCER, recognise
 from atari_zoo.converters.registry import Source, sniffed_format
@@ -158,7 +158,7 @@ def _origin(path: Path, form: str) -> dict[str, str]:
 def _foreign(model: onnx.ModelProto, card: ModelCard, why: ConversionError) -> ForeignNetwork:
     try:
         return ForeignNetwork(model, card, white_of(model) or input_maximum(model) or 1.0)
-    except Stateful:  # nor is it the Mnih network, but that is not the reason
+    except StateMismatch:  # nor is it the Mnih network, but that is not the reason
         raise
     except ConversionError as error:
         raise ConversionError(f"{why}; and {error}") from error

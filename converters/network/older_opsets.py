@@ -19,14 +19,10 @@ from atari_zoo.converters.errors import ConversionError
 
 OLDER_OPSET = 17
 REDUCTIONS = "L1 L2 LogSum LogSumExp Max Mean Min Prod SumSquare".split()
-RECURRENT = ("LSTM", "GRU", "RNN", "Scan", "Loop")
+LOOPS = ("Scan", "Loop")
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
 SCOPES = "pkg.torch.onnx."
 LOWEST = float(np.finfo(np.float32).min)
-
-
-class Stateful(ConversionError):
-    """A network that carries a state from step to step."""
 
 
 class Known:
@@ -91,8 +87,12 @@ def with_older_operators(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Raises ConversionError, with the first node's name, where there is no such graph.
     """
+    # registers what onnx2torch lacks
+    from atari_zoo.converters.network.recurrent_operators import with_stored_weights
+
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
+    model = with_stored_weights(model)
     known, older = Known(model), onnx.ModelProto()
     older.CopyFrom(model)
     (opset,) = (o for o in older.opset_import if o.domain in ("", "ai.onnx"))
@@ -139,8 +139,8 @@ def _check(node: onnx.NodeProto, version: int, written: int) -> None:
     """Raises ConversionError where the older opset has no such operator, or onnx2torch none."""
     from onnx2torch.node_converters import get_converter
 
-    if node.op_type in RECURRENT:
-        raise Stateful("a network that carries a state from step to step is not translated")
+    if node.op_type in LOOPS:
+        raise ConversionError("a loop inside the graph is not translated to torch")
     try:
         get_converter(node.op_type, version, node.domain)
     except NotImplementedError as error:

@@ -16,7 +16,7 @@ import onnx.inliner
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.recognition.contract import input_maximum
-from atari_zoo.converters.recognition.folding import fold, initializers
+from atari_zoo.converters.network.folding import fold, initializers
 from atari_zoo.converters.recognition.matching import flatten_order, match
 from atari_zoo.converters.recognition.operators import OPERATORS, Node, Operand
 from atari_zoo.converters.recognition.places import GraphPlace
