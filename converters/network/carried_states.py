@@ -99,10 +99,12 @@ def with_states_apart(
     states = [state.output for state in carried]
     del graph.output[:]
     graph.output.append(given[main])
-    for name in states:  # each from a node of its own: onnx2torch joins what one node gives
-        graph.node.append(helper.make_node("Identity", [name], [f"{name}/next"]))
-        graph.output.append(given[name])
-        graph.output[-1].name = f"{name}/next"
+    for state in carried:  # each from a node of its own: onnx2torch joins what one node gives
+        last = f"{state.output}/next"
+        node = helper.make_node("Identity", [state.output], [last], f"next_{state.part.name}")
+        graph.node.append(node)
+        graph.output.append(given[state.output])
+        graph.output[-1].name = last
     graph.output.extend(o for name, o in given.items() if name not in (main, *states))
     return changed
 

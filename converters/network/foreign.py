@@ -48,6 +48,7 @@ class ForeignNetwork(StatefulNetwork):
     shape: frames, height and width of an observation.
     channels_last: whether the graph has the frames as its last axis.
     batch: the only number of observations that the graph takes at once; 0 for any.
+    main: the graph's output that is the actions'.
     carried: the states that it carries, and by which tensors; none of most.
     softmax: the operator that ends the graph and was left out, "Softmax" or "LogSoftmax", or "".
 
@@ -60,9 +61,9 @@ class ForeignNetwork(StatefulNetwork):
         super().__init__()
         self.card, self.maximum = card, maximum
         self.readout: nn.Module = nn.Identity()
-        main, self.carried = carried_states(model)
+        self.main, self.carried = carried_states(model)
         self.states = tuple(state.part for state in self.carried)
-        model = with_states_apart(model, main, self.carried)
+        model = with_states_apart(model, self.main, self.carried)
         model, self.softmax = without_softmax(model)
         passed = {weight.name for weight in model.graph.initializer}
         passed |= {state.input for state in self.carried}

@@ -224,6 +224,23 @@ def older_split(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     return [node]
 
 
+@rewrite("Slice")
+def older_slice(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
+    """onnx2torch indexes with a list, which torch is about to read in another way: of one axis
+    whose size is known, its indices are gathered."""
+    if len(node.input) < 4 or any(name not in known.values for name in node.input[1:] if name):
+        return [node]
+    start, end, axis = (known.values[name].reshape(-1) for name in node.input[1:4])
+    step = known.values[node.input[4]].reshape(-1) if node.input[4:] and node.input[4] else [1]
+    shape = known.shape(node.input[0])
+    if len(axis) != 1 or not shape or not shape[axis[0]]:
+        return [node]
+    places = np.arange(shape[axis[0]])[int(start[0]) : int(end[0]) : int(step[0])]
+    chosen = known.add(node.output[0], places)
+    given, where = [node.input[0], chosen], int(axis[0])
+    return [helper.make_node("Gather", given, node.output, name=node.name, axis=where)]
+
+
 @rewrite("Pad")
 def older_pad(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     """Axes can be named since opset 18; a value that is left out is 0."""

@@ -16,6 +16,7 @@ class Moment(NamedTuple):
 
     raw: the screens that the observations were made from, and the RAM; None where no array that
         is kept needs them.
+    state: what a recurrent agent carried into the step; of others without numbers.
     """
 
     observations: Shaped[Tensor, "envs stack 84 84"]
@@ -23,3 +24,4 @@ class Moment(NamedTuple):
     actions: Int[np.ndarray, "envs"]
     starts: Bool[np.ndarray, "envs"]
     raw: Raw | None
+    state: Float[Tensor, "envs numbers"]
