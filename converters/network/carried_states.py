@@ -20,6 +20,7 @@ from atari_zoo.converters.network.state_ports import input_ports, output_ports
 from atari_zoo.converters.network.stateful import StatePart
 
 IMAGE_AXES = 4
+TOLD = ("reward", "action")  # inputs of a graph written here that is told of the last step
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 # of names, what tells input from output, and not one state from another
 AFFIXES = set("next new now out output n in input prev previous last old state states t x".split())
@@ -85,16 +86,37 @@ def carried_states(model: onnx.ModelProto) -> tuple[str, tuple[Carried, ...]]:
     )
 
 
+def with_told_returned(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that gives back the last reward and action, which whoever plays it tells, as if they
+    were states; the model itself where it is told of neither."""
+    there = {output.name for output in model.graph.output}
+    told = [i for i in model.graph.input if i.name in TOLD and f"next_{i.name}" not in there]
+    if not told:
+        return model
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    for given in told:
+        node = helper.make_node("Identity", [given.name], [f"next_{given.name}"])
+        changed.graph.node.append(node)
+        changed.graph.output.append(given)
+        changed.graph.output[-1].name = f"next_{given.name}"
+    return changed
+
+
 def with_states_apart(
     model: onnx.ModelProto, main: str, carried: tuple[Carried, ...]
 ) -> onnx.ModelProto:
-    """A copy whose outputs are the actions', the states' in their order, and then the others; the
-    model itself where there are no states."""
+    """A copy whose inputs end in the states, and whose outputs are the actions', the states' in the
+    same order, and then the others; the model itself where there are no states."""
     if not carried:
         return model
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
     graph = changed.graph
+    order = {state.input: place for place, state in enumerate(carried)}
+    inputs = sorted(model.graph.input, key=lambda i: order.get(i.name, -1))
+    del graph.input[:]
+    graph.input.extend(inputs)
     given = {output.name: output for output in model.graph.output}
     states = [state.output for state in carried]
     del graph.output[:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import onnx
@@ -56,6 +57,7 @@ class ForeignNetwork(StatefulNetwork):
     """
 
     carried: tuple[Carried, ...] = ()
+    _places: Sequence[int] = ()
 
     def __init__(self, model: onnx.ModelProto, card: ModelCard, maximum: float = 1.0) -> None:
         super().__init__()
@@ -63,6 +65,7 @@ class ForeignNetwork(StatefulNetwork):
         self.readout: nn.Module = nn.Identity()
         self.main, self.carried = carried_states(model)
         self.states = tuple(state.part for state in self.carried)
+        self._places = list(range(len(self.carried)))  # of each, among the graph's own
         model = with_states_apart(model, self.main, self.carried)
         model, self.softmax = without_softmax(model)
         passed = {weight.name for weight in model.graph.initializer}
@@ -121,6 +124,12 @@ class ForeignNetwork(StatefulNetwork):
         """What may be layers, by their places in the graph."""
         return dict(self.graph.named_children())
 
+    def take_in_order(self, carried: Sequence[Carried]) -> None:
+        """Has the states stand in another order in a row."""
+        self._places = [self.carried.index(state) for state in carried]
+        self.carried = tuple(carried)
+        self.states = tuple(state.part for state in carried)
+
     def step(self, observations: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         if not self.batch or len(observations) == self.batch:
             return self._once(observations, state)
@@ -142,7 +151,8 @@ class ForeignNetwork(StatefulNetwork):
         if self.channels_last:
             observations = observations.permute(0, 2, 3, 1)
         parts = parts_of_state(self, state).values()
-        given = [p.movedim(0, c.axis) for p, c in zip(parts, self.carried, strict=True)]
+        moved = [p.movedim(0, c.axis) for p, c in zip(parts, self.carried, strict=True)]
+        given = [moved[self._places.index(number)] for number in range(len(moved))]
         outputs = self.graph(observations, *given)
         first = outputs[0] if isinstance(outputs, list | tuple) and outputs else outputs
         if not isinstance(first, Tensor):
@@ -150,7 +160,7 @@ class ForeignNetwork(StatefulNetwork):
                 f"it gives a {type(first).__name__}; a tensor (batch, actions) was expected, or a "
                 "tuple that begins with one"
             )
-        following = outputs[1 : 1 + len(self.carried)] if self.carried else ()
+        following = [outputs[1 + place] for place in self._places]
         moved = [o.movedim(c.axis, 0) for o, c in zip(following, self.carried, strict=True)]
         next_state = joined_state(moved, len(first)) if moved else state
         return self.readout(first), next_state

@@ -20,6 +20,7 @@ from atari_zoo.converters.errors import ConversionError
 OLDER_OPSET = 17
 REDUCTIONS = "L1 L2 LogSum LogSumExp Max Mean Min Prod SumSquare".split()
 LOOPS = ("Scan", "Loop")
+LONGEST = 1 << 16  # of what is cut out of an axis of unknown size
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
 SCOPES = "pkg.torch.onnx."
 LOWEST = float(np.finfo(np.float32).min)
@@ -226,19 +227,22 @@ def older_split(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
 
 @rewrite("Slice")
 def older_slice(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
-    """onnx2torch indexes with a list, which torch is about to read in another way: of one axis
-    whose size is known, its indices are gathered."""
-    if len(node.input) < 4 or any(name not in known.values for name in node.input[1:] if name):
+    """onnx2torch indexes with a list, which torch is about to read in another way: along one axis
+    the places are gathered, where they are known."""
+    if any(name not in known.values for name in node.input[1:] if name):
         return [node]
-    start, end, axis = (known.values[name].reshape(-1) for name in node.input[1:4])
-    step = known.values[node.input[4]].reshape(-1) if node.input[4:] and node.input[4] else [1]
+    given = [known.values[n].reshape(-1).tolist() if n else [] for n in node.input[1:]]
+    starts, ends, axes, steps = *given, *([[]] * (4 - len(given)))
+    start, end, axis, step = starts[0], ends[0], (axes or [0])[0], (steps or [1])[0]
     shape = known.shape(node.input[0])
-    if len(axis) != 1 or not shape or not shape[axis[0]]:
+    size = shape[axis] if shape else 0
+    if len(starts) != 1 or not (size or (0 <= start < end < LONGEST and step > 0)):
         return [node]
-    places = np.arange(shape[axis[0]])[int(start[0]) : int(end[0]) : int(step[0])]
+    # of an axis of unknown size: one that ends earlier is refused when it is run
+    places = np.arange(size or end)[start:end:step]
     chosen = known.add(node.output[0], places)
-    given, where = [node.input[0], chosen], int(axis[0])
-    return [helper.make_node("Gather", given, node.output, name=node.name, axis=where)]
+    inputs = [node.input[0], chosen]
+    return [helper.make_node("Gather", inputs, node.output, name=node.name, axis=axis)]
 
 
 @rewrite("Pad")

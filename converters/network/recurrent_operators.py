@@ -7,6 +7,9 @@ state was turned into, as ONNX's does where `linear_before_reset` is set; else i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import onnx
 import torch
 from onnx import helper, numpy_helper
@@ -172,6 +175,26 @@ def _check(kind: str, facts: dict[str, object], given: list[str], directions: in
         raise ConversionError(f"its {which} have no translation to torch")
     if kind == "GRU" and directions == 2 and not facts.get("linear_before_reset", 0):
         raise ConversionError("a GRU in two directions that resets before has no translation")
+
+
+def module_of(node: onnx.NodeProto, weights: Sequence[np.ndarray | None]) -> nn.Module:
+    """torch's module with such an operator's weights; raises ConversionError for what torch's
+    modules do not compute."""
+    facts = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    plain = {k: v.decode() if isinstance(v, bytes) else v for k, v in facts.items()}
+    given = [*node.input, *[""] * (PEEPHOLES + 1 - len(node.input))]
+    directions = 2 if plain.get("direction") == "bidirectional" else 1
+    if plain.get("direction", "forward") == "reverse":
+        raise ConversionError("it runs backwards")
+    if "activations" in plain:
+        plain["activations"] = [str(name, "utf-8") for name in plain["activations"]]
+    _check(node.op_type, plain, given, directions)
+    tensors = [None if value is None else finite_tensor(value) for value in weights]
+    late = node.op_type != "GRU" or bool(plain.get("linear_before_reset", 0))
+    tensors += [None] * (3 - len(tensors))
+    inner, recurrent, biases = tensors
+    assert inner is not None and recurrent is not None
+    return _module(node.op_type, inner, recurrent, biases, late)
 
 
 def _module(
