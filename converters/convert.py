@@ -71,7 +71,7 @@ def to_torch(source: str | Path | onnx.ModelProto) -> Network:
         recurrent = recognise_recurrent(source, _white(source))
         if recurrent is None:
             return _foreign(source, card, error)
-        network = recurrent
+        network = recurrent.network
     if ALGORITHMS.get(card.algorithm, UNKNOWN).output == "q":
         network.head = _as_q_values(network.head)
     network.card = card.replace(input_range="")  # its weights take 0..1 by now

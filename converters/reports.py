@@ -16,15 +16,17 @@ from atari_zoo.converters.convert import white_of
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.recurrent import RecurrentNetwork
 from atari_zoo.converters.network.state_ports import RECURRENT
 from atari_zoo.converters.network.stateful import state_size, state_words
 from atari_zoo.converters.recognition.recognise import recognise
 from atari_zoo.converters.registry import FORMATS, Source
-from atari_zoo.converters.structures import structure, unknown_structure
+from atari_zoo.converters.structures import memory_structure, structure, unknown_structure
 from atari_zoo.converters.verification import (
     TOLERANCE,
     Agreement,
     compared_layers,
+    compared_memory,
     compared_outputs,
 )
 
@@ -102,7 +104,9 @@ def report(source: Source, model: onnx.ModelProto, network: Network) -> Report:
     network: what `to_torch` makes of the model.
     Raises ConversionError where onnxruntime and torch disagree by more than rounding.
     """
-    if isinstance(network, AgentNetwork):
+    if isinstance(network, RecurrentNetwork):
+        agreements, facts = compared_memory(model), memory_structure(network)
+    elif isinstance(network, AgentNetwork):
         found = recognise(model, white_of(model))
         agreements, facts = compared_layers(model, found), structure(network, found)
     else:

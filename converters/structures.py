@@ -11,6 +11,7 @@ from atari_zoo.converters.network.agent_networks import AgentNetwork, AgentTrunk
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.heads import CategoricalHead, ImplicitQuantileHead, QuantileHead
 from atari_zoo.converters.network.networks import ConvShape, Trunk
+from atari_zoo.converters.network.recurrent import RecurrentNetwork
 from atari_zoo.converters.recognition.recognise import Input, Recognised
 
 AXES = {"N": "batch", "F": "frames", "H": "height", "W": "width"}
@@ -29,6 +30,19 @@ def structure(network: AgentNetwork, found: Recognised) -> dict[str, Any]:
         "flatten": found.flatten,
         "dense": linear.out_features if linear is not None else None,
         "head": _head(network),
+    }
+
+
+def memory_structure(network: RecurrentNetwork) -> dict[str, Any]:
+    """The same of a recurrent agent; its memory is told with the head."""
+    fc, memory = network.layers.get("fc"), network.memory
+    words = {} if memory is None else {f"{memory.kind.upper()} units": memory.features}
+    return {
+        "input": "",
+        "convolutions": list(_convolutions(network.trunk)),
+        "flatten": "",
+        "dense": None if fc is None else fc.get_submodule("linear").out_features,
+        "head": _head(network) | words,
     }
 
 

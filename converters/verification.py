@@ -20,9 +20,11 @@ from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.probabilities import as_probabilities
-from atari_zoo.converters.network.stateful import StatefulNetwork
+from atari_zoo.converters.network.recurrent import RecurrentNetwork
 from atari_zoo.converters.onnx_runtime import run_session, session_of
+from atari_zoo.converters.recognition.contract import input_maximum
 from atari_zoo.converters.recognition.recognise import Recognised, recognise
+from atari_zoo.converters.recognition.recurrent import recognise_recurrent
 from atari_zoo.converters.stepwise import fed, stepwise_pairs
 
 TOLERANCE = 1e-4
@@ -62,6 +64,8 @@ def verify(
         found = recognise(model, white_of(model))
     except ConversionError:
         network = to_torch(model)  # or the reasons why it is neither
+        if isinstance(network, RecurrentNetwork):
+            return compared_memory(model, observations, seed)
         assert isinstance(network, ForeignNetwork)
         return compared_outputs(model, network, observations, seed)
     return compared_layers(model, found, observations, seed)
@@ -96,7 +100,7 @@ def compared_outputs(
     """The same, of a graph of another architecture: its output; and its states, carried over some
     steps."""
     if network.carried:
-        return compared_steps(model, network, network, seed)
+        return compared_steps(model, network, network, observations, seed)
     seen = _noise(network.shape, seed) if observations is None else observations
     with torch.no_grad():
         logits = network.eval()(torch.from_numpy(seen))
@@ -112,18 +116,39 @@ def compared_outputs(
     return [_agreement("output", ours, theirs)]
 
 
-def compared_steps(
-    model: onnx.ModelProto, contract: ForeignNetwork, network: StatefulNetwork, seed: int = 0
+def compared_memory(
+    model: onnx.ModelProto,
+    observations: UInt8[np.ndarray, "batch frames height width"] | None = None,
+    seed: int = 0,
 ) -> list[Agreement]:
-    """The same of a network that carries states: its output and these, over some steps of noise.
+    """The same, of a graph that is a recurrent agent of a known kind."""
+    found = recognise_recurrent(model, white_of(model) or input_maximum(model))
+    assert found is not None
+    return compared_steps(found.model, found.contract, found.network, observations, seed)
+
+
+def compared_steps(
+    model: onnx.ModelProto,
+    contract: ForeignNetwork,
+    network: ForeignNetwork | RecurrentNetwork,
+    observations: UInt8[np.ndarray, "batch frames height width"] | None = None,
+    seed: int = 0,
+) -> list[Agreement]:
+    """The same of a network that carries states: its output and these, carried over steps.
 
     contract: the graph as it is, which tells how it is fed.
+    observations: one after the other; some steps of several, random, if not given.
     """
-    drawn = np.random.default_rng(seed)
-    seen = drawn.integers(0, 256, (STEPS, 7, *contract.shape), np.uint8)
-    pairs = stepwise_pairs(model, contract, network, seen)
-    flat = {name: [values.reshape(-1, *values.shape[2:]) for values in pairs[name]] for name in pairs}
-    return [_agreement(name, ours, theirs) for name, (ours, theirs) in flat.items()]
+    if observations is None:
+        drawn = np.random.default_rng(seed)
+        seen = drawn.integers(0, 256, (STEPS, 7, *contract.shape), np.uint8)
+    else:
+        seen = observations[:, None]
+    rows = []
+    for name, pair in stepwise_pairs(model, contract, network, seen).items():
+        ours, theirs = (values.reshape(-1, *values.shape[2:]) for values in pair)
+        rows.append(_agreement(name, ours, theirs))
+    return rows
 
 
 def _agreement(name: str, ours: np.ndarray, theirs: np.ndarray) -> Agreement:

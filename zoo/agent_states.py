@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,14 +12,6 @@ from torch import Tensor
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.stateful import held_at, is_unheld, state_size, state_words
 from atari_zoo.players import Play, is_own_play
-
-
-@runtime_checkable
-class Carrying(Play, Protocol):
-    """What recordings have of what an agent carried from step to step."""
-
-    @property
-    def state(self) -> Any: ...
 
 
 def check_states(network: Network, recording: Play) -> None:
@@ -48,7 +39,7 @@ def check_states(network: Network, recording: Play) -> None:
 
 
 def recorded_states(
-    network: Network, recording: Carrying, env: int = 0, steps: slice = slice(None)
+    network: Network, recording: Play, env: int = 0, steps: slice = slice(None)
 ) -> Float[Tensor, "steps numbers"] | None:
     """The states that the network acted in; None if it carries none.
 
@@ -57,10 +48,11 @@ def recorded_states(
     check_states(network, recording)
     if not state_size(network):
         return None
-    return torch.from_numpy(np.array(recording.state[steps, env]))
+    kept = recording.state  # type: ignore[attr-defined]  # check_states has looked
+    return torch.from_numpy(np.array(kept[steps, env]))
 
 
-def as_it_was(network: Network, recording: Carrying, step: int, env: int = 0) -> Network:
+def as_it_was(network: Network, recording: Play, step: int, env: int = 0) -> Network:
     """The network as it was before a step of its play: a forward pass begins from the state that it
     had there. One that carries no state is itself.
 

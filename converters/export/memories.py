@@ -24,7 +24,9 @@ class Writer(Protocol):
     """What writes a graph."""
 
     def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str: ...
-    def several(self, op: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None: ...
+    def several(
+        self, op: str, inputs: list[str], outputs: list[str], **attributes: Any
+    ) -> None: ...
     def weight(self, name: str, value: Tensor) -> str: ...
     def constant(self, name: str, values: list[int]) -> str: ...
     def linear(self, name: str, layer: nn.Module, value: str, output: str) -> str: ...
@@ -107,7 +109,7 @@ def _write(memory: Memory, graph: Writer, value: str, name: str) -> str:
 def _weights(memory: Memory, graph: Writer, name: str, layer: int) -> list[str]:
     """A layer's, in ONNX's order of gates, with an axis of directions."""
     rnn = memory.rnn
-    if rnn.bidirectional or not rnn.bias or getattr(rnn, "proj_size", 0):
+    if rnn.bidirectional or not rnn.bias or rnn.proj_size:
         raise ConversionError(f"no ONNX form for a {memory.kind} of this kind")
 
     def moved(part: str) -> Tensor:

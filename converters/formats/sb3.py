@@ -20,7 +20,7 @@ from atari_zoo.converters.archives.zips import Archive, first_member, is_zip
 from atari_zoo.converters.environment_ids import ENVIRONMENT_ID, game_of
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.formats.torch_files import torch_file, weights_in
-from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.registry import Probe, Source, reader
 from atari_zoo.converters.weights.named_heads import HeadFacts
 from atari_zoo.converters.weights.state_dicts import source_of
@@ -61,7 +61,7 @@ def read_sb3(path: Path) -> Source:
         version = archive.read(VERSION, 100) if VERSION in archive.names else b""
     _refuse_others(settings, weights)
     source = source_of(weights, HeadFacts(quantiles=_count(settings.get("n_quantiles"))))
-    assert isinstance(source.model, MnihNetwork)
+    assert isinstance(source.model, AgentNetwork)
     source.notes += _scaled(source.model, settings)
     _describe(source, settings, path)
     shown = re.match(rb"[0-9][0-9a-z.]*", version)
@@ -103,7 +103,7 @@ def _refuse_others(settings: dict[str, Any], weights: Mapping[str, Tensor]) -> N
         raise ConversionError(f"extra dense layers between features and heads (net_arch): {sizes}")
 
 
-def _scaled(network: MnihNetwork, settings: dict[str, Any]) -> list[str]:
+def _scaled(network: AgentNetwork, settings: dict[str, Any]) -> list[str]:
     """Makes a network that was trained on bytes take 0..1; returns what was done."""
     if _fields(settings, "policy_kwargs").get("normalize_images", True) is not False:
         return []

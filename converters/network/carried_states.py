@@ -72,7 +72,7 @@ def carried_states(model: onnx.ModelProto) -> tuple[str, tuple[Carried, ...]]:
     # the actions are the first output that can be them, the rest being enough for the states
     reasons = []
     for main, sizes in ends.outputs.items():
-        if len(sizes) == 2 and 2 <= sizes[1] and (main == first or sizes[1] <= MOST_ACTIONS):
+        if len(sizes) == 2 and sizes[1] >= 2 and (main == first or sizes[1] <= MOST_ACTIONS):
             try:
                 outputs = _matched(model, ends, states, main)
             except StateMismatch as error:
@@ -81,8 +81,10 @@ def carried_states(model: onnx.ModelProto) -> tuple[str, tuple[Carried, ...]]:
             batch = ends.inputs[image][0]
             axes = {name: _batch_axis(ends, image, name, batch) for name in states}
             return main, tuple(_carried(ends, name, outputs[name], axes[name]) for name in states)
-    raise reasons[0] if reasons else StateMismatch(
-        "an agent's first output is (batch, actions); this one's is not"
+    raise (
+        reasons[0]
+        if reasons
+        else StateMismatch("an agent's first output is (batch, actions); this one's is not")
     )
 
 
@@ -219,7 +221,9 @@ def _batch_axis(ends: Ends, image: str, name: str, batch: int) -> int:
     if len(free) > 1:
         free = [axis for axis in free if names[axis] and names[axis] == ends.names[image][0]]
     if len(free) != 1:
-        raise StateMismatch(f"which axis of '{name}' {tuple(sizes)} counts observations is not told")
+        raise StateMismatch(
+            f"which axis of '{name}' {tuple(sizes)} counts observations is not told"
+        )
     return free[0]
 
 

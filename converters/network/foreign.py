@@ -134,9 +134,7 @@ class ForeignNetwork(StatefulNetwork):
         if not self.batch or len(observations) == self.batch:
             return self._once(observations, state)
         parts = []
-        for part, rows in zip(
-            observations.split(self.batch), state.split(self.batch), strict=True
-        ):
+        for part, rows in zip(observations.split(self.batch), state.split(self.batch), strict=True):
             made = self._once(_filled(part, self.batch), _filled(rows, self.batch))
             parts.append(tuple(values[: len(part)] for values in made))
         outputs, states = zip(*parts, strict=True)

@@ -232,7 +232,8 @@ def older_slice(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     if any(name not in known.values for name in node.input[1:] if name):
         return [node]
     given = [known.values[n].reshape(-1).tolist() if n else [] for n in node.input[1:]]
-    starts, ends, axes, steps = *given, *([[]] * (4 - len(given)))
+    given += [[]] * (4 - len(given))
+    starts, ends, axes, steps = given
     start, end, axis, step = starts[0], ends[0], (axes or [0])[0], (steps or [1])[0]
     shape = known.shape(node.input[0])
     size = shape[axis] if shape else 0

@@ -130,12 +130,12 @@ def _used(graph: onnx.GraphProto, made: set[str]) -> list[onnx.NodeProto]:
     return kept[::-1]
 
 
-@add_converter("LSTM", 7)
-@add_converter("LSTM", 14)
-@add_converter("GRU", 7)
-@add_converter("GRU", 14)
-@add_converter("RNN", 7)
-@add_converter("RNN", 14)
+@add_converter("LSTM", 7)  # type: ignore[untyped-decorator]
+@add_converter("LSTM", 14)  # type: ignore[untyped-decorator]
+@add_converter("GRU", 7)  # type: ignore[untyped-decorator]
+@add_converter("GRU", 14)  # type: ignore[untyped-decorator]
+@add_converter("RNN", 7)  # type: ignore[untyped-decorator]
+@add_converter("RNN", 14)  # type: ignore[untyped-decorator]
 def _converted(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     """The module for such an operator; raises ConversionError for what torch's do not compute."""
     kind, given = node.operation_type, list(node.input_values)
@@ -187,7 +187,7 @@ def module_of(node: onnx.NodeProto, weights: Sequence[np.ndarray | None]) -> nn.
     if plain.get("direction", "forward") == "reverse":
         raise ConversionError("it runs backwards")
     if "activations" in plain:
-        plain["activations"] = [str(name, "utf-8") for name in plain["activations"]]
+        plain["activations"] = [name.decode() for name in facts["activations"]]
     _check(node.op_type, plain, given, directions)
     tensors = [None if value is None else finite_tensor(value) for value in weights]
     late = node.op_type != "GRU" or bool(plain.get("linear_before_reset", 0))
@@ -211,7 +211,8 @@ def _module(
         biases = torch.zeros(directions, 2 * rows)
     if inner.shape[:2] != (directions, rows) or biases.shape != (directions, 2 * rows):
         raise ConversionError(
-            f"weights {tuple(inner.shape)} and biases {tuple(biases.shape)} do not fit {units} units"
+            f"weights {tuple(inner.shape)} and biases {tuple(biases.shape)} do not fit {units} "
+            "units"
         )
     module = (
         made(inner.shape[2], units, bidirectional=directions == 2)

@@ -58,7 +58,7 @@ class StatefulNetwork(nn.Module):
         actions: Tensor,
         rewards: Tensor,
     ) -> Float[Tensor, "batch numbers"]:
-        """The state once it is known what was done and what came of it; most networks do not ask."""
+        """The state once it is known what was done and what came of it: most do not ask."""
         return state
 
     def step(

@@ -68,7 +68,7 @@ class CutGraph:
         ]
         names = [tensor, *(value.name for value in stored)]
         last = helper.make_node("Gemm", names, ["output"], "output", transB=1)
-        renamed = [node for node in self._nodes([tensor], whole=True)]
+        renamed = self._nodes([tensor], whole=True)
         if any("output" in node.output for node in renamed):
             raise ConversionError("a tensor before the memory is called 'output'")
         return self._made([*renamed, last], stored, self._inputs(), ["output"])
@@ -153,9 +153,7 @@ class CutGraph:
         if not axes:
             return [helper.make_node("Identity", [name], [output], f"{AFTER}{output}")]
         if self.constants.opset < 13:
-            return [
-                helper.make_node("Unsqueeze", [name], [output], f"{AFTER}{output}", axes=axes)
-            ]
+            return [helper.make_node("Unsqueeze", [name], [output], f"{AFTER}{output}", axes=axes)]
         stored.append(numpy_helper.from_array(np.array(axes), f"{AFTER}{output}/axes"))
         return [
             helper.make_node("Unsqueeze", [name, stored[-1].name], [output], f"{AFTER}{output}")
@@ -215,7 +213,5 @@ def _stand_in(
     nodes.append(helper.make_node("Gemm", names, [f"{made}/linear"], f"{made}/linear", transB=1))
     nodes.append(helper.make_node("Relu", [f"{made}/linear"], [made], made))
     size: list[str | int | None] = ["batch", 1, 84, 84]
-    image = helper.make_tensor_value_info(
-        f"{AFTER}observations", onnx.TensorProto.FLOAT, size
-    )
+    image = helper.make_tensor_value_info(f"{AFTER}observations", onnx.TensorProto.FLOAT, size)
     return nodes, stored, image

@@ -14,9 +14,9 @@ import onnx
 import onnx.inliner
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.folding import fold, initializers
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.recognition.contract import input_maximum
-from atari_zoo.converters.network.folding import fold, initializers
 from atari_zoo.converters.recognition.matching import flatten_order, match
 from atari_zoo.converters.recognition.operators import OPERATORS, Node, Operand
 from atari_zoo.converters.recognition.places import GraphPlace
@@ -138,7 +138,9 @@ def _input(graph: onnx.GraphProto, constants: dict[str, Operand]) -> tuple[Layer
     used = {name for node in graph.node for name in node.input}
     beside = [i.name for i in inputs if i is not images[0] and i.name in used]
     if beside:  # what depends on it is not understood, and the rest is not the agent
-        raise ConversionError(f"not the Mnih architecture: it takes '{beside[0]}' beside the screen")
+        raise ConversionError(
+            f"not the Mnih architecture: it takes '{beside[0]}' beside the screen"
+        )
     dims = [d.dim_value for d in images[0].type.tensor_type.shape.dim]
     layout = "NFHW" if dims[2] == dims[3] or dims[1] < dims[3] else "NHWF"
     sizes = dict(zip(layout, dims, strict=True))

@@ -6,6 +6,8 @@ What comes of it is compared with the graph itself, translated operator by opera
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import onnx
 import onnx.inliner
@@ -34,9 +36,18 @@ STEPS, BATCH = 3, 2  # over which it is compared
 TOLERANCE = 1e-4
 
 
+class RecognisedMemory(NamedTuple):
+    """The network found in a graph; the graph, as it was read; and its contract with whoever feeds
+    it, its states in the network's order."""
+
+    network: RecurrentNetwork
+    model: onnx.ModelProto
+    contract: ForeignNetwork
+
+
 def recognise_recurrent(
     model: onnx.ModelProto, maximum: float | None = None
-) -> RecurrentNetwork | None:
+) -> RecognisedMemory | None:
     """The recurrent agent in a graph; None where there is none that is known.
 
     maximum: the value of a white pixel; as the graph tells if not given.
@@ -52,7 +63,8 @@ def recognise_recurrent(
         network = _network(model, whole, maximum).eval()
     except ConversionError:
         return None
-    return network if _computes_the_same(network, whole) else None
+    found = RecognisedMemory(network, model, whole)
+    return found if _computes_the_same(network, whole) else None
 
 
 def _network(
@@ -135,10 +147,11 @@ def _memory(cut: CutGraph, found: MemoryNodes, prefix: str) -> Memory:
         module_of(node, [_constant(cut, name) if name else None for name in node.input[1:4]])
         for node in nodes
     ]
-    if any(not isinstance(module, nn.RNNBase) or module.bidirectional for module in modules):
+    layers = [module for module in modules if isinstance(module, nn.RNNBase)]
+    if len(layers) != len(modules) or any(layer.bidirectional for layer in layers):
         raise ConversionError("a memory of another kind")
-    inputs, units = modules[0].input_size, modules[0].hidden_size
-    if any((m.input_size, m.hidden_size) != (units, units) for m in modules[1:]):
+    inputs, units = layers[0].input_size, layers[0].hidden_size
+    if any((m.input_size, m.hidden_size) != (units, units) for m in layers[1:]):
         raise ConversionError("layers of several sizes in one memory")
     memory = Memory(kinds.pop().lower(), inputs, units, len(nodes), prefix)
     with torch.no_grad():

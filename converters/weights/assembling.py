@@ -85,15 +85,16 @@ class AffineLayer(NamedTuple):
 
 
 def assembled(
-    convolutions: Sequence[AffineLayer], fc: AffineLayer | None, head: Head
+    convolutions: Sequence[AffineLayer], fc: AffineLayer | None, head: Head, frames: int = 4
 ) -> MnihNetwork:
     """The network of these three convolutions, this dense layer and a head.
 
+    frames: in an observation.
     fc: None where the head reads the flattened convolution (streams of their own, IQN).
     Raises ConversionError where they are no such network.
     """
     features = head.features if fc is None else fc.weight.shape[-1]
-    trunk = _trunk(convolutions, features, fc)
+    trunk = _trunk(convolutions, features, fc, frames)
     if trunk.features != head.features:
         raise ConversionError(
             f"the head reads {head.features} features, but '{fc.name if fc else ''}' has "
@@ -214,14 +215,16 @@ def fill(module: nn.Module, layer: AffineLayer) -> None:
             there.copy_(finite_tensor(given, layer.name))
 
 
-def _trunk(convolutions: Sequence[AffineLayer], features: int, fc: AffineLayer | None) -> Trunk:
+def _trunk(
+    convolutions: Sequence[AffineLayer], features: int, fc: AffineLayer | None, wanted: int
+) -> Trunk:
     if any(layer.weight.ndim != 4 for layer in convolutions):
         raise ConversionError("a convolution whose weights do not have four axes")
     kernels = [tuple(layer.weight.shape[2:]) for layer in convolutions]
     frames = convolutions[0].weight.shape[1] if convolutions else 0
-    if kernels != [(8, 8), (4, 4), (3, 3)] or frames != 4:
+    if kernels != [(8, 8), (4, 4), (3, 3)] or frames != wanted:
         raise ConversionError(
-            "kernels of 8, 4 and 3 pixels on 4 frames were expected; it has "
+            f"kernels of 8, 4 and 3 pixels on {wanted} frames were expected; it has "
             + ", ".join(f"{k[0]}x{k[1]}" for k in kernels)
             + f" on {frames}"
         )
@@ -232,7 +235,8 @@ def _trunk(convolutions: Sequence[AffineLayer], features: int, fc: AffineLayer |
     for paddings, places in zip((VALID, SAME), PLACES, strict=True):
         if features == widths[2] * places:
             shapes = mnih_convolutions(widths, paddings)
-            return Trunk(shapes, None if fc is None else len(fc.weight))
+            units = None if fc is None else len(fc.weight)
+            return Trunk(shapes, units, (frames, 84, 84))
     raise ConversionError(
         f"a dense layer of {features} inputs fits neither padding: "
         f"{widths[2] * PLACES[0]} (VALID) or {widths[2] * PLACES[1]} (SAME) were expected"

@@ -32,7 +32,7 @@ def naming_by_shape(weights: Mapping[str, Tensor]) -> LayerNames:
     first = [x for x in dense if sizes[x][1] in [last * places for places in PLACES]]
     if len(first) != 1:
         raise ConversionError(f"one dense layer on the convolutions was expected; it has {found}")
-    head, parts = _head([x for x in dense if x != first[0]], sizes, first[0])
+    head, parts = head_by_shape([x for x in dense if x != first[0]], sizes, first[0])
     return LayerNames("", head, (convs[0], convs[1], convs[2]), parts, first[0], valid=False)
 
 
@@ -43,9 +43,13 @@ def shown(weights: Mapping[str, Tensor]) -> str:
     return ", ".join(parts[:NAMED]) + more
 
 
-def _head(
+def head_by_shape(
     heads: list[str], sizes: dict[str, tuple[int, ...]], fc: str
 ) -> tuple[str, dict[str, str]]:
+    """The kind of head that layers of these sizes are, and their parts in it; fc: before them.
+
+    Raises ConversionError if they are not one output, or one and a value.
+    """
     values = [x for x in heads if sizes[x][0] == 1]
     outputs = [x for x in heads if sizes[x][0] > 1]
     if len(outputs) != 1 or len(values) > 1:

@@ -6,6 +6,7 @@ Known names (`namings`) are matched first; else the layers are told by their ord
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +14,16 @@ from typing import Any
 from torch import Tensor
 
 from atari_zoo.converters.algorithms import ALGORITHMS
-from atari_zoo.converters.cards import RANGE_ASSUMED
+from atari_zoo.converters.cards import RANGE_ASSUMED, Preprocessing
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.heads import check_outputs
-from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.registry import Source
 from atari_zoo.converters.weights.assembling import AffineLayer, assembled
 from atari_zoo.converters.weights.named_heads import HeadFacts, HeadLayers, named_head
 from atari_zoo.converters.weights.namings import NAMINGS, LayerNames
+from atari_zoo.converters.weights.recurrent_dicts import naming_of_recurrent, recurrent_in
+from atari_zoo.converters.weights.recurrent_namings import RecurrentNames
 from atari_zoo.converters.weights.shapes import naming_by_shape, shown
 
 Weights = Mapping[str, Tensor]
@@ -30,8 +33,6 @@ LONGEST = 1_000  # of a name
 RELU_ASSUMED = "a ReLU after each convolution and the dense layer: weights do not tell"
 # parts of names that other architectures have, and what those are
 OTHERS = {
-    "lstm": "it is recurrent (LSTM), not a network of single observations",
-    "gru": "it is recurrent (GRU), not a network of single observations",
     "mlp_extractor": "it has extra dense layers before its heads (net_arch)",
     "res_block": "it is IMPALA's residual network, not the network of Mnih et al.",
 }
@@ -41,13 +42,13 @@ OTHERS = {
 class FoundNetwork:
     """A network, the names that its layers had, and what was assumed or left out."""
 
-    network: MnihNetwork
+    network: AgentNetwork
     naming: LayerNames
     notes: list[str]
     assumptions: list[str]
 
 
-def network_from_state_dict(weights: Weights) -> MnihNetwork:
+def network_from_state_dict(weights: Weights) -> AgentNetwork:
     """The network with these weights.
 
     Raises ConversionError if they are another architecture's, or could be read in two ways.
@@ -69,7 +70,7 @@ def source_of(weights: Weights, facts: HeadFacts | None = None) -> Source:
     if naming.action_rule:
         card["action_rule"] = naming.action_rule
     if naming.preprocessing:
-        card["preprocessing"] = naming.preprocessing
+        card["preprocessing"] = seen_in(naming.preprocessing, found.network.shape[0])
     source = Source(found.network, card, naming.library, flatten="C, H, W", notes=found.notes)
     source.assumptions = found.assumptions
     return source
@@ -84,10 +85,12 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
         weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
     if not all(name.isprintable() and len(name) < LONGEST for name in weights):
         raise ConversionError("tensors with names that cannot be printed: damaged")
+    facts = facts or HeadFacts()
+    if (row := naming_of_recurrent(weights)) is not None:
+        return _recurrent(weights, row, facts)
     naming = _known_naming(weights) or naming_by_shape(weights)
     _check(naming, weights)
     assumptions = [] if naming.library else [RANGE_ASSUMED, RELU_ASSUMED]
-    facts = facts or HeadFacts()
     layers = HeadLayers(weights, naming, facts, list(naming.notes), assumptions)
     head = named_head(layers)
     convolutions = [AffineLayer.of(weights, layer) for layer in naming.convolutions]
@@ -101,6 +104,23 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
         )
     check_outputs(network.actions)
     return FoundNetwork(network, naming, layers.notes, assumptions)
+
+
+def seen_in(preprocessing: Preprocessing, frames: int) -> Preprocessing:
+    """The same with as many frames in an observation as the network sees."""
+    if frames == preprocessing.stack:
+        return preprocessing
+    name = f"{preprocessing.name}, {frames} frame{'s' * (frames > 1)}"
+    return dataclasses.replace(preprocessing, name=name, stack=frames)
+
+
+def _recurrent(weights: Weights, row: RecurrentNames, facts: HeadFacts) -> FoundNetwork:
+    _check(row.names, weights)
+    found = recurrent_in(weights, row, facts)
+    check_outputs(found.network.actions)
+    assumptions = [] if found.naming.library else [RANGE_ASSUMED, RELU_ASSUMED]
+    assumptions += found.assumptions
+    return FoundNetwork(found.network, found.naming, found.notes, assumptions)
 
 
 def _known_naming(weights: Weights) -> LayerNames | None:
