@@ -6,7 +6,7 @@ reward and action, goes in alone: who plays it knows the next one.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from atari_zoo.converters.network.stateful import StatePart
 ORDERS = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn": (0,)}
 
 
+@runtime_checkable
 class Writer(Protocol):
     """What writes a graph."""
 

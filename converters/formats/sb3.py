@@ -50,7 +50,7 @@ def _is_sb3(probe: Probe) -> bool:
 @reader(
     "sb3",
     "Stable-Baselines3 zip",
-    "A2C, PPO, DQN and sb3-contrib's QR-DQN with CnnPolicy; normalize_images=False",
+    "A2C, PPO, DQN and sb3-contrib's QR-DQN with CnnPolicy, RecurrentPPO; normalize_images=False",
     _is_sb3,
 )
 def read_sb3(path: Path) -> Source:
@@ -130,7 +130,7 @@ def _describe(source: Source, settings: dict[str, Any], path: Path) -> None:
     if steps:
         source.card["frames"] = steps * FRAME_SKIP
         source.notes.append(f"{steps} steps, counted as {FRAME_SKIP} frames each")
-    named = re.fullmatch(rf"(?:[a-z0-9]+-)?({ENVIRONMENT_ID})", path.stem)
+    named = re.fullmatch(rf"(?:[a-z0-9_]+-)?({ENVIRONMENT_ID})", path.stem)
     if named:
         source.card["game"] = game_of(named[1])
     space = _fields(settings, "observation_space")

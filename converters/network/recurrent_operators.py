@@ -7,7 +7,8 @@ state was turned into, as ONNX's does where `linear_before_reset` is set; else i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -161,13 +162,13 @@ def _converted(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
     )
 
 
-def _check(kind: str, facts: dict[str, object], given: list[str], directions: int) -> None:
+def _check(kind: str, facts: Mapping[str, Any], given: list[str], directions: int) -> None:
     """Raises ConversionError for what torch's modules do not compute."""
     for name in ("clip", "layout", "input_forget"):
         if facts.get(name):
             raise ConversionError(f"its {name} has no translation to torch")
     usual = ACTIVATIONS[kind] * directions
-    activations = [str(name) for name in facts.get("activations") or usual]  # type: ignore[attr-defined]
+    activations = [str(name) for name in facts.get("activations") or usual]
     if [name.lower() for name in activations] != [name.lower() for name in usual]:
         raise ConversionError(f"its activations are {', '.join(activations)}; torch's are others")
     if given[LENGTHS] or given[PEEPHOLES]:

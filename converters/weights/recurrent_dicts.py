@@ -15,6 +15,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.agent_networks import AgentTrunk
 from atari_zoo.converters.network.heads import PolicyHead
 from atari_zoo.converters.network.memories import Critic, Memory
+from atari_zoo.converters.network.networks import PLACES
 from atari_zoo.converters.network.recurrent import ACTION, REWARD, RecurrentNetwork
 from atari_zoo.converters.weights.assembling import AffineLayer, assembled, fill
 from atari_zoo.converters.weights.memory_layers import (
@@ -48,16 +49,18 @@ class FoundRecurrent:
     assumptions: list[str]
 
 
-def naming_of_recurrent(weights: Weights) -> RecurrentNames | None:
+def naming_of_recurrent(weights: Weights, actions: int = 0) -> RecurrentNames | None:
     """The row that these weights are of; None where they are of no recurrent agent.
 
+    actions: how many there are, where that is known.
     Raises ConversionError if they are of one that is not known, or could be read in two ways.
     """
     rows = [row for row in RECURRENT_NAMINGS if _names(row, weights) <= weights.keys()]
-    found = [row for row in rows if not _unexplained(row, weights) and _told_fits(row, weights)]
+    whole = [row for row in rows if not _unexplained(row, weights)]
+    found = [row for row in whole if _told_fits(row, weights, actions)]
     memories = memories_in(weights)
-    if found:
-        return found[0]
+    if found or (whole and memories):
+        return (found or whole)[0]  # of sizes that do not fit, who reads them says which
     if not memories:
         return None
     if weights.keys() >= BABY:
@@ -188,17 +191,24 @@ def _unexplained(row: RecurrentNames, weights: Weights) -> Weights:
     }
 
 
-def _told_fits(row: RecurrentNames, weights: Weights) -> bool:
-    """Whether the memory, or the head, reads so many numbers beside the features."""
+def _told_fits(row: RecurrentNames, weights: Weights, actions: int) -> bool:
+    """Whether the memory, or the head, reads as many numbers as features and what it is told."""
     names = row.names
-    output = weights[f"{names.layers.get('output') or next(iter(names.layers.values()))}.weight"]
+    part = next(
+        part for part in ("output", "advantage", "atoms", "quantiles") if part in names.layers
+    )
+    output = weights[f"{names.layers[part]}.weight"]
+    if not actions:
+        actions = len(output) // (len(weights[names.support]) if names.support else 1)
     if row.memory:
         parts = (f"{row.memory}.weight_ih_l0", f"{row.memory}.weight_ih")
         reader = next(weights[part] for part in parts if part in weights)
     else:
         reader = output
-    if not names.fc:
-        return not row.told or not row.memory
-    features = len(weights[f"{names.fc}.weight"])
-    told = sum({REWARD: 1, ACTION: len(output)}[name] for name in row.told)
-    return reader.ndim == 2 and (not row.told or reader.shape[1] == features + told)
+    told = sum({REWARD: 1, ACTION: actions}[name] for name in row.told)
+    if names.fc:
+        features = len(weights[f"{names.fc}.weight"])
+    else:
+        features = len(weights[f"{names.convolutions[-1]}.weight"])
+        return reader.ndim == 2 and (reader.shape[1] - told) in [features * n for n in PLACES]
+    return reader.ndim == 2 and reader.shape[1] == features + told

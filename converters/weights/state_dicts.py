@@ -86,7 +86,7 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
     if not all(name.isprintable() and len(name) < LONGEST for name in weights):
         raise ConversionError("tensors with names that cannot be printed: damaged")
     facts = facts or HeadFacts()
-    if (row := naming_of_recurrent(weights)) is not None:
+    if (row := naming_of_recurrent(weights, facts.actions)) is not None:
         return _recurrent(weights, row, facts)
     naming = _known_naming(weights) or naming_by_shape(weights)
     _check(naming, weights)
