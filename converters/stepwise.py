@@ -30,8 +30,9 @@ def stepwise_pairs(
     contract: what of the graph is fed how. network: what is compared with it, with the same parts
         of a state in the same order.
     """
-    batch = contract.batch or observations.shape[1]
     session, image = session_of(model), _image(model, contract)
+    (own,) = (i.type.tensor_type.shape.dim[0] for i in model.graph.input if i.name == image)
+    batch = own.dim_value or observations.shape[1]  # a file may take so many at once, and no other
     states = [state.output for state in contract.carried]
     there = {output.name for output in model.graph.output} - {contract.main, *states}
     layers = [name for name in network.layers if name in there]

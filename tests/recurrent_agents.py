@@ -79,7 +79,7 @@ class WithMemory(nn.Module):
 
     def zeros(self, batch: int) -> States:
         one = torch.zeros(self.core.num_layers, batch, UNITS)
-        return (one, one) if isinstance(self.core, nn.LSTM) else (one,)
+        return (one, one.clone()) if isinstance(self.core, nn.LSTM) else (one,)
 
 
 class WithCell(WithMemory):
@@ -99,7 +99,7 @@ class WithCell(WithMemory):
 
     def zeros(self, batch: int) -> States:
         one = torch.zeros(batch, UNITS)
-        return (one, one) if isinstance(self.core, nn.LSTMCell) else (one,)
+        return (one, one.clone()) if isinstance(self.core, nn.LSTMCell) else (one,)
 
 
 def exported(
@@ -119,7 +119,7 @@ def exported(
     if not fixed and dynamo:
         dims = [{axis: torch.export.Dim.DYNAMIC} for axis in axes]
         # of *states the exporter wants one entry
-        how["dynamic_shapes"] = (dims[0], tuple(dims[1:]))
+        how["dynamic_shapes"] = (dims[0], tuple(dims[1:])) if dims[1:] else tuple(dims)
     elif not fixed:
         how["dynamic_axes"] = {n: {a: "n"} for n, a in zip(inputs, axes, strict=True)}
     with warnings.catch_warnings():

@@ -191,7 +191,7 @@ def _matched(model: onnx.ModelProto, ends: Ends, states: list[str], main: str) -
         told = {name: [o for o in outputs if same(name, o)] for name, outputs in found.items()}
         if _is_told(told):
             return {name: outputs[0] for name, outputs in told.items()}
-    alike = next(name for name, outputs in found.items() if len(outputs) > 1)
+    alike = max(found, key=lambda name: len(found[name]))
     raise StateMismatch(
         f"which output is the next step's '{alike}' cannot be told: "
         f"{', '.join(repr(o) for o in found[alike])} have its shape; export it with names such as "

@@ -78,17 +78,24 @@ class CutGraph:
 
         core: what the head reads where there is no memory.
         """
-        ends = [core] if memory is None else [name for name in memory.nodes[-1].output[:2] if name]
+        ends = [core] if memory is None else self._read(memory.nodes[-1])
         outputs = [o.name for o in self.graph.output if self._leads_back_to(o.name, ends)]
         if self.main not in outputs:
             raise ConversionError("the actions read more than the memory")
         nodes = self._nodes(outputs, whole=False, ends=ends)
         trunk, stored, image = _stand_in(width)
-        rank = {name: number for number, name in enumerate(ends)}
-        for name in ends:
-            axes = [] if memory is None else [[0, 1], [0]][rank[name]]
-            trunk += self._unsqueezed(f"{AFTER}fc", name, axes, stored)
+        trunk += [helper.make_node("Identity", [f"{AFTER}fc"], [n], f"{AFTER}{n}") for n in ends]
         return self._made([*trunk, *nodes], stored, [image], outputs)
+
+    def _read(self, node: onnx.NodeProto) -> list[str]:
+        """What is read of a recurrent operator, (batch, units): what it gives but for its axes."""
+        found, ahead = [], [name for name in node.output[:2] if name]
+        while ahead:
+            name = ahead.pop()
+            users = [n for n in self.graph.node if name in n.input[:1] and n.op_type in MOVING]
+            for output in (user.output[0] for user in users):
+                (found if self._axes.get(output) == 2 else ahead).append(output)
+        return found
 
     def _memories(self) -> Iterator[MemoryNodes]:
         nodes = {first_output(node): node for node in self.graph.node if node.op_type in RECURRENT}
@@ -145,18 +152,6 @@ class CutGraph:
             value
             for value in self.graph.input
             if value.name not in stored and len(value.type.tensor_type.shape.dim) == 4
-        ]
-
-    def _unsqueezed(
-        self, name: str, output: str, axes: list[int], stored: list[onnx.TensorProto]
-    ) -> list[onnx.NodeProto]:
-        if not axes:
-            return [helper.make_node("Identity", [name], [output], f"{AFTER}{output}")]
-        if self.constants.opset < 13:
-            return [helper.make_node("Unsqueeze", [name], [output], f"{AFTER}{output}", axes=axes)]
-        stored.append(numpy_helper.from_array(np.array(axes), f"{AFTER}{output}/axes"))
-        return [
-            helper.make_node("Unsqueeze", [name, stored[-1].name], [output], f"{AFTER}{output}")
         ]
 
     def _made(
