@@ -18,11 +18,12 @@ from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.half_floats import in_float32
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.network.agent_networks import AgentNetwork
+from atari_zoo.converters.network.carried_states import StateMismatch
 from atari_zoo.converters.network.foreign import ForeignNetwork, Network
 from atari_zoo.converters.network.heads import Head, PolicyHead, QHead
-from atari_zoo.converters.network.older_opsets import Stateful
 from atari_zoo.converters.recognition.contract import input_maximum
 from atari_zoo.converters.recognition.recognise import PRODUCER, recognise
+from atari_zoo.converters.recognition.recurrent import recognise_recurrent
 from atari_zoo.converters.registry import Source, sniffed_format
 from atari_zoo.converters.weights.state_dicts import network_from_state_dict
 
@@ -65,9 +66,12 @@ def to_torch(source: str | Path | onnx.ModelProto) -> Network:
     source = in_float32(source)
     card = read_card(source) or ModelCard()
     try:
-        network = recognise(source, white_of(source)).network
+        network: AgentNetwork = recognise(source, white_of(source)).network
     except ConversionError as error:
-        return _foreign(source, card, error)
+        recurrent = recognise_recurrent(source, white_of(source))
+        if recurrent is None:
+            return _foreign(source, card, error)
+        network = recurrent.network
     if ALGORITHMS.get(card.algorithm, UNKNOWN).output == "q" and card.action_rule != "sample":
         network.head = _as_q_values(network.head)
     network.card = card.replace(input_range="")  # its weights take 0..1 by now
@@ -149,6 +153,11 @@ def white_of(model: onnx.ModelProto) -> float | None:
     return INPUT_RANGES.get(card.input_range) if card else None
 
 
+def _white(model: onnx.ModelProto) -> float:
+    """The value of a white pixel, as the card or the graph tells, or else 1."""
+    return white_of(model) or input_maximum(model) or 1.0
+
+
 def _tells_its_range(model: onnx.ModelProto) -> bool:
     """Whether a graph does; those written here take 0..1 where they do not divide."""
     stated = model.producer_name == PRODUCER or white_of(model) is not None
@@ -162,8 +171,8 @@ def _origin(path: Path, form: str) -> dict[str, str]:
 
 def _foreign(model: onnx.ModelProto, card: ModelCard, why: ConversionError) -> ForeignNetwork:
     try:
-        return ForeignNetwork(model, card, white_of(model) or input_maximum(model) or 1.0)
-    except Stateful:  # nor is it the Mnih network, but that is not the reason
+        return ForeignNetwork(model, card, _white(model))
+    except StateMismatch:  # nor is it the Mnih network, but that is not the reason
         raise
     except ConversionError as error:
         raise ConversionError(f"{why}; and {error}") from error

@@ -16,14 +16,18 @@ from atari_zoo.converters.convert import white_of
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.recurrent import RecurrentNetwork
+from atari_zoo.converters.network.state_ports import RECURRENT
+from atari_zoo.converters.network.stateful import state_size, state_words
 from atari_zoo.converters.recognition.recognise import recognise
 from atari_zoo.converters.registry import FORMATS, Source
-from atari_zoo.converters.structures import structure, unknown_structure
+from atari_zoo.converters.structures import memory_structure, structure, unknown_structure
 from atari_zoo.converters.verification import (
     TOLERANCE,
     Agreement,
     compared_layers,
-    compared_output,
+    compared_memory,
+    compared_outputs,
 )
 
 
@@ -100,11 +104,13 @@ def report(source: Source, model: onnx.ModelProto, network: Network) -> Report:
     network: what `to_torch` makes of the model.
     Raises ConversionError where onnxruntime and torch disagree by more than rounding.
     """
-    if isinstance(network, AgentNetwork):
+    if isinstance(network, RecurrentNetwork):
+        agreements, facts = compared_memory(model), memory_structure(network)
+    elif isinstance(network, AgentNetwork):
         found = recognise(model, white_of(model))
         agreements, facts = compared_layers(model, found), structure(network, found)
     else:
-        agreements, facts = [compared_output(model, network)], unknown_structure(network)
+        agreements, facts = compared_outputs(model, network), unknown_structure(network)
     _check(agreements)
     assumed = [f"assumed: {line}" for line in network.card.assumptions]
     form = FORMATS.get(source.card.get("format", ""))
@@ -121,7 +127,7 @@ def report(source: Source, model: onnx.ModelProto, network: Network) -> Report:
         head=facts["head"],
         layers=[asdict(row) for row in agreements],
         difference=max(row.difference for row in agreements),
-        notes=[*source.notes, *_softmax(network), *assumed],
+        notes=[*source.notes, *_softmax(network), *_memory(model, network), *assumed],
     )
 
 
@@ -129,6 +135,15 @@ def _softmax(network: Network) -> list[str]:
     if isinstance(network, AgentNetwork) or not network.softmax:
         return []
     return [f"the {network.softmax} at its end is left out: outputs are logits"]
+
+
+def _memory(model: onnx.ModelProto, network: Network) -> list[str]:
+    """What is carried from step to step, and what a graph with a memory forgets."""
+    if state_size(network):
+        return [f"it carries a state from step to step: {state_words(network)}"]
+    if any(node.op_type in RECURRENT for node in model.graph.node):
+        return ["its memory begins anew with every observation: no state goes in or out of it"]
+    return []
 
 
 def _check(agreements: list[Agreement]) -> None:

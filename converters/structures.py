@@ -25,6 +25,7 @@ from atari_zoo.converters.network.impala import (
     pooled,
 )
 from atari_zoo.converters.network.networks import ConvShape, Padding, Trunk
+from atari_zoo.converters.network.recurrent import RecurrentNetwork
 from atari_zoo.converters.recognition.recognise import Input, Recognised
 
 AXES = {"N": "batch", "F": "frames", "H": "height", "W": "width"}
@@ -43,6 +44,19 @@ def structure(network: AgentNetwork, found: Recognised) -> dict[str, Any]:
         "flatten": found.flatten,
         "dense": list(_dense(network)),
         "head": _head(network),
+    }
+
+
+def memory_structure(network: RecurrentNetwork) -> dict[str, Any]:
+    """The same of a recurrent agent; its memory is told with the head."""
+    fc, memory = network.layers.get("fc"), network.memory
+    words = {} if memory is None else {f"{memory.kind.upper()} units": memory.features}
+    return {
+        "input": "",
+        "convolutions": list(_convolutions(network.trunk)),
+        "flatten": "",
+        "dense": None if fc is None else fc.get_submodule("linear").out_features,
+        "head": _head(network) | words,
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -21,13 +20,15 @@ from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.probabilities import as_probabilities
-from atari_zoo.converters.onnx_runtime import silent_onnxruntime
+from atari_zoo.converters.network.recurrent import RecurrentNetwork
+from atari_zoo.converters.onnx_runtime import run_session, session_of
+from atari_zoo.converters.recognition.contract import input_maximum
 from atari_zoo.converters.recognition.recognise import Recognised, recognise
-
-if TYPE_CHECKING:
-    import onnxruntime
+from atari_zoo.converters.recognition.recurrent import recognise_recurrent
+from atari_zoo.converters.stepwise import fed, stepwise_pairs
 
 TOLERANCE = 1e-4
+STEPS = 4  # over which states are carried
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def verify(
     """Runs an ONNX model in onnxruntime, and as a torch module, and compares each named layer.
 
     observations: real ones; random noise, seeded, if not given.
-    A graph of another architecture is compared at its output alone.
+    A graph of another architecture is compared at its output and its states alone.
     Raises ConversionError if the model cannot be run, or is nothing that `to_torch` translates.
 
     >>> max(layer.difference for layer in verify("agent.onnx")) < 1e-4
@@ -63,8 +64,10 @@ def verify(
         found = recognise(model, white_of(model))
     except ConversionError:
         network = to_torch(model)  # or the reasons why it is neither
+        if isinstance(network, RecurrentNetwork):
+            return compared_memory(model, observations, seed)
         assert isinstance(network, ForeignNetwork)
-        return [compared_output(model, network, observations, seed)]
+        return compared_outputs(model, network, observations, seed)
     return compared_layers(model, found, observations, seed)
 
 
@@ -88,31 +91,69 @@ def _compare(name: str, ours: Tensor, theirs: np.ndarray, found: Recognised) -> 
     return Agreement(name, tuple(ours.shape[1:]), difference, float(np.abs(expected).max()))
 
 
-def compared_output(
+def compared_outputs(
     model: onnx.ModelProto,
     network: ForeignNetwork,
     observations: UInt8[np.ndarray, "batch frames height width"] | None = None,
     seed: int = 0,
-) -> Agreement:
-    """The same, of a graph of another architecture: its output alone."""
+) -> list[Agreement]:
+    """The same, of a graph of another architecture: its output; and its states, carried over some
+    steps."""
+    if network.carried:
+        return compared_steps(model, network, network, observations, seed)
     seen = _noise(network.shape, seed) if observations is None else observations
     with torch.no_grad():
         logits = network.eval()(torch.from_numpy(seen))
     ours = as_probabilities(logits, network.softmax).numpy()
     (given,) = (i for i in model.graph.input if i.name not in _weights(model))
-    # what the file itself wants, computed without our code's help
-    feed = seen if network.bytes else seen.astype(np.float32) * np.float32(network.maximum / 255)
-    kind = given.type.tensor_type
-    feed = feed.astype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
-    feed = feed.transpose(0, 2, 3, 1) if network.channels_last else feed
-    output, session = model.graph.output[0].name, _session(model)
-    size = kind.shape.dim[0].dim_value or len(feed)
+    feed = fed(model, network, seen)
+    output, session = model.graph.output[0].name, session_of(model)
+    size = given.type.tensor_type.shape.dim[0].dim_value or len(feed)
     batches = [feed[at : at + size] for at in range(0, len(feed) - size + 1, size)]
-    runs = [_run(session, [output], {given.name: np.ascontiguousarray(b)})[0] for b in batches]
+    runs = [run_session(session, [output], {given.name: batch})[0] for batch in batches]
     theirs = np.concatenate(runs)
     ours = ours[: len(theirs)]  # a batch that is not whole cannot be run
+    return [_agreement("output", ours, theirs)]
+
+
+def compared_memory(
+    model: onnx.ModelProto,
+    observations: UInt8[np.ndarray, "batch frames height width"] | None = None,
+    seed: int = 0,
+) -> list[Agreement]:
+    """The same, of a graph that is a recurrent agent of a known kind."""
+    found = recognise_recurrent(model, white_of(model) or input_maximum(model))
+    assert found is not None
+    return compared_steps(found.model, found.contract, found.network, observations, seed)
+
+
+def compared_steps(
+    model: onnx.ModelProto,
+    contract: ForeignNetwork,
+    network: ForeignNetwork | RecurrentNetwork,
+    observations: UInt8[np.ndarray, "batch frames height width"] | None = None,
+    seed: int = 0,
+) -> list[Agreement]:
+    """The same of a network that carries states: its output and these, carried over steps.
+
+    contract: the graph as it is, which tells how it is fed.
+    observations: one after the other; some steps of several, random, if not given.
+    """
+    if observations is None:
+        drawn = np.random.default_rng(seed)
+        seen = drawn.integers(0, 256, (STEPS, 7, *contract.shape), np.uint8)
+    else:
+        seen = observations[:, None]
+    rows = []
+    for name, pair in stepwise_pairs(model, contract, network, seen).items():
+        ours, theirs = (values.reshape(-1, *values.shape[2:]) for values in pair)
+        rows.append(_agreement(name, ours, theirs))
+    return rows
+
+
+def _agreement(name: str, ours: np.ndarray, theirs: np.ndarray) -> Agreement:
     difference, magnitude = float(np.abs(ours - theirs).max()), float(np.abs(theirs).max())
-    return Agreement("output", tuple(ours.shape[1:]), difference, magnitude)
+    return Agreement(name, tuple(ours.shape[1:]), difference, magnitude)
 
 
 def _weights(model: onnx.ModelProto) -> set[str]:
@@ -133,41 +174,16 @@ def _through_onnxruntime(
     model: onnx.ModelProto, found: Recognised, observations: np.ndarray
 ) -> dict[str, np.ndarray]:
     tensors = [place.tensor for place in found.layers.values()]
-    session = _session(_showing(model, tensors))
+    session = session_of(_showing(model, tensors))
     batches = np.array_split(
         observations, len(observations) // (found.input.batch or len(observations))
     )
     runs = []
     for batch in batches:
         feed = found.input.feed(batch.astype(np.float32) / 255)
-        runs.append(_run(session, tensors, {found.input.name: feed}))
+        runs.append(run_session(session, tensors, {found.input.name: feed}))
     joined = [np.concatenate(parts) for parts in zip(*runs, strict=True)]
     return dict(zip(found.layers, joined, strict=True))
-
-
-def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    onnxruntime = silent_onnxruntime()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # its own exceptions have no common public base
-        raise ConversionError(f"onnxruntime cannot load it: {_one_line(error)}") from error
-
-
-def _run(
-    session: onnxruntime.InferenceSession, tensors: list[str], feed: dict[str, np.ndarray]
-) -> list[np.ndarray]:
-    try:
-        return session.run(tensors, feed)
-    except Exception as error:
-        raise ConversionError(f"onnxruntime cannot run it: {_one_line(error)}") from error
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def _showing(model: onnx.ModelProto, tensors: list[str]) -> onnx.ModelProto:

@@ -32,13 +32,14 @@ ROWS = """
     converters: weights tf
     converters: formats export
     converters: convert
+    converters: stepwise
     converters: verification saving
     converters: reports
     zoo: seeds
     zoo: intervals progress threads interrupts
     zoo: games downloads preprocessing observations
     zoo: players arrays emulator publishing_pages
-    zoo: untrained
+    zoo: untrained agent_states
     zoo: catalog remote
     zoo: models logs wrapping
     zoo: layers

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper
 from torch import nn
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.export.memories import Shapes, state_shapes, write_memory
 from atari_zoo.converters.export.trunks import write_trunk
 from atari_zoo.converters.export.writer import GraphWriter
 from atari_zoo.converters.interchange import OPSET, write_card
@@ -22,26 +23,38 @@ from atari_zoo.converters.network.heads import (
     LinearHead,
     QuantileHead,
 )
+from atari_zoo.converters.network.recurrent import RecurrentNetwork
 
 
 def network_to_onnx(network: AgentNetwork, float16: bool = False) -> onnx.ModelProto:
     """The network as an ONNX model.
 
     Input `observations`: float32 (batch, frames, height, width), 0..1. Outputs: `output`, then
-    every other named layer. The card is in the metadata.
+    every other named layer. The card is in the metadata. States of a recurrent agent are inputs by
+    their names, and outputs behind the first: see `memories`.
 
     float16: weights are stored in half the bytes, and cast to float32 before any arithmetic.
     """
     graph = GraphWriter(float16)
     features = write_trunk(network.trunk, graph, "observations")
+    states = Shapes({}, {})
+    if isinstance(network, RecurrentNetwork):
+        features, states = write_memory(network, graph, features), state_shapes(network)
     _write_head(network.head, graph, features)
-    layers = ["output", *(name for name in network.layers if name != "output")]
+    layers = [name for name in network.layers if name != "output"]
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             type(network).__name__,
-            [_float("observations", ["batch", *network.shape])],
-            [_float(name, None) for name in layers],
+            [
+                _float("observations", ["batch", *network.shape]),
+                *(_float(name, shape) for name, shape in states.inputs.items()),
+            ],
+            [
+                _float("output", None),
+                *(_float(name, shape) for name, shape in states.outputs.items()),
+                *(_float(name, None) for name in layers),
+            ],
             graph.weights,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],

@@ -13,6 +13,7 @@ from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.agent_networks import AgentNetwork, AgentTrunk
 from atari_zoo.converters.network.heads import ActorCriticHead, Head, QHead, QuantileHead
 from atari_zoo.converters.network.networks import Trunk
+from atari_zoo.converters.network.stateful import state_size, state_words
 from atari_zoo.converters.weights.affine_layers import AffineLayer
 from atari_zoo.converters.weights.metadata import metadata_of
 
@@ -31,6 +32,11 @@ def to_sb3_state_dict(network: AgentNetwork) -> dict[str, Tensor]:
 
     >>> model.policy.load_state_dict(to_sb3_state_dict(network))
     """
+    if state_size(network):
+        raise ConversionError(
+            "Stable-Baselines3's policies have no memory, but this network carries a state "
+            f"({state_words(network)}); give an .onnx, .safetensors or .npz file"
+        )
     trunk, head = _nature_cnn(network.trunk), network.head
     if isinstance(head, ActorCriticHead):
         weights = {k: t for name in EXTRACTORS for k, t in _under(name, trunk).items()}

@@ -47,6 +47,10 @@ class GraphWriter:
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
 
+    def several(self, op: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
+        """A node with several outputs."""
+        self.nodes.append(helper.make_node(op, inputs, outputs, name=outputs[0], **attributes))
+
     def weight(self, name: str, value: Tensor) -> str:
         """A layer's weights. Raises ConversionError where half a float cannot hold them."""
         array = value.detach().to("cpu").float().numpy()

@@ -20,7 +20,7 @@ from atari_zoo.converters.archives.zips import Archive, first_member, is_zip
 from atari_zoo.converters.environment_ids import ENVIRONMENT_ID, game_of
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.formats.torch_files import torch_file, weights_in
-from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.registry import Probe, Source, reader
 from atari_zoo.converters.weights.named_heads import HeadFacts
 from atari_zoo.converters.weights.state_dicts import source_of
@@ -50,7 +50,7 @@ def _is_sb3(probe: Probe) -> bool:
 @reader(
     "sb3",
     "Stable-Baselines3 zip",
-    "A2C, PPO, DQN and sb3-contrib's QR-DQN with CnnPolicy; normalize_images=False",
+    "A2C, PPO, DQN and sb3-contrib's QR-DQN with CnnPolicy, RecurrentPPO; normalize_images=False",
     _is_sb3,
 )
 def read_sb3(path: Path) -> Source:
@@ -61,7 +61,7 @@ def read_sb3(path: Path) -> Source:
         version = archive.read(VERSION, 100) if VERSION in archive.names else b""
     refuse_others(settings, weights)
     source = source_of(weights, HeadFacts(quantiles=_count(settings.get("n_quantiles"))))
-    assert isinstance(source.model, MnihNetwork)
+    assert isinstance(source.model, AgentNetwork)
     source.notes += rescale(source.model, settings)
     _describe(source, settings, path)
     shown = re.match(rb"[0-9][0-9a-z.]*", version)
@@ -103,7 +103,7 @@ def refuse_others(settings: dict[str, Any], weights: Mapping[str, Tensor]) -> No
         raise ConversionError(f"extra dense layers between features and heads (net_arch): {sizes}")
 
 
-def rescale(network: MnihNetwork, settings: dict[str, Any]) -> list[str]:
+def rescale(network: AgentNetwork, settings: dict[str, Any]) -> list[str]:
     """Makes a network that was trained on bytes take 0..1; returns what was done."""
     if _fields(settings, "policy_kwargs").get("normalize_images", True) is not False:
         return []
@@ -130,7 +130,7 @@ def _describe(source: Source, settings: dict[str, Any], path: Path) -> None:
     if steps:
         source.card["frames"] = steps * FRAME_SKIP
         source.notes.append(f"{steps} steps, counted as {FRAME_SKIP} frames each")
-    named = re.fullmatch(rf"(?:[a-z0-9]+-)?({ENVIRONMENT_ID})", path.stem)
+    named = re.fullmatch(rf"(?:[a-z0-9_]+-)?({ENVIRONMENT_ID})", path.stem)
     if named:
         source.card["game"] = game_of(named[1])
     space = _fields(settings, "observation_space")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import onnx
@@ -11,18 +12,25 @@ from torch import Tensor, nn
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.agent_networks import AgentNetwork
+from atari_zoo.converters.network.carried_states import (
+    Carried,
+    carried_states,
+    with_states_apart,
+)
 from atari_zoo.converters.network.free_batches import with_free_batch
 from atari_zoo.converters.network.heads import check_outputs
 from atari_zoo.converters.network.hooks import recorded
-from atari_zoo.converters.network.older_opsets import (
-    Stateful,
-    module_path,
-    with_older_operators,
-)
+from atari_zoo.converters.network.older_opsets import module_path, with_older_operators
 from atari_zoo.converters.network.probabilities import (
     Logarithm,
     are_probabilities,
     without_softmax,
+)
+from atari_zoo.converters.network.stateful import (
+    StatefulNetwork,
+    joined_state,
+    parts_of_state,
+    state_size,
 )
 
 SHAPE = (4, 84, 84)  # of an observation, where a graph leaves its sizes open
@@ -30,7 +38,7 @@ BYTES = onnx.TensorProto.UINT8
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 
 
-class ForeignNetwork(nn.Module):
+class ForeignNetwork(StatefulNetwork):
     """An ONNX graph of another architecture, through onnx2torch; its layers keep their names.
 
     `forward` takes (batch, 4, 84, 84), bytes or floats in 0..1 as every network of the zoo does,
@@ -41,28 +49,36 @@ class ForeignNetwork(nn.Module):
     shape: frames, height and width of an observation.
     channels_last: whether the graph has the frames as its last axis.
     batch: the only number of observations that the graph takes at once; 0 for any.
+    main: the graph's output that is the actions'.
+    carried: the states that it carries, and by which tensors; none of most.
     softmax: the operator that ends the graph and was left out, "Softmax" or "LogSoftmax", or "".
 
     Raises ConversionError if it is no agent's, or cannot be run as a torch module.
     """
 
+    carried: tuple[Carried, ...] = ()
+    _places: Sequence[int] = ()
+
     def __init__(self, model: onnx.ModelProto, card: ModelCard, maximum: float = 1.0) -> None:
         super().__init__()
         self.card, self.maximum = card, maximum
         self.readout: nn.Module = nn.Identity()
+        self.main, self.carried = carried_states(model)
+        self.states = tuple(state.part for state in self.carried)
+        self._places = list(range(len(self.carried)))  # of each, among the graph's own
+        model = with_states_apart(model, self.main, self.carried)
         model, self.softmax = without_softmax(model)
-        weights = {weight.name for weight in model.graph.initializer}
-        given = [i for i in model.graph.input if i.name not in weights]
+        passed = {weight.name for weight in model.graph.initializer}
+        passed |= {state.input for state in self.carried}
+        given = [i for i in model.graph.input if i.name not in passed]
         inputs = [i.type.tensor_type for i in given]
         outputs = [o.type.tensor_type.shape.dim for o in model.graph.output]
         if len(inputs) != 1 or len(inputs[0].shape.dim) != 4:
             names = ", ".join(
                 f"'{i.name}' of {len(i.type.tensor_type.shape.dim)} axes" for i in given
             )
-            wrong = Stateful if len(inputs) > 1 else ConversionError
-            raise wrong(
-                f"an agent takes one input of four axes, its observations; this one's: {names} "
-                "(a state that is carried from step to step is not translated)"
+            raise ConversionError(
+                f"an agent takes one input of four axes, its observations; this one's: {names}"
             )
         if len(outputs[0]) != 2 or outputs[0][1].dim_value < 2:
             raise ConversionError("an agent's first output is (batch, actions); this one's is not")
@@ -81,7 +97,9 @@ class ForeignNetwork(nn.Module):
         frames, height, width = (a or b for a, b in zip(sizes, SHAPE, strict=True))
         self.shape = (frames, height, width)
         self.batch = batch
-        free = with_free_batch(model) if batch else model
+        ends = [name for state in self.carried for name in (state.input, f"{state.output}/next")]
+        axes = dict(zip(ends, (s.axis for s in self.carried for _ in range(2)), strict=True))
+        free = with_free_batch(model, axes) if batch else model
         self.graph = _through_onnx2torch(free).float()
         self.eval()  # as it was exported; what is tried below must not teach its batch norms
         if batch and self._is_free():
@@ -108,17 +126,23 @@ class ForeignNetwork(nn.Module):
         """What may be layers, by their places in the graph."""
         return dict(self.graph.named_children())
 
-    def forward(self, observations: Tensor) -> Tensor:
-        if not self.batch or len(observations) == self.batch:
-            return self._once(observations)
-        parts = []
-        for part in observations.split(self.batch):
-            short = self.batch - len(part)
-            filled = torch.cat([part, part[-1:].expand(short, *part.shape[1:])]) if short else part
-            parts.append(self._once(filled)[: len(part)])
-        return torch.cat(parts)
+    def take_in_order(self, carried: Sequence[Carried]) -> None:
+        """Has the states stand in another order in a row."""
+        self._places = [self.carried.index(state) for state in carried]
+        self.carried = tuple(carried)
+        self.states = tuple(state.part for state in carried)
 
-    def _once(self, observations: Tensor) -> Tensor:
+    def step(self, observations: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.batch or len(observations) == self.batch:
+            return self._once(observations, state)
+        parts = []
+        for part, rows in zip(observations.split(self.batch), state.split(self.batch), strict=True):
+            made = self._once(_filled(part, self.batch), _filled(rows, self.batch))
+            parts.append(tuple(values[: len(part)] for values in made))
+        outputs, states = zip(*parts, strict=True)
+        return torch.cat(outputs), torch.cat(states)
+
+    def _once(self, observations: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """As many observations as the graph takes."""
         if not self.bytes:
             observations = scaled(observations, self.maximum)
@@ -126,22 +150,34 @@ class ForeignNetwork(nn.Module):
             observations = observations * 255
         if self.channels_last:
             observations = observations.permute(0, 2, 3, 1)
-        outputs = self.graph(observations)
+        parts = parts_of_state(self, state).values()
+        moved = [p.movedim(0, c.axis) for p, c in zip(parts, self.carried, strict=True)]
+        given = [moved[self._places.index(number)] for number in range(len(moved))]
+        outputs = self.graph(observations, *given)
         first = outputs[0] if isinstance(outputs, list | tuple) and outputs else outputs
         if not isinstance(first, Tensor):
             raise ConversionError(
                 f"it gives a {type(first).__name__}; a tensor (batch, actions) was expected, or a "
                 "tuple that begins with one"
             )
-        return self.readout(first)
+        following = [outputs[1 + place] for place in self._places]
+        moved = [o.movedim(c.axis, 0) for o, c in zip(following, self.carried, strict=True)]
+        next_state = joined_state(moved, len(first)) if moved else state
+        return self.readout(first), next_state
 
     @torch.no_grad()
     def _is_free(self) -> bool:
         """Whether the graph gives several observations what it gives each of them alone."""
         some = _noise(torch.empty(3, *self.shape))
+        drawn = torch.Generator().manual_seed(0)
+        states = torch.randn(3, state_size(self), generator=drawn)
         try:
-            together, alone = self._once(some), [self._once(one[None]) for one in some]
-            return together.shape == (3, self.actions) and bool(
+            together = torch.cat(self._once(some, states), dim=1)
+            alone = [
+                torch.cat(self._once(one[None], state[None]), dim=1)
+                for one, state in zip(some, states, strict=True)
+            ]
+            return together.shape == (3, self.actions + state_size(self)) and bool(
                 torch.allclose(together, torch.cat(alone), rtol=1e-4, atol=1e-5)
             )
         except Exception:  # it raises whatever its modules meet
@@ -171,6 +207,12 @@ class ForeignNetwork(nn.Module):
             self.readout, self.softmax = Logarithm(), "Softmax"
         # constants and shapes are no layers
         self._named = tuple(n for n in parts if _is_layer(values.get(n), len(seen)))
+
+
+def _filled(rows: Tensor, count: int) -> Tensor:
+    """As many rows as that, the last one again."""
+    short = count - len(rows)
+    return torch.cat([rows, rows[-1:].expand(short, *rows.shape[1:])]) if short else rows
 
 
 def _noise(like: Tensor) -> Tensor:

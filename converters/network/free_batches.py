@@ -6,15 +6,21 @@ of Reshape. Whether what is made of it is right is for who uses it to try.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
 BATCH = "batch"
+FIRST: Mapping[str, int] = {}
 
 
-def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose first axes are open, and whose Reshapes keep the first axis they are given."""
+def with_free_batch(model: onnx.ModelProto, axes: Mapping[str, int] = FIRST) -> onnx.ModelProto:
+    """A copy whose first axes are open, and whose Reshapes keep the first axis they are given.
+
+    axes: of inputs and outputs of which it is another axis, by their names.
+    """
     free = onnx.ModelProto()
     free.CopyFrom(model)
     graph = free.graph
@@ -23,7 +29,7 @@ def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
     for value in (*graph.input, *graph.output):
         dims = value.type.tensor_type.shape.dim
         if value.name not in stored and dims:
-            dims[0].dim_param = BATCH
+            dims[axes.get(value.name, 0)].dim_param = BATCH
     constants = {
         node.output[0]: attribute.t
         for node in graph.node

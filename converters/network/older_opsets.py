@@ -19,14 +19,11 @@ from atari_zoo.converters.errors import ConversionError
 
 OLDER_OPSET = 17
 REDUCTIONS = "L1 L2 LogSum LogSumExp Max Mean Min Prod SumSquare".split()
-RECURRENT = ("LSTM", "GRU", "RNN", "Scan", "Loop")
+LOOPS = ("Scan", "Loop")
+LONGEST = 1 << 16  # of what is cut out of an axis of unknown size
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
 SCOPES = "pkg.torch.onnx."
 LOWEST = float(np.finfo(np.float32).min)
-
-
-class Stateful(ConversionError):
-    """A network that carries a state from step to step."""
 
 
 class Known:
@@ -91,8 +88,12 @@ def with_older_operators(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Raises ConversionError, with the first node's name, where there is no such graph.
     """
+    # registers what onnx2torch lacks
+    from atari_zoo.converters.network.recurrent_operators import with_stored_weights
+
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
+    model = with_stored_weights(model)
     known, older = Known(model), onnx.ModelProto()
     older.CopyFrom(model)
     (opset,) = (o for o in older.opset_import if o.domain in ("", "ai.onnx"))
@@ -139,8 +140,8 @@ def _check(node: onnx.NodeProto, version: int, written: int) -> None:
     """Raises ConversionError where the older opset has no such operator, or onnx2torch none."""
     from onnx2torch.node_converters import get_converter
 
-    if node.op_type in RECURRENT:
-        raise Stateful("a network that carries a state from step to step is not translated")
+    if node.op_type in LOOPS:
+        raise ConversionError("a loop inside the graph is not translated to torch")
     try:
         get_converter(node.op_type, version, node.domain)
     except NotImplementedError as error:
@@ -222,6 +223,27 @@ def older_split(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
     sizes = [size] * (parts - 1) + [shape[axis] - size * (parts - 1)]
     node.input.append(known.add(node.output[0], np.array(sizes)))
     return [node]
+
+
+@rewrite("Slice")
+def older_slice(node: onnx.NodeProto, known: Known) -> list[onnx.NodeProto]:
+    """onnx2torch indexes with a list, which torch is about to read in another way: along one axis
+    the places are gathered, where they are known."""
+    if any(name not in known.values for name in node.input[1:] if name):
+        return [node]
+    given = [known.values[n].reshape(-1).tolist() if n else [] for n in node.input[1:]]
+    given += [[]] * (4 - len(given))
+    starts, ends, axes, steps = given
+    start, end, axis, step = starts[0], ends[0], (axes or [0])[0], (steps or [1])[0]
+    shape = known.shape(node.input[0])
+    size = shape[axis] if shape else 0
+    if len(starts) != 1 or not (size or (0 <= start < end < LONGEST and step > 0)):
+        return [node]
+    # of an axis of unknown size: one that ends earlier is refused when it is run
+    places = np.arange(size or end)[start:end:step]
+    chosen = known.add(node.output[0], places)
+    inputs = [node.input[0], chosen]
+    return [helper.make_node("Gather", inputs, node.output, name=node.name, axis=axis)]
 
 
 @rewrite("Pad")

@@ -14,7 +14,7 @@ import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.activations import GRID, IDENTITY, Activation, activation_of
-from atari_zoo.converters.recognition.folding import evaluated
+from atari_zoo.converters.network.folding import evaluated
 from atari_zoo.converters.recognition.operators import Node, Operand, operator
 from atari_zoo.converters.recognition.symbols import Layer, Symbol
 

@@ -15,8 +15,8 @@ import onnx.inliner
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.agent_networks import AgentNetwork
+from atari_zoo.converters.network.folding import fold, initializers
 from atari_zoo.converters.recognition.contract import input_maximum
-from atari_zoo.converters.recognition.folding import fold, initializers
 from atari_zoo.converters.recognition.matching import flatten_order, match
 from atari_zoo.converters.recognition.operators import OPERATORS, Node, Operand
 from atari_zoo.converters.recognition.places import GraphPlace
@@ -135,6 +135,12 @@ def _input(graph: onnx.GraphProto, constants: dict[str, Operand]) -> tuple[Layer
     if len(images) != 1:
         names = ", ".join(i.name for i in inputs) or "none"
         raise ConversionError(f"one input of four axes was expected; the graph has {names}")
+    used = {name for node in graph.node for name in node.input}
+    beside = [i.name for i in inputs if i is not images[0] and i.name in used]
+    if beside:  # what depends on it is not understood, and the rest is not the agent
+        raise ConversionError(
+            f"not the Mnih architecture: it takes '{beside[0]}' beside the screen"
+        )
     dims = [d.dim_value for d in images[0].type.tensor_type.shape.dim]
     layout = "NFHW" if dims[2] == dims[3] or dims[1] < dims[3] else "NHWF"
     sizes = dict(zip(layout, dims, strict=True))

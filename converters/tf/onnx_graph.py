@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper, shape_inference
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.interchange import OPSET
-from atari_zoo.converters.recognition.folding import fold
+from atari_zoo.converters.network.folding import fold
 from atari_zoo.converters.recognition.symbols import BATCH
 
 LARGEST = 1 << 24  # elements of a tensor, for one observation

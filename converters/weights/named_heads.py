@@ -106,7 +106,7 @@ class HeadLayers:
 def named_head(layers: HeadLayers) -> Head:
     """The head with these layers; raises ConversionError if they do not fit together."""
     kind = layers.naming.head
-    if kind == "actor-critic" and _critic_is_apart(layers):
+    if kind == "actor-critic" and critic_is_apart(layers.weights, layers.naming):
         layers.notes.append("the critic has convolutions of its own, which are left out")
         kind = "policy"
     if kind == "policy" and layers.facts.head == "q":
@@ -132,14 +132,14 @@ def named_head(layers: HeadLayers) -> Head:
             return _quantile_head(layers, layers["quantiles"], kind == "quantile first")
 
 
-def _critic_is_apart(layers: HeadLayers) -> bool:
+def critic_is_apart(weights: Mapping[str, Tensor], naming: LayerNames) -> bool:
     """Whether the critic's trunk is not the policy's."""
-    if layers.naming.critic_trunk is None:
+    if naming.critic_trunk is None:
         return False
-    ours, theirs = layers.naming.critic_trunk
+    ours, theirs = naming.critic_trunk
     pairs = [
-        (tensor, layers.weights.get(theirs + name.removeprefix(ours)))
-        for name, tensor in layers.weights.items()
+        (tensor, weights.get(theirs + name.removeprefix(ours)))
+        for name, tensor in weights.items()
         if name.startswith(ours)
     ]
     return any(critic is not None and not torch.equal(actor, critic) for actor, critic in pairs)

@@ -54,7 +54,7 @@ def naming_by_shape(weights: Mapping[str, Tensor]) -> LayerNames:
     ((trunk, first),) = read
     chain = _chain(first, dense, shapes)
     heads = [x for x in dense if x not in chain]
-    head, parts = _head(heads, shapes, chain[-1] if chain else convs[-1])
+    head, parts = head_by_shape(heads, shapes, chain[-1] if chain else convs[-1])
     return LayerNames(
         "",
         head,
@@ -146,9 +146,13 @@ def shown(weights: Mapping[str, Tensor]) -> str:
     return ", ".join(parts[:NAMED]) + more
 
 
-def _head(
+def head_by_shape(
     heads: list[str], sizes: dict[str, tuple[int, ...]], fc: str
 ) -> tuple[str, dict[str, str]]:
+    """The kind of head that layers of these sizes are, and their parts in it; fc: before them.
+
+    Raises ConversionError if they are not one output, or one and a value.
+    """
     values = [x for x in heads if sizes[x][0] == 1]
     outputs = [x for x in heads if sizes[x][0] > 1]
     if len(outputs) != 1 or len(values) > 1:

@@ -6,6 +6,7 @@ Known names (`namings`) are matched first; else the layers are told by their ord
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from atari_zoo.converters.algorithms import ALGORITHMS
-from atari_zoo.converters.cards import BYTES_ASSUMED, RANGE_ASSUMED
+from atari_zoo.converters.cards import BYTES_ASSUMED, RANGE_ASSUMED, Preprocessing
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.heads import check_outputs
@@ -25,6 +26,8 @@ from atari_zoo.converters.weights.assembling import assembled, assembled_residua
 from atari_zoo.converters.weights.counted_namings import counted_namings
 from atari_zoo.converters.weights.named_heads import HeadFacts, HeadLayers, named_head
 from atari_zoo.converters.weights.namings import NAMINGS, OWN, LayerNames
+from atari_zoo.converters.weights.recurrent_dicts import naming_of_recurrent, recurrent_in
+from atari_zoo.converters.weights.recurrent_namings import RecurrentNames
 from atari_zoo.converters.weights.shapes import naming_by_shape, shown
 from atari_zoo.converters.weights.split_biases import with_joined_biases
 from atari_zoo.converters.weights.tianshou_names import TIANSHOU, without_tianshous_own
@@ -45,8 +48,6 @@ REWARD_ASSUMED = (
 )
 # parts of names that other architectures have, and what those are
 OTHERS = {
-    "lstm": "it is recurrent (LSTM), not a network of single observations",
-    "gru": "it is recurrent (GRU), not a network of single observations",
     "mlp_extractor": "it has extra dense layers before its heads (net_arch)",
 }
 
@@ -87,7 +88,7 @@ def source_of(weights: Weights, facts: HeadFacts | None = None) -> Source:
     if naming.action_rule:
         card["action_rule"] = naming.action_rule
     if naming.preprocessing:
-        card["preprocessing"] = naming.preprocessing
+        card["preprocessing"] = seen_in(naming.preprocessing, found.network.shape[0])
     source = Source(found.network, card, naming.library, flatten="C, H, W", notes=found.notes)
     source.assumptions = found.assumptions
     return source
@@ -103,6 +104,8 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
     if not all(name.isprintable() and len(name) < LONGEST for name in weights):
         raise ConversionError("tensors with names that cannot be printed: damaged")
     weights, joined = with_joined_biases(without_tianshous_own(weights))
+    if (row := naming_of_recurrent(weights, facts.actions if facts else 0)) is not None:
+        return _recurrent(weights, row, facts or HeadFacts(), joined)
     naming = _known_naming(weights) or naming_by_shape(weights)
     _check(naming, weights)
     assumptions = [] if naming.library else [RANGE_ASSUMED]
@@ -133,6 +136,27 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
     check_outputs(network.actions)
     algorithm = "acktr" if joined else naming.algorithm  # no other uses KFAC
     return FoundNetwork(network, naming, algorithm, layers.notes, assumptions)
+
+
+def seen_in(preprocessing: Preprocessing, frames: int) -> Preprocessing:
+    """The same with as many frames in an observation as the network sees."""
+    if frames == preprocessing.stack:
+        return preprocessing
+    name = f"{preprocessing.name}, {frames} frame{'s' * (frames > 1)}"
+    return dataclasses.replace(preprocessing, name=name, stack=frames)
+
+
+def _recurrent(
+    weights: Weights, row: RecurrentNames, facts: HeadFacts, joined: list[str]
+) -> FoundNetwork:
+    _check(row.names, weights)
+    found = recurrent_in(weights, row, facts)
+    check_outputs(found.network.actions)
+    assumptions = [] if found.naming.library else [RANGE_ASSUMED, RELU_ASSUMED]
+    assumptions += [*found.assumptions, *trunk_assumptions(found.network.trunk)]
+    algorithm = "acktr" if joined else found.naming.algorithm
+    notes = [*found.notes, *joined]
+    return FoundNetwork(found.network, found.naming, algorithm, notes, assumptions)
 
 
 def _known_naming(weights: Weights) -> LayerNames | None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from atari_zoo.emulator.environments import Environments, Step
 from atari_zoo.play.actions import Chances, Chooser
 from atari_zoo.play.added_noise import ObservationNoise
+from atari_zoo.play.carried import CarriedState
 from atari_zoo.play.inference import Inference
 from atari_zoo.recordings.arrays import ALWAYS, ARRAYS, layer_array
 from atari_zoo.recordings.moments import Moment
@@ -44,26 +45,35 @@ class EnvironmentGroup:
         self._raw = any(array.raw for array in declared)
         self.observations = environments.reset(seed + share.start)
         self.starts = np.ones(environments.count, bool)
+        self.state = CarriedState(inference, environments.count)
         self._kept: dict[str, np.ndarray] = {}
 
     @torch.inference_mode()
     def act(self, step: int, chances: Chances) -> None:
         """Looks, chooses, and sets the emulators to work."""
         seen = self.noise(self.observations, step, self.starts)
-        outputs, layers = self.inference(seen)
+        state = self.state.before(self.starts)
+        outputs, layers, following = self.inference.step(seen, state)
         actions = self.chooser.choose(outputs, chances, self.share)
         raw = self.environments.raw() if self._raw else None
         frames = self.environments.newest
-        moment = Moment(self.observations, frames, outputs, actions, self.starts, raw)
+        moment = Moment(self.observations, frames, outputs, actions, self.starts, raw, state)
         kept = {name: compute(moment) for name, compute in self._before.items()}
         kept |= {layer_array(name): value.half() for name, value in layers.items()}
         self._kept = {name: _array(value) for name, value in kept.items()}
+        self.state.follow(following, actions)
         self.environments.send(actions)
 
     @torch.inference_mode()
-    def repeat(self, step: int, actions: np.ndarray) -> None:
-        """Does what was done before, to get where that ended; only counts can be kept of it."""
-        self.noise(self.observations, step, self.starts)
+    def repeat(self, step: int, actions: np.ndarray, state: np.ndarray | None = None) -> None:
+        """Does what was done before, to get where that ended; only counts can be kept of it.
+
+        state: that of a recurrent agent before the step, if the next one is to be known.
+        """
+        seen = self.noise(self.observations, step, self.starts)
+        if state is not None:
+            carried = torch.from_numpy(state).to(self.inference.device)
+            self.state.follow(self.inference.step(seen, carried)[2], actions)
         self._kept = {}
         self.environments.send(actions)
 
@@ -71,6 +81,7 @@ class EnvironmentGroup:
         """What the step was like, from before the action to what came of it."""
         step = self.environments.recv()
         arrays = self._kept | {name: _array(made(step)) for name, made in self._after.items()}
+        self.state.learn(step.rewards)
         self.observations = step.observations
         self.starts = _begun(step)
         return arrays
@@ -128,9 +139,16 @@ def steps(
 
 
 def repeated(
-    groups: Sequence[EnvironmentGroup], step: int, actions: np.ndarray, chances: Chances
+    groups: Sequence[EnvironmentGroup],
+    step: int,
+    actions: np.ndarray,
+    chances: Chances,
+    state: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """A step that was played before, up to what chance would have brought to it."""
+    """A step that was played before, up to what chance would have brought to it.
+
+    state: that of a recurrent agent before the step, if the next one is to be known.
+    """
     for group in groups:
-        group.repeat(step, actions[group.share])
+        group.repeat(step, actions[group.share], None if state is None else state[group.share])
     return merged([group.wait() for group in groups])

@@ -16,6 +16,7 @@ from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.converters.network.stateful import StatefulNetwork, state_size
 from atari_zoo.converters.onnx_runtime import silent_onnxruntime
 from atari_zoo.play.cuda_graphs import GraphedForward
 from atari_zoo.play.options import check_values
@@ -55,14 +56,20 @@ class Inference:
         if dtype != "float32":
             self.network = _rounded(network, self.dtype)
         self._values = self._open.enter_context(recorded(self.network, self.layers))
-        # of foreign modules nobody knows whether they wait for the device
-        graphs = self.device.type == "cuda" and isinstance(network, AgentNetwork) and not hooked
+        # what follows the trunk of a named network stays in float32
+        self._carried_in = torch.float32 if isinstance(network, AgentNetwork) else self.dtype
+        # of foreign modules nobody knows whether they wait for the device; a graph is captured, and
+        # a session made, for observations alone
+        plain = isinstance(network, AgentNetwork) and not state_size(network)
+        graphs = self.device.type == "cuda" and plain and not hooked
         self._graphed = GraphedForward(self._forward, self._values) if graphs else None
         self._session: Any = None
         portable = self.device.type == "cpu" and dtype == "float32"
         if backend == "onnxruntime" and not portable:
             raise ValueError("onnxruntime plays on the CPU and in float32: use backend='torch'")
-        if backend != "torch" and portable and isinstance(network, AgentNetwork):
+        if backend == "onnxruntime" and state_size(network):
+            raise ValueError("onnxruntime plays no network that carries a state: leave it out")
+        if backend != "torch" and portable and isinstance(network, AgentNetwork) and plain:
             self._session = None if hooked else _session(network)
             same = self._session is not None and self._computes_the_same(network.shape)
             if backend == "onnxruntime" and not same:
@@ -81,7 +88,10 @@ class Inference:
     def __call__(
         self, observations: Shaped[Tensor, "batch channels height width"]
     ) -> tuple[Float[Tensor, "batch actions"], dict[str, Tensor]]:
-        """The outputs, and the layers' values; on CUDA the next call overwrites them."""
+        """The outputs, and the layers' values; on CUDA the next call overwrites them.
+
+        Of a network that carries a state they are those of an episode's first step: see `step`.
+        """
         if self._session is not None:
             pixels = observations.float().div_(255) if _bytes(observations) else observations
             names = ["output", *self.layers]
@@ -92,6 +102,20 @@ class Inference:
             return self._graphed(observations)
         return self._forward(observations), {name: self._values[name] for name in self.layers}
 
+    def step(
+        self,
+        observations: Shaped[Tensor, "batch stack 84 84"],
+        state: Float[Tensor, "batch numbers"],
+    ) -> tuple[Float[Tensor, "batch actions"], dict[str, Tensor], Float[Tensor, "batch numbers"]]:
+        """The same in these states, and the states of the next step; float32 as they come."""
+        if not isinstance(self.network, StatefulNetwork) or not self.network.states:
+            return *self(observations), state
+        outputs, following = self.network.step(
+            self._pixels(observations), state.to(self._carried_in)
+        )
+        values = {name: self._values[name] for name in self.layers}
+        return outputs.float(), values, following.float()
+
     def close(self) -> None:
         """Takes its hooks off the network."""
         self._open.close()
@@ -99,10 +123,14 @@ class Inference:
     def _forward(
         self, observations: Shaped[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch actions"]:
-        if self.dtype != torch.float32:
-            pixels = observations.to(self.dtype)  # a byte is exact in each of them
-            observations = pixels.div_(255) if _bytes(observations) else pixels
-        return self.network(observations).float()
+        return self.network(self._pixels(observations)).float()
+
+    def _pixels(self, observations: Tensor) -> Tensor:
+        """The observations as the network takes them in its precision."""
+        if self.dtype == torch.float32:
+            return observations
+        pixels = observations.to(self.dtype)  # a byte is exact in each of them
+        return pixels.div_(255) if _bytes(observations) else pixels
 
     @torch.inference_mode()
     def _computes_the_same(self, shape: tuple[int, int, int]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import layer_named
+from atari_zoo.converters.network.stateful import state_parts, state_size
 from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.environments import Environments
 from atari_zoo.play.actions import Chooser
@@ -19,7 +20,7 @@ from atari_zoo.play.plans import Plan
 from atari_zoo.play.rules import recorded_options, rules
 from atari_zoo.play.sinks import Sink, sink
 from atari_zoo.play.tally import Tally
-from atari_zoo.recordings.arrays import KEEP, layer_array
+from atari_zoo.recordings.arrays import KEEP, STATE, layer_array
 from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recomputed import loadable
 from atari_zoo.recordings.recordings import Recording
@@ -41,13 +42,14 @@ class Runner:
         self.tally = Tally(self._rules.envs, plan.steps, plan.episodes)
         action, epsilon = self._rules.action, self._rules.epsilon
         self._chooser = Chooser(action, epsilon, plan.seed, self._device, plan.noise.actions)
+        self._keep = [*plan.keep, *(STATE if state_size(network) else ())]
         header = self._header(network)
         with ExitStack() as stack:
             noisy = with_parameter_noise(network, plan.noise, plan.seed)
             inference = Inference(noisy, plan.layers, plan.dtype, plan.backend, self._rules.envs)
             stack.enter_context(closing(inference))
             self.backend = inference.backend
-            arrays = [*plan.keep, *(layer_array(layer) for layer in plan.layers)]
+            arrays = [*self._keep, *(layer_array(layer) for layer in plan.layers)]
             self._sink: Sink = stack.enter_context(
                 sink(plan.path, plan.resume, header, arrays, self.tally)
             )
@@ -56,8 +58,11 @@ class Runner:
                 for share in split(self._rules.envs, plan.groups or groups_for(inference))
             ]
             chances = self._chooser.steps(self._rules.envs, network.actions)
-            for number, actions in enumerate(self._sink.before):
-                self.tally.add_step(repeated(self._groups, number, actions, next(chances)))
+            played = self._sink.before
+            for number, actions in enumerate(played):
+                state = self._sink.state if number + 1 == len(played) else None
+                step = repeated(self._groups, number, actions, next(chances), state)
+                self.tally.add_step(step)
             going_on = steps(self._groups, chances, self.tally.count)
             self._steps = stack.enter_context(closing(going_on))
             self._open = stack.pop_all()
@@ -98,6 +103,8 @@ class Runner:
                 "layers": list(plan.recompute),
                 "weights": loadable(network),
             }
+        if parts := state_parts(network):
+            recorded["state"] = {part.name: list(part.shape) for part in parts}
         return Header(
             network.card,
             settled.game.name,
@@ -123,5 +130,5 @@ class Runner:
             plan.noise, plan.seed + share.start, self._device, environments.preprocessing.channels
         )
         return EnvironmentGroup(
-            inference, environments, self._chooser, noise, plan.keep, share, plan.seed
+            inference, environments, self._chooser, noise, self._keep, share, plan.seed
         )

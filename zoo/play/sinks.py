@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from atari_zoo.converters.files import missing_folders, remove_empty
 from atari_zoo.emulator.environments import Environments
@@ -26,9 +26,11 @@ class Sink(ABC):
     """Takes steps, and gives the recording in the end.
 
     before: the actions of the steps that were played before a rollout was resumed.
+    state: that of a recurrent agent before the last of them; None if there is none.
     """
 
     before: Int[np.ndarray, "steps envs"]
+    state: Float[np.ndarray, "envs numbers"] | None = None
 
     @abstractmethod
     def append(self, step: Mapping[str, np.ndarray], environments: Sequence[Environments]) -> None:
@@ -67,8 +69,10 @@ class Memory(Sink):
 class Disk(Sink):
     """Writes chunk by chunk; a process that dies loses one at most."""
 
-    def __init__(self, writer: RecordingWriter, before: np.ndarray) -> None:
-        self.writer, self.before = writer, before
+    def __init__(
+        self, writer: RecordingWriter, before: np.ndarray, state: np.ndarray | None = None
+    ) -> None:
+        self.writer, self.before, self.state = writer, before, state
         self._spent = writer.header.seconds
 
     def append(self, step: Mapping[str, np.ndarray], environments: Sequence[Environments]) -> None:
@@ -104,17 +108,21 @@ def sink(
         yield Memory(header, tally)
         return
     before, made = np.zeros((0, header.envs), np.int32), list[Path]()
+    state: np.ndarray | None = None
     if resume and Path(path).exists():
         writer = RecordingWriter.resume(path)
         _agree(path, writer.header, header, {*ALWAYS, *arrays})
         if writer.safe:
-            before = open_recording(path).actions[: writer.safe]
+            there = open_recording(path)
+            before = there.actions[: writer.safe]
+            if there.state is not None:
+                state = np.asarray(there.state[writer.safe - 1])
     else:
         made = missing_folders(Path(path))
         writer = RecordingWriter(path, header, arrays)
     try:
         with writer:
-            yield Disk(writer, before)
+            yield Disk(writer, before, state)
     except BaseException:
         if made and not writer.steps:  # what could not begin is not in the next one's way
             shutil.rmtree(path)

@@ -57,6 +57,7 @@ class Array:
         before the action, or from what came of it; neither where it follows from other arrays.
     always: whether it is recorded without being asked for.
     raw: whether it comes from the emulator's own screens or memory.
+    stateful: whether it is recorded of agents that carry a state, of these always.
     """
 
     name: str
@@ -69,8 +70,10 @@ class Array:
         after: Callable[[Step], Any] | None = None,
         always: bool = False,
         raw: bool = False,
+        stateful: bool = False,
     ) -> None:
         self.help, self.layout, self.always, self.raw = help, layout, always, raw
+        self.stateful = stateful
         self.before, self.after = before, after
         self.__doc__ = help
 
@@ -209,6 +212,12 @@ class Arrays:
         Layout(("float32",), (-1,), FLOATS),
         before=lambda moment: moment.outputs.softmax(dim=1),
     )
+    state = Large(
+        "what a recurrent agent carried into the step, the parts of its state side by side",
+        Layout(("float32",), (-1,), FLOATS),
+        before=lambda moment: moment.state,
+        stateful=True,
+    )
     executed = Small(
         "the actions that the emulator was given, where those may be others",
         Layout(("int32",)),
@@ -227,8 +236,9 @@ ALWAYS = tuple(name for name, array in ARRAYS.items() if array.always)
 KEEP = {
     name: array
     for name, array in ARRAYS.items()
-    if not array.always and (array.before or array.after)
+    if not (array.always or array.stateful) and (array.before or array.after)
 }
+STATE = tuple(name for name, array in ARRAYS.items() if array.stateful)
 LAYERS = "activations/"  # before the names of layers
 ACTIVATIONS = Layout(("float16",), None, FLOATS, apart=True)
 

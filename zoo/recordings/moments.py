@@ -17,6 +17,7 @@ class Moment(NamedTuple):
     frames: the newest of those that the observations are stacked from.
     raw: the screens that the observations were made from, and the RAM; None where no array that
         is kept needs them.
+    state: what a recurrent agent carried into the step; of others without numbers.
     """
 
     observations: Shaped[Tensor, "envs channels height width"]
@@ -25,3 +26,4 @@ class Moment(NamedTuple):
     actions: Int[np.ndarray, "envs"]
     starts: Bool[np.ndarray, "envs"]
     raw: Raw | None
+    state: Float[Tensor, "envs numbers"]

@@ -67,6 +67,31 @@ def evaluated(
         return [np.asarray(x) for x in ReferenceEvaluator(model).run(None, feeds)]
 
 
+class Constants:
+    """A graph's constants by name, computed when they are asked for: most are never needed."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+        self.stored = {tensor.name: tensor for tensor in model.graph.initializer}
+        self.nodes = {name: node for node in model.graph.node for name in node.output}
+
+    def get(self, name: str, depth: int = 8) -> np.ndarray | None:
+        """The value; None if it depends on the input, or is not to be computed ahead.
+
+        depth: of the computation that may lie behind it.
+        """
+        if name in self.stored:
+            return numpy_helper.to_array(self.stored[name])
+        node = self.nodes.get(name)
+        if node is None or not depth:
+            return None
+        given = [self.get(other, depth - 1) for other in node.input if other]
+        if any(value is None for value in given):
+            return None
+        values = fold(node, given, self.opset)
+        return None if values is None else values[list(node.output).index(name)]
+
+
 def _constant(node: onnx.NodeProto) -> np.ndarray:
     for attribute in node.attribute:
         value = helper.get_attribute_value(attribute)

@@ -1,0 +1,242 @@
+"""States of an ONNX graph: inputs that its own outputs give the next step's values of.
+
+They are told by their shapes; where several have the same one, by the operators that they go into
+and come from (an LSTM has a port for each), or by their names. What can be told in two ways is
+refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import onnx
+from onnx import helper
+
+from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.heads import MOST_ACTIONS
+from atari_zoo.converters.network.state_ports import input_ports, output_ports
+from atari_zoo.converters.network.stateful import StatePart
+
+IMAGE_AXES = 4
+TOLD = ("reward", "action")  # inputs of a graph written here that is told of the last step
+FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
+# of names, what tells input from output, and not one state from another
+AFFIXES = set("next new now out output n in input prev previous last old state states t x".split())
+USUAL = {"hn": "h", "hx": "h", "hidden": "h", "cn": "c", "cx": "c", "cell": "c"}
+
+
+class StateMismatch(ConversionError):
+    """Inputs and outputs of a graph that cannot be told to be states, or from each other."""
+
+
+class Carried(NamedTuple):
+    """A state of a graph: the part that it is, the tensors that it goes in and comes out by, and
+    which axis of theirs counts the observations."""
+
+    part: StatePart
+    input: str
+    output: str
+    axis: int
+
+
+class Ends(NamedTuple):
+    """A graph's inputs, stored tensors aside, and outputs, by name with their sizes; 0 where open.
+
+    names: of the sizes that are open.
+    """
+
+    inputs: Mapping[str, list[int]]
+    outputs: Mapping[str, list[int]]
+    names: Mapping[str, list[str]]
+    kinds: Mapping[str, int]
+
+
+def carried_states(model: onnx.ModelProto) -> tuple[str, tuple[Carried, ...]]:
+    """The output that is the actions', and the states that the graph carries: none of most.
+
+    Raises StateMismatch where an input is neither an observation nor a state, or two states cannot
+    be told apart.
+    """
+    ends = _ends(model)
+    first = next(iter(ends.outputs), "")
+    if len(ends.inputs) < 2:
+        return first, ()
+    image = _image(ends)
+    states = [name for name in ends.inputs if name != image]
+    for name in states:
+        if ends.kinds[name] not in FLOATS:
+            kind = onnx.TensorProto.DataType.Name(ends.kinds[name])
+            raise StateMismatch(f"input '{name}' is {kind}; a state is of floats")
+    # the actions are the first output that can be them, the rest being enough for the states
+    reasons = []
+    for main, sizes in ends.outputs.items():
+        if len(sizes) == 2 and sizes[1] >= 2 and (main == first or sizes[1] <= MOST_ACTIONS):
+            try:
+                outputs = _matched(model, ends, states, main)
+            except StateMismatch as error:
+                reasons.append(error)
+                continue
+            batch = ends.inputs[image][0]
+            axes = {name: _batch_axis(ends, image, name, batch) for name in states}
+            return main, tuple(_carried(ends, name, outputs[name], axes[name]) for name in states)
+    raise (
+        reasons[0]
+        if reasons
+        else StateMismatch("an agent's first output is (batch, actions); this one's is not")
+    )
+
+
+def with_told_returned(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that gives back the last reward and action, which whoever plays it tells, as if they
+    were states; the model itself where it is told of neither."""
+    there = {output.name for output in model.graph.output}
+    told = [i for i in model.graph.input if i.name in TOLD and f"next_{i.name}" not in there]
+    if not told:
+        return model
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    for given in told:
+        node = helper.make_node("Identity", [given.name], [f"next_{given.name}"])
+        changed.graph.node.append(node)
+        changed.graph.output.append(given)
+        changed.graph.output[-1].name = f"next_{given.name}"
+    return changed
+
+
+def with_states_apart(
+    model: onnx.ModelProto, main: str, carried: tuple[Carried, ...]
+) -> onnx.ModelProto:
+    """A copy whose inputs end in the states, and whose outputs are the actions', the states' in the
+    same order, and then the others; the model itself where there are no states."""
+    if not carried:
+        return model
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    graph = changed.graph
+    order = {state.input: place for place, state in enumerate(carried)}
+    inputs = sorted(model.graph.input, key=lambda i: order.get(i.name, -1))
+    del graph.input[:]
+    graph.input.extend(inputs)
+    given = {output.name: output for output in model.graph.output}
+    states = [state.output for state in carried]
+    del graph.output[:]
+    graph.output.append(given[main])
+    for state in carried:  # each from a node of its own: onnx2torch joins what one node gives
+        last = f"{state.output}/next"
+        node = helper.make_node("Identity", [state.output], [last], f"next_{state.part.name}")
+        graph.node.append(node)
+        graph.output.append(given[state.output])
+        graph.output[-1].name = last
+    graph.output.extend(o for name, o in given.items() if name not in (main, *states))
+    return changed
+
+
+def _ends(model: onnx.ModelProto) -> Ends:
+    stored = {tensor.name for tensor in model.graph.initializer}
+    given = [value for value in model.graph.input if value.name not in stored]
+    every = [*given, *model.graph.output]
+    sizes = {v.name: [dim.dim_value for dim in v.type.tensor_type.shape.dim] for v in every}
+    return Ends(
+        {value.name: sizes[value.name] for value in given},
+        {value.name: sizes[value.name] for value in model.graph.output},
+        {v.name: [dim.dim_param for dim in v.type.tensor_type.shape.dim] for v in every},
+        {value.name: value.type.tensor_type.elem_type for value in every},
+    )
+
+
+def _image(ends: Ends) -> str:
+    """The input that is the observations."""
+    four = [name for name, sizes in ends.inputs.items() if len(sizes) == IMAGE_AXES]
+    images = four if len(four) == 1 else [n for n in four if not _candidates(ends, n, "")]
+    if len(images) == 1:
+        return images[0]
+    words = ", ".join(f"'{name}' of {len(sizes)} axes" for name, sizes in ends.inputs.items())
+    raise StateMismatch(
+        f"an agent takes one input of four axes, its observations, and states beside it; this "
+        f"one's: {words}"
+    )
+
+
+def _candidates(ends: Ends, name: str, main: str) -> list[str]:
+    """The outputs of an input's shape."""
+    wanted = ends.inputs[name]
+    return [
+        output
+        for output, sizes in ends.outputs.items()
+        if output != main
+        and len(sizes) == len(wanted)
+        and all(a == b or not a or not b for a, b in zip(sizes, wanted, strict=True))
+    ]
+
+
+def _matched(model: onnx.ModelProto, ends: Ends, states: list[str], main: str) -> dict[str, str]:
+    """Each state's output."""
+    found = {name: _candidates(ends, name, main) for name in states}
+    for name, outputs in found.items():
+        if not outputs:
+            raise StateMismatch(
+                f"input '{name}' {tuple(ends.inputs[name])} is no observation, and no output of "
+                "its shape gives the next step's"
+            )
+    if _is_told(found):
+        return {name: outputs[0] for name, outputs in found.items()}
+    entered = input_ports(model.graph, states)
+    left = output_ports(model.graph, list(ends.outputs))
+    for same in (
+        lambda name, output: bool(entered[name]) and entered[name] == left[output],
+        lambda name, output: bool(_stem(name)) and _stem(name) == _stem(output),
+    ):
+        told = {name: [o for o in outputs if same(name, o)] for name, outputs in found.items()}
+        if _is_told(told):
+            return {name: outputs[0] for name, outputs in told.items()}
+    alike = max(found, key=lambda name: len(found[name]))
+    raise StateMismatch(
+        f"which output is the next step's '{alike}' cannot be told: "
+        f"{', '.join(repr(o) for o in found[alike])} have its shape; export it with names such as "
+        f"'{alike}' and 'next_{alike}'"
+    )
+
+
+def _is_told(found: Mapping[str, list[str]]) -> bool:
+    """Whether each has one, and no other has it."""
+    alone = [outputs[0] for outputs in found.values() if len(outputs) == 1]
+    return len(alone) == len(found) == len(set(alone))
+
+
+def _stem(name: str) -> str:
+    """What is left of a name without what tells an input from an output: "h" of "h_0", "hn"."""
+    words = [word for word in re.findall("[a-z]+", name.lower()) if word not in AFFIXES]
+    return " ".join(USUAL.get(word, word) for word in words)
+
+
+def _batch_axis(ends: Ends, image: str, name: str, batch: int) -> int:
+    """The axis of a state that counts the observations."""
+    sizes, names = ends.inputs[name], ends.names[name]
+    free = [axis for axis, size in enumerate(sizes) if not size]
+    if not free:
+        # of a graph for one observation any axis of size 1 will do; torch has the batch second
+        free = [axis for axis in _usual_order(len(sizes)) if sizes[axis] == (batch or 1)][:1]
+    if len(free) > 1:
+        free = [axis for axis in free if names[axis] and names[axis] == ends.names[image][0]]
+    if len(free) != 1:
+        raise StateMismatch(
+            f"which axis of '{name}' {tuple(sizes)} counts observations is not told"
+        )
+    return free[0]
+
+
+def _usual_order(axes: int) -> Iterator[int]:
+    """Axes, that which most often counts observations first."""
+    first = 1 if axes == 3 else 0  # (layers, batch, units), or (batch, units)
+    yield first
+    yield from (axis for axis in range(axes) if axis != first)
+
+
+def _carried(ends: Ends, name: str, output: str, axis: int) -> Carried:
+    sizes = list(ends.inputs[name])
+    shape = tuple(sizes[:axis] + sizes[axis + 1 :])
+    if 0 in shape:
+        raise StateMismatch(f"state '{name}' {tuple(sizes)} leaves its size open")
+    return Carried(StatePart(name, shape), name, output, axis)
