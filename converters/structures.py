@@ -49,13 +49,14 @@ def structure(network: AgentNetwork, found: Recognised) -> dict[str, Any]:
 
 def memory_structure(network: RecurrentNetwork) -> dict[str, Any]:
     """The same of a recurrent agent; its memory is told with the head."""
-    fc, memory = network.layers.get("fc"), network.memory
+    memory = network.memory
     words = {} if memory is None else {f"{memory.kind.upper()} units": memory.features}
     return {
+        "architecture": network.architecture,
         "input": "",
         "convolutions": list(_convolutions(network.trunk)),
         "flatten": "",
-        "dense": None if fc is None else fc.get_submodule("linear").out_features,
+        "dense": list(_dense(network)),
         "head": _head(network) | words,
     }
 

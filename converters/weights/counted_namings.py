@@ -17,6 +17,8 @@ from atari_zoo.converters.weights.namings import (
     LayerNames,
 )
 
+RESNET = "torchbeast (IMPALA's ResNet)"
+
 
 def counted_namings(names: Collection[str]) -> Iterator[LayerNames]:
     """The rows that may fit a state dict with tensors of these names."""
@@ -54,14 +56,13 @@ def _torchbeast(names: Collection[str]) -> Iterator[LayerNames]:
     )
     if blocks:
         yield LayerNames(
-            "torchbeast (IMPALA's ResNet)",
+            RESNET,
             "actor-critic",
             (),
             {"output": "policy", "value": "baseline"},
             "fc",
             "impala",
             blocks=blocks,
-            reward=True,
         )
 
 

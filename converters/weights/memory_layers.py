@@ -78,7 +78,7 @@ def memory_named(weights: Mapping[str, Tensor], name: str, prefix: str = "") -> 
 
 def _there(part: Tensor | None, name: str) -> Tensor:
     if part is None:
-        raise ConversionError(f"a part of '{name}' is missing")
+        raise ConversionError(f"the memory '{name}' lacks weight_ih or weight_hh of a layer")
     return part
 
 

@@ -48,7 +48,6 @@ class LayerNames:
     critic_trunk: prefixes of the policy's trunk and of the critic's, which may be another.
     valid: the library pads no convolution, whatever the dense layer's size.
     scaled: its networks are known to see 0..1; else most see bytes, but the names do not tell.
-    reward: the head may read the last reward beside the features.
     """
 
     library: str
@@ -68,7 +67,6 @@ class LayerNames:
     scaled: bool = True
     more: tuple[str, ...] = ()
     blocks: tuple[BlockNames, ...] = ()
-    reward: bool = False
 
     @property
     def dense(self) -> tuple[str, ...]:

@@ -19,7 +19,6 @@ from atari_zoo.converters.network.memories import Critic, Memory
 from atari_zoo.converters.network.networks import PLACES
 from atari_zoo.converters.network.recurrent import ACTION, REWARD, RecurrentNetwork
 from atari_zoo.converters.weights.affine_layers import AffineLayer, fill
-from atari_zoo.converters.weights.assembling import assembled
 from atari_zoo.converters.weights.memory_layers import (
     PLAIN_ASSUMED,
     memories_in,
@@ -32,8 +31,9 @@ from atari_zoo.converters.weights.named_heads import (
     critic_is_apart,
     named_head,
 )
+from atari_zoo.converters.weights.named_networks import named_network
 from atari_zoo.converters.weights.namings import LayerNames
-from atari_zoo.converters.weights.recurrent_namings import RECURRENT_NAMINGS, RecurrentNames
+from atari_zoo.converters.weights.recurrent_namings import RecurrentNames, recurrent_namings
 from atari_zoo.converters.weights.shapes import head_by_shape, naming_by_shape, shown
 
 Weights = Mapping[str, Tensor]
@@ -57,7 +57,9 @@ def naming_of_recurrent(weights: Weights, actions: int = 0) -> RecurrentNames | 
     actions: how many there are, where that is known.
     Raises ConversionError if they are of one that is not known, or could be read in two ways.
     """
-    rows = [row for row in RECURRENT_NAMINGS if _names(row, weights) <= weights.keys()]
+    rows = [
+        row for row in recurrent_namings(weights.keys()) if _names(row, weights) <= weights.keys()
+    ]
     whole = [row for row in rows if not _unexplained(row, weights)]
     found = [row for row in whole if _told_fits(row, weights, actions)]
     memories = memories_in(weights)
@@ -97,7 +99,7 @@ def recurrent_in(weights: Weights, row: RecurrentNames, facts: HeadFacts) -> Fou
         assumptions.append(PLAIN_ASSUMED)
     told = sum({REWARD: 1, ACTION: head.actions}[name] for name in row.told)
     read = memory.rnn.input_size if memory is not None else head.features
-    trunk = _trunk(weights, names, read - told)
+    trunk = named_network(weights, names, PolicyHead(read - told, 2)).trunk
     if memory is not None and memory.features != head.features:
         raise ConversionError(
             f"the head reads {head.features} features, but '{row.memory}' has {memory.features} "
@@ -106,12 +108,6 @@ def recurrent_in(weights: Weights, row: RecurrentNames, facts: HeadFacts) -> Fou
     critic = _critic(weights, row, critic_name, trunk) if critic_name else None
     network = RecurrentNetwork(trunk, memory, head, critic, row.told)
     return FoundRecurrent(network, names, notes, assumptions)
-
-
-def _trunk(weights: Weights, names: LayerNames, features: int) -> AgentTrunk:
-    convolutions = [AffineLayer.of(weights, name) for name in names.convolutions]
-    fc = AffineLayer.of(weights, names.fc) if names.fc else None
-    return assembled(convolutions, fc, PolicyHead(features, 2)).trunk
 
 
 def _critic(weights: Weights, row: RecurrentNames, name: str, trunk: AgentTrunk) -> Critic:
@@ -173,7 +169,7 @@ def _by_shape(rest: Weights, weights: Weights, memory: str) -> LayerNames:
 def _names(row: RecurrentNames, weights: Weights) -> set[str]:
     """The tensors by which a row is told."""
     names = row.names
-    layers = {*names.convolutions, *names.layers.values(), *([names.fc] if names.fc else [])}
+    layers = {*names.all_convolutions, *names.dense, *names.layers.values()}
     found = {f"{layer}.weight" for layer in layers} | ({names.support} if names.support else set())
     for memory in filter(None, (row.memory, row.critic)):
         parts = [f"{memory}.weight_ih_l0", f"{memory}.weight_ih"]
@@ -186,7 +182,7 @@ def _names(row: RecurrentNames, weights: Weights) -> set[str]:
 
 def _unexplained(row: RecurrentNames, weights: Weights) -> Weights:
     names = row.names
-    layers = {*names.convolutions, names.fc, *names.layers.values(), row.critic or None}
+    layers = {*names.all_convolutions, *names.dense, *names.layers.values(), row.critic or None}
     known = {f"{layer}.{part}" for layer in layers if layer for part in ("weight", "bias")}
     known.add(names.support)
     for memory in filter(None, (row.memory, row.critic)):
@@ -213,9 +209,9 @@ def _told_fits(row: RecurrentNames, weights: Weights, actions: int) -> bool:
     else:
         reader = output
     told = sum({REWARD: 1, ACTION: actions}[name] for name in row.told)
-    if names.fc:
-        features = len(weights[f"{names.fc}.weight"])
+    if names.dense:
+        features = len(weights[f"{names.dense[-1]}.weight"])
     else:
-        features = len(weights[f"{names.convolutions[-1]}.weight"])
+        features = len(weights[f"{names.all_convolutions[-1]}.weight"])
         return reader.ndim == 2 and (reader.shape[1] - told) in [features * n for n in PLACES]
     return reader.ndim == 2 and reader.shape[1] == features + told

@@ -1,4 +1,4 @@
-"""Names that libraries give the layers of recurrent agents: one row for each network.
+"""Names that libraries give the layers of recurrent agents: a row for each network.
 
 From the libraries' sources: sb3_contrib/common/recurrent/policies.py, cleanrl/ppo_atari_lstm.py,
 torchbeast/monobeast.py (AtariNet), a2c_ppo_acktr/model.py; the zoo's own are `RecurrentNetwork`'s.
@@ -7,11 +7,12 @@ torchbeast/monobeast.py (AtariNet), a2c_ppo_acktr/model.py; the zoo's own are `R
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from atari_zoo.converters.network.recurrent import ACTION, REWARD
-from atari_zoo.converters.weights.namings import CLEANRL, DEEPMIND, NAMINGS, LayerNames
+from atari_zoo.converters.weights.counted_namings import RESNET, counted_namings
+from atari_zoo.converters.weights.namings import CLEANRL, DEEPMIND, OWN, LayerNames
 
 # baselines' FrameStack, which torchbeast has, begins with copies of the first frame
 TORCHBEAST = dataclasses.replace(DEEPMIND, name="torchbeast", stack_start="copies")
@@ -64,21 +65,6 @@ def _torchbeast(memory: str) -> RecurrentNames:
     return RecurrentNames(names, memory, told=(REWARD, ACTION))
 
 
-def _own() -> Iterator[RecurrentNames]:
-    for row in NAMINGS:
-        if row.library != "Atari Zoo":
-            continue
-        for told in ((), (REWARD, ACTION), (REWARD,), (ACTION,)):
-            yield RecurrentNames(row, "memory.rnn", told=told)
-            if told:
-                yield RecurrentNames(row, "", told=told)
-        if row.head == "policy":
-            layers = {**row.layers, "value": "critic.value"}
-            apart = dataclasses.replace(row, head="actor-critic", layers=layers)
-            for critic in ("critic.between.rnn", "critic.between"):
-                yield RecurrentNames(apart, "memory.rnn", critic)
-
-
 RECURRENT_NAMINGS = (
     *(_sb3(p, critic) for p in ("", "pi_") for critic in ("lstm_critic", "critic", "")),
     RecurrentNames(
@@ -106,5 +92,28 @@ RECURRENT_NAMINGS = (
         ),
         "base.gru",
     ),
-    *_own(),
 )
+
+
+def recurrent_namings(names: Collection[str]) -> Iterator[RecurrentNames]:
+    """The rows that may fit a state dict with tensors of these names."""
+    yield from RECURRENT_NAMINGS
+    for row in counted_namings(names):
+        if row.library == OWN:
+            yield from _own(row)
+        elif row.library == RESNET:
+            seen = dataclasses.replace(row, preprocessing=TORCHBEAST)
+            yield RecurrentNames(seen, "core", told=(REWARD,))
+            yield RecurrentNames(seen, "", told=(REWARD,))
+
+
+def _own(row: LayerNames) -> Iterator[RecurrentNames]:
+    for told in ((), (REWARD, ACTION), (REWARD,), (ACTION,)):
+        yield RecurrentNames(row, "memory.rnn", told=told)
+        if told:
+            yield RecurrentNames(row, "", told=told)
+    if row.head == "policy":
+        layers = {**row.layers, "value": "critic.value"}
+        apart = dataclasses.replace(row, head="actor-critic", layers=layers)
+        for critic in ("critic.between.rnn", "critic.between"):
+            yield RecurrentNames(apart, "memory.rnn", critic)

@@ -21,17 +21,16 @@ from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.heads import check_outputs
 from atari_zoo.converters.network.networks import Trunk
 from atari_zoo.converters.registry import Source
-from atari_zoo.converters.weights.affine_layers import AffineLayer
-from atari_zoo.converters.weights.assembling import assembled, assembled_residual
 from atari_zoo.converters.weights.counted_namings import counted_namings
 from atari_zoo.converters.weights.named_heads import HeadFacts, HeadLayers, named_head
+from atari_zoo.converters.weights.named_networks import named_network
 from atari_zoo.converters.weights.namings import NAMINGS, OWN, LayerNames
 from atari_zoo.converters.weights.recurrent_dicts import naming_of_recurrent, recurrent_in
 from atari_zoo.converters.weights.recurrent_namings import RecurrentNames
 from atari_zoo.converters.weights.shapes import naming_by_shape, shown
 from atari_zoo.converters.weights.split_biases import with_joined_biases
 from atari_zoo.converters.weights.tianshou_names import TIANSHOU, without_tianshous_own
-from atari_zoo.converters.weights.trunks import BlockLayers, trunk_assumptions
+from atari_zoo.converters.weights.trunks import trunk_assumptions
 
 Weights = Mapping[str, Tensor]
 # torch.compile and DataParallel put their own prefixes before every name
@@ -42,9 +41,6 @@ RELU_ASSUMED = "a ReLU after each convolution and the dense layer: weights do no
 RESIDUAL_ASSUMED = (
     "a ReLU before each convolution of IMPALA's residual blocks and after the dense layer, and "
     "pools padded as torch's scripts have them: weights do not tell"
-)
-REWARD_ASSUMED = (
-    "the last reward, which its policy reads beside the features, is 0: observations do not hold it"
 )
 # parts of names that other architectures have, and what those are
 OTHERS = {
@@ -112,17 +108,9 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
     if not naming.library or (naming.library == OWN and facts is None):
         assumptions.append(RESIDUAL_ASSUMED if naming.blocks else RELU_ASSUMED)
     facts = facts or HeadFacts()
-    if naming.reward:
-        weights = _without_reward(weights, naming, assumptions)
     layers = HeadLayers(weights, naming, facts, [*naming.notes, *joined], assumptions)
     head = named_head(layers)
-    dense = [AffineLayer.of(weights, layer) for layer in naming.dense]
-    network: AgentNetwork
-    if naming.blocks:
-        network = assembled_residual(_blocks(naming, weights), dense, head)
-    else:
-        convolutions = [AffineLayer.of(weights, layer) for layer in naming.convolutions]
-        network = assembled(convolutions, dense, head)
+    network = named_network(weights, naming, head)
     if not naming.scaled:
         with torch.no_grad():
             network.trunk.first.weight.mul_(255)
@@ -174,40 +162,6 @@ def _known_naming(weights: Weights) -> LayerNames | None:
         return None
     beside = f"beside the layers of {naming.library} it has {shown(rest)}" if naming else ""
     raise ConversionError(": ".join(part for part in (reason, beside) if part))
-
-
-def _blocks(naming: LayerNames, weights: Weights) -> list[BlockLayers]:
-    """The layers of a residual network's parts."""
-    return [
-        BlockLayers(
-            AffineLayer.of(weights, block.conv),
-            [
-                (AffineLayer.of(weights, first), AffineLayer.of(weights, second))
-                for first, second in block.residuals
-            ],
-        )
-        for block in naming.blocks
-    ]
-
-
-def _without_reward(weights: Weights, naming: LayerNames, assumptions: list[str]) -> Weights:
-    """The head without its column for the last reward, where it has one more than features.
-
-    What else it may read beside them (torchbeast's last action) is refused: a zero is no action.
-    """
-    units = len(weights[f"{naming.dense[-1]}.weight"])
-    heads = [f"{layer}.weight" for layer in naming.layers.values()]
-    read = {weights[name].shape[-1] for name in heads}
-    if read == {units}:
-        return weights
-    if read != {units + 1}:
-        raise ConversionError(
-            f"'{heads[0]}' {tuple(weights[heads[0]].shape)} reads more than the {units} "
-            f"features of '{naming.dense[-1]}' and a reward, such as the last action, which "
-            "observations do not hold"
-        )
-    assumptions.append(REWARD_ASSUMED)
-    return {**weights, **{name: weights[name][:, :units] for name in heads}}
 
 
 def _names(naming: LayerNames) -> set[str]:

@@ -20,16 +20,17 @@ from torch import Tensor, nn
 
 from atari_zoo.converters import ConversionError, ImpalaNetwork, to_onnx, to_torch
 from atari_zoo.converters.convert import read
+from atari_zoo.converters.network.agent_networks import AgentNetwork
+from atari_zoo.converters.network.recurrent import RecurrentNetwork
 from atari_zoo.converters.saving import save_as
 from atari_zoo.converters.weights.state_dicts import (
     RESIDUAL_ASSUMED,
-    REWARD_ASSUMED,
     network_from_state_dict,
 )
 
 # name -> network, and what its names tell: algorithm, actions chosen how, what is assumed
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], str, str, tuple[str, ...]]] = {
-    "torchbeast": (TorchBeast, "impala", "sample", (REWARD_ASSUMED,)),
+    "torchbeast": (TorchBeast, "impala", "sample", ()),
     "torchbeast, no reward": (lambda: TorchBeast(beside=0), "impala", "sample", ()),
     "torchbeast, four parts": (
         lambda: TorchBeast((3, 4, 5, 6), beside=0),
@@ -90,7 +91,11 @@ def test_outputs_are_the_networks_own(tmp_path: Path, case: str) -> None:
     torch.save({"model_state_dict": model.state_dict(), "flags": {}}, tmp_path / "model.pt")
     source = read(tmp_path / "model.pt")
     found = source.model
-    assert isinstance(found, ImpalaNetwork) and found.architecture == "IMPALA's ResNet"
+    assert isinstance(found, AgentNetwork)
+    if case == "torchbeast":  # the last reward is the agent's to remember
+        assert isinstance(found, RecurrentNetwork) and found.told_parts == ("reward",)
+    else:
+        assert isinstance(found, ImpalaNetwork) and found.architecture == "IMPALA's ResNet"
     assert (source.card["algorithm"], source.card["action_rule"]) == (algorithm, rule)
     assert source.assumptions == list(assumed)
     assert bool(source.notes) == ("PPG" in case)
@@ -140,10 +145,13 @@ def shuffled() -> dict[str, Tensor]:
 
 BEAST = TorchBeast()
 REFUSED: dict[str, tuple[dict[str, Tensor], str]] = {
-    "last action": (TorchBeast(beside=7).state_dict(), r"'policy.weight' \(6, 31\) reads more"),
+    "last action": (
+        TorchBeast(beside=7).state_dict(),
+        "the head reads 31 features, but 'fc' has 24",
+    ),
     "a core": (
         changed(BEAST, core__weight_ih_l0=torch.zeros(8, 8)),
-        "beside the layers of torchbeast.*'core.weight_ih_l0'",
+        "memory 'core' lacks",
     ),
     "widths": (
         changed(BEAST, resnet2__1__3__weight=torch.zeros(6, 7, 3, 3)),

@@ -41,7 +41,7 @@ class Sink(ABC):
         """What was played, which took so long."""
 
 
-class Memory(Sink):
+class MemorySink(Sink):
     """Keeps everything in memory."""
 
     def __init__(self, header: Header, tally: Tally) -> None:
@@ -105,7 +105,7 @@ def sink(
     but is of another agent or of other play.
     """
     if path is None:
-        yield Memory(header, tally)
+        yield MemorySink(header, tally)
         return
     before, made = np.zeros((0, header.envs), np.int32), list[Path]()
     state: np.ndarray | None = None
