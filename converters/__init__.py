@@ -1,6 +1,6 @@
 """Any agent's file becomes ONNX, and ONNX becomes one readable torch module.
 
-source file --to_onnx--> ONNX --to_torch--> MnihNetwork
+source file --to_onnx--> ONNX --to_torch--> AgentNetwork
 """
 
 import lazy_loader

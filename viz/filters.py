@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
-from torch import Tensor, nn
+from torch import Tensor
 
 from atari_zoo.converters.arguments import checked
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.finite import check_finite
-from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.viz.images import INK_ON_WHITE, Colour, diverging, enlarge, save_png, text
 
 # darker than any weight near zero, lighter than any large one
@@ -25,8 +25,8 @@ _HEAD, _LABEL, _FOOT, _MARGIN = 22, 24, 40, 10  # pixels, around the blocks of f
 
 
 @checked
-def filter_picture(network: MnihNetwork, factor: int = 6) -> UInt8[np.ndarray, "height width 3"]:
-    """The filters of conv1: a row for each, a column for each input frame, oldest first.
+def filter_picture(network: AgentNetwork, factor: int = 6) -> UInt8[np.ndarray, "height width 3"]:
+    """The first convolution's filters: a row for each, a column for each frame, oldest first.
 
     The rows stand in blocks side by side, read down a block and then the next one. Red weights
     are positive, blue ones negative, what is nearly white is zero; the legend gives the layer's
@@ -66,22 +66,21 @@ def filter_picture(network: MnihNetwork, factor: int = 6) -> UInt8[np.ndarray, "
 
 
 @checked
-def save_filters(network: MnihNetwork, path: str | Path, factor: int = 6) -> None:
+def save_filters(network: AgentNetwork, path: str | Path, factor: int = 6) -> None:
     """Writes `filter_picture` as a PNG file."""
     save_png(filter_picture(network, factor), path)
 
 
-def first_weights(network: MnihNetwork) -> Float[Tensor, "filters frames height width"]:
+def first_weights(network: AgentNetwork) -> Float[Tensor, "filters frames height width"]:
     """The weights of the first convolution.
 
-    Raises ValueError if the network has no layer conv1 that is a convolution.
+    Raises ValueError if it is a network without a name, whose first convolution nobody knows.
     """
-    layer = getattr(network.layers.get("conv1"), "conv", None)
-    if not isinstance(layer, nn.Conv2d):
+    if not isinstance(network, AgentNetwork):
         raise ValueError(
             f"no convolution 'conv1' in this network; it has {', '.join(network.layers)}"
         )
-    return layer.weight
+    return network.trunk.first.weight
 
 
 def frame_names(frames: int) -> list[str]:

@@ -20,7 +20,7 @@ SUFFIX = ".cleanrl_model"
 @reader(
     "cleanrl",
     "CleanRL model (torch)",
-    "DQN, C51, PPO, Rainbow and SAC's actor; noisy layers by their means",
+    "DQN, C51, PPO, Rainbow and SAC's actor; noisy layers by their means; IMPALA's ResNet",
     lambda probe: probe.path.suffix.lower() == SUFFIX and holds_torch(probe),
 )
 def read_cleanrl(path: Path) -> Source:

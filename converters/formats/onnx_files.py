@@ -25,8 +25,8 @@ _SECOND_TAGS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72"
 @reader(
     "onnx",
     "ONNX",
-    "the Mnih et al. (2015) network with any head of the zoo, from the zoo, torch.onnx.export, "
-    "tf2onnx or Stable-Baselines3's export; other graphs of opset 9 and later through onnx2torch",
+    "the architectures below with any head of the zoo, from the zoo, torch.onnx.export, tf2onnx or "
+    "Stable-Baselines3's export; other graphs of opset 9 and later through onnx2torch",
     _is_onnx,
 )
 def read_onnx(path: Path) -> Source:

@@ -60,12 +60,12 @@ class Family:
 
 def _slope(samples: Samples) -> tuple[float, ...]:
     """Of a leaky ReLU, left of zero."""
-    return (_rounded(samples[0] / GRID[0]),)
+    return (_rounded(float(samples[0] / GRID[0])),)
 
 
 def _limit(samples: Samples) -> tuple[float, ...]:
     """Of an ELU, far left of zero: less its alpha."""
-    return (_rounded(-samples[np.argmin(GRID)]),)
+    return (_rounded(-float(samples[np.argmin(GRID)])),)
 
 
 KINDS: dict[str, Family] = {

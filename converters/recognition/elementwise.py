@@ -59,7 +59,7 @@ def elementwise(node: Node) -> Symbol:
 def combine(left: Symbol, right: Symbol) -> bool:
     """Whether both are functions of one layer's values, so that what joins them is one, too."""
     ops = {left.layer.op, right.layer.op}
-    if "elementwise" not in ops or not ops <= set(OPS):
+    if not ops <= set(OPS) or ("elementwise" not in ops and left.layer is not right.layer):
         return False
     first, second = sampled(left), sampled(right)
     return first.layer is second.layer or first.root is second.root

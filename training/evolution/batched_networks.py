@@ -18,9 +18,15 @@ ALIGNED = 16  # numbers: each copy's weights begin at such a multiple, so that a
 
 
 class BatchedNetworks:
-    """`count` copies of a policy, on `device`; `weights[i]` are those of copy i, flat."""
+    """`count` copies of a policy, on `device`; `weights[i]` are those of copy i, flat.
+
+    Raises ValueError if a layer has another activation function than ReLU, which is all that is
+    computed here.
+    """
 
     def __init__(self, network: MnihNetwork, count: int, device: torch.device | str) -> None:
+        if network.trunk.variation:
+            raise ValueError(f"copies are run of plain networks; this is {network.architecture}")
         size = sum(parameter.numel() for parameter in network.parameters())
         rows = torch.zeros(count, -(-size // ALIGNED) * ALIGNED, device=device)
         self.weights = rows[:, :size]

@@ -57,7 +57,7 @@ def _even_out(network: nn.Module) -> None:
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.MaxPool2d):
-                pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding)
+                pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode)
                 setattr(module, name, pool)
     for module in network.modules():
         weights = [getattr(module, name, None) for name in ("weight", "running_var")]

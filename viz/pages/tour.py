@@ -8,11 +8,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.files import written_whole
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.finite import check_finite
-from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.games import game as find_game
 from atari_zoo.models import load
 from atari_zoo.play.rollouts import rollout
@@ -51,14 +52,14 @@ def tour(
     device: where the network runs. progress: called with the steps done and those there are.
 
     Raises UnknownModel or ConversionError as `load` does; ValueError if the network is not
-    of the architecture of Mnih et al. or diverged, or its card names no game.
+    of an architecture with a name or diverged, or its card names no game.
     """
     seed = whole(seed)
     check_page(path)
     network = load(model, device)
     check_finite(network)
-    if not isinstance(network, MnihNetwork):
-        raise ValueError(f"{model}: a tour needs the network of Mnih et al.; this is another one")
+    if not isinstance(network, AgentNetwork):
+        raise ValueError(f"{model}: a tour needs an architecture with a name; this is another one")
     total = score_steps + 2 * steps
 
     def report(before: int) -> Callable[[int, int], None]:
@@ -134,7 +135,7 @@ def decisive_steps(recording: Recording, count: int = MOMENTS, env: int = 0) -> 
 
 
 def _movie(
-    network: MnihNetwork, recording: Recording, fps: int, progress: Callable[[int, int], None]
+    network: AgentNetwork, recording: Recording, fps: int, progress: Callable[[int, int], None]
 ) -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "movie.mp4"
@@ -142,7 +143,7 @@ def _movie(
         return path.read_bytes()
 
 
-def _decision(network: MnihNetwork, recording: Recording, step: int) -> DecisiveStep:
+def _decision(network: AgentNetwork, recording: Recording, step: int) -> DecisiveStep:
     assert recording.frames is not None and recording.outputs is not None  # tour records them
     observation = recording.observations()[step]
     action, frame = int(recording.actions[step, 0]), recording.frames[step, 0]
@@ -165,11 +166,14 @@ def _decision(network: MnihNetwork, recording: Recording, step: int) -> Decisive
     )
 
 
-def _weights(network: MnihNetwork) -> dict[str, int]:
-    counts = {
-        name: sum(weight.numel() for weight in layer.parameters())
-        for name, layer in network.layers.items()
-    }
+def _weights(network: AgentNetwork) -> dict[str, int]:
+    """How many each layer has; of one that holds other layers, those that are in none of them."""
+    counted: set[Tensor] = set()
+    counts = {}
+    for name, layer in network.layers.items():
+        own = set(layer.parameters()) - counted
+        counts[name] = sum(weight.numel() for weight in own)
+        counted |= own
     return {name: count for name, count in counts.items() if count}
 
 

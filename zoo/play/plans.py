@@ -115,7 +115,7 @@ class Plan:
     dtype: str = option(
         "float32",
         f"Of weights and arithmetic: {', '.join(DTYPES)}.",
-        "Outputs are float32, and so is the head of the network of Mnih et al.",
+        "Outputs are float32, and so is the head of an architecture with a name",
         choices=DTYPES,
     )
     backend: str = option(
