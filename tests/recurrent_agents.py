@@ -13,9 +13,10 @@ from torch_zoo_files import lively, nature
 
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.network.heads import ActorCriticHead, DuelingHead, Head, PolicyHead, QHead
-from atari_zoo.converters.network.memories import Critic, Memory
+from atari_zoo.converters.network.memories import Critic, RecurrentLayers
 from atari_zoo.converters.network.networks import Trunk, mnih_convolutions
 from atari_zoo.converters.network.recurrent import RecurrentNetwork
+from atari_zoo.games import game as find_game
 
 UNITS = 24
 States = tuple[Tensor, ...]
@@ -33,12 +34,14 @@ def recurrent_network(
 ) -> RecurrentNetwork:
     """A small one of random weights, which remembers what it sees."""
     torch.manual_seed(0)
-    trunk = Trunk(mnih_convolutions((8, 8, 8)), dense)
-    beside = {"reward": 1, "action": 6}
+    trunk, actions = Trunk(mnih_convolutions((8, 8, 8)), dense), len(find_game(game).actions)
+    beside = {"reward": 1, "action": actions}
     inputs = trunk.features + sum(beside[name] for name in told)
-    memory = Memory(kind, inputs, UNITS, layers)
-    apart = Critic(Memory(kind, trunk.features, UNITS, layers, "critic_")) if critic else None
-    made = PolicyHead(UNITS, 6) if critic else head(UNITS, 6, **sizes)
+    memory = RecurrentLayers(kind, inputs, UNITS, layers)
+    apart = (
+        Critic(RecurrentLayers(kind, trunk.features, UNITS, layers, "critic_")) if critic else None
+    )
+    made = PolicyHead(UNITS, actions) if critic else head(UNITS, actions, **sizes)
     network = RecurrentNetwork(trunk, memory, made, apart, told, ModelCard("ppo", game))
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

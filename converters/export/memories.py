@@ -13,7 +13,7 @@ from torch import Tensor
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.export.writer import GraphWriter
-from atari_zoo.converters.network.memories import Memory
+from atari_zoo.converters.network.memories import RecurrentLayers
 from atari_zoo.converters.network.recurrent import RecurrentNetwork
 from atari_zoo.converters.network.stateful import StatePart
 
@@ -37,7 +37,7 @@ def write_memory(network: RecurrentNetwork, graph: GraphWriter, features: str) -
         core = _write(network.memory, graph, core, "memory")
     if network.critic is not None:
         between = network.critic.between
-        if isinstance(between, Memory):
+        if isinstance(between, RecurrentLayers):
             read = _write(between, graph, features, "critic_memory")
         else:
             read = graph.linear("critic_fc", between, features, "critic_fc")
@@ -58,7 +58,7 @@ def _shape(part: StatePart) -> list[str | int]:
     return [first, "batch", *rest] if rest else ["batch", first]
 
 
-def _write(memory: Memory, graph: GraphWriter, value: str, name: str) -> str:
+def _write(memory: RecurrentLayers, graph: GraphWriter, value: str, name: str) -> str:
     layers, states = memory.rnn.num_layers, [part.name for part in memory.states]
     given = {state: [state] for state in states}
     if layers > 1:
@@ -95,7 +95,7 @@ def _write(memory: Memory, graph: GraphWriter, value: str, name: str) -> str:
     return value
 
 
-def _weights(memory: Memory, graph: GraphWriter, name: str, layer: int) -> list[str]:
+def _weights(memory: RecurrentLayers, graph: GraphWriter, name: str, layer: int) -> list[str]:
     """A layer's, in ONNX's order of gates, with an axis of directions."""
     rnn = memory.rnn
     if rnn.bidirectional or not rnn.bias or rnn.proj_size:

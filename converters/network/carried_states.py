@@ -41,7 +41,7 @@ class Carried(NamedTuple):
     axis: int
 
 
-class TwoEnds(NamedTuple):
+class GraphEnds(NamedTuple):
     """A graph's inputs, stored tensors aside, and outputs, by name with their sizes; 0 where open.
 
     names: of the sizes that are open.
@@ -133,12 +133,12 @@ def with_states_apart(
     return changed
 
 
-def _ends(model: onnx.ModelProto) -> TwoEnds:
+def _ends(model: onnx.ModelProto) -> GraphEnds:
     stored = {tensor.name for tensor in model.graph.initializer}
     given = [value for value in model.graph.input if value.name not in stored]
     every = [*given, *model.graph.output]
     sizes = {v.name: [dim.dim_value for dim in v.type.tensor_type.shape.dim] for v in every}
-    return TwoEnds(
+    return GraphEnds(
         {value.name: sizes[value.name] for value in given},
         {value.name: sizes[value.name] for value in model.graph.output},
         {v.name: [dim.dim_param for dim in v.type.tensor_type.shape.dim] for v in every},
@@ -146,7 +146,7 @@ def _ends(model: onnx.ModelProto) -> TwoEnds:
     )
 
 
-def _image(ends: TwoEnds) -> str:
+def _image(ends: GraphEnds) -> str:
     """The input that is the observations."""
     four = [name for name, sizes in ends.inputs.items() if len(sizes) == IMAGE_AXES]
     images = four if len(four) == 1 else [n for n in four if not _candidates(ends, n, "")]
@@ -159,7 +159,7 @@ def _image(ends: TwoEnds) -> str:
     )
 
 
-def _candidates(ends: TwoEnds, name: str, main: str) -> list[str]:
+def _candidates(ends: GraphEnds, name: str, main: str) -> list[str]:
     """The outputs of an input's shape."""
     wanted = ends.inputs[name]
     return [
@@ -171,7 +171,9 @@ def _candidates(ends: TwoEnds, name: str, main: str) -> list[str]:
     ]
 
 
-def _matched(model: onnx.ModelProto, ends: TwoEnds, states: list[str], main: str) -> dict[str, str]:
+def _matched(
+    model: onnx.ModelProto, ends: GraphEnds, states: list[str], main: str
+) -> dict[str, str]:
     """Each state's output."""
     found = {name: _candidates(ends, name, main) for name in states}
     for name, outputs in found.items():
@@ -211,7 +213,7 @@ def _stem(name: str) -> str:
     return " ".join(USUAL.get(word, word) for word in words)
 
 
-def _batch_axis(ends: TwoEnds, image: str, name: str, batch: int) -> int:
+def _batch_axis(ends: GraphEnds, image: str, name: str, batch: int) -> int:
     """The axis of a state that counts the observations."""
     sizes, names = ends.inputs[name], ends.names[name]
     free = [axis for axis, size in enumerate(sizes) if not size]
@@ -234,7 +236,7 @@ def _usual_order(axes: int) -> Iterator[int]:
     yield from (axis for axis in range(axes) if axis != first)
 
 
-def _carried(ends: TwoEnds, name: str, output: str, axis: int) -> Carried:
+def _carried(ends: GraphEnds, name: str, output: str, axis: int) -> Carried:
     sizes = list(ends.inputs[name])
     shape = tuple(sizes[:axis] + sizes[axis + 1 :])
     if 0 in shape:

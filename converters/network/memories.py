@@ -17,7 +17,7 @@ KINDS: dict[str, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {
 GATES = {4: "lstm", 3: "gru", 1: "rnn"}  # what has so many rows of weights for a unit
 
 
-class Memory(nn.Module):
+class RecurrentLayers(nn.Module):
     """Recurrent layers, one over the other; a head reads the last one's hidden state.
 
     kind: "lstm", "gru" or "rnn" (tanh). rnn: torch's own module.
@@ -66,27 +66,27 @@ class Critic(nn.Module):
         memory.
     """
 
-    def __init__(self, between: Memory | nn.Linear) -> None:
+    def __init__(self, between: RecurrentLayers | nn.Linear) -> None:
         super().__init__()
         self.between = between
-        units = between.features if isinstance(between, Memory) else between.out_features
+        units = between.features if isinstance(between, RecurrentLayers) else between.out_features
         self.value = nn.Linear(units, 1)
 
     @property
     def states(self) -> tuple[StatePart, ...]:
         """Those of its memory."""
-        return self.between.states if isinstance(self.between, Memory) else ()
+        return self.between.states if isinstance(self.between, RecurrentLayers) else ()
 
     @property
     def layers(self) -> dict[str, nn.Module]:
         """Its named layers."""
-        if isinstance(self.between, Memory):
+        if isinstance(self.between, RecurrentLayers):
             return {"critic_memory": self.between.output, "value": self.value}
         return {"critic_fc": self.between, "value": self.value}
 
     def forward(self, features: Tensor, state: Tensor) -> Tensor:
         """The state of the next step; the value is a layer, for who looks at it."""
-        if not isinstance(self.between, Memory):
+        if not isinstance(self.between, RecurrentLayers):
             self.value(self.between(features))
             return state
         read, following = self.between(features, state)

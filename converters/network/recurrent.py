@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.network.agent_networks import AgentNetwork, AgentTrunk
 from atari_zoo.converters.network.heads import Head
-from atari_zoo.converters.network.memories import Critic, Memory
+from atari_zoo.converters.network.memories import Critic, RecurrentLayers
 from atari_zoo.converters.network.stateful import StatefulNetwork, StatePart
 
 REWARD, ACTION = "reward", "action"
@@ -29,15 +29,15 @@ class RecurrentNetwork(StatefulNetwork, AgentNetwork):
         the last one, one-hot, as in torchbeast. They are parts of the state, and stay where an
         episode starts; before the first step they are 0, and action 0.
 
-    >>> network = RecurrentNetwork(Trunk(), Memory("lstm", 512, 256), QHead(256, actions=6))
-    >>> network.states
+    >>> memory = RecurrentLayers("lstm", 512, 256)
+    >>> RecurrentNetwork(Trunk(), memory, QHead(256, actions=6)).states
     (StatePart(name='hidden', shape=(1, 256)), StatePart(name='cell', shape=(1, 256)))
     """
 
     def __init__(
         self,
         trunk: AgentTrunk,
-        memory: Memory | None,
+        memory: RecurrentLayers | None,
         head: Head,
         critic: Critic | None = None,
         told: tuple[str, ...] = (),

@@ -19,7 +19,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.carried_states import with_told_returned
 from atari_zoo.converters.network.finite import finite_tensor
 from atari_zoo.converters.network.foreign import ForeignNetwork
-from atari_zoo.converters.network.memories import Critic, Memory
+from atari_zoo.converters.network.memories import Critic, RecurrentLayers
 from atari_zoo.converters.network.recurrent import ACTION, REWARD, RecurrentNetwork
 from atari_zoo.converters.network.recurrent_operators import module_of, with_stored_weights
 from atari_zoo.converters.network.state_ports import (
@@ -137,7 +137,7 @@ def _width(cut: CutGraph, memory: MemoryNodes | None, core: str) -> int:
     raise ConversionError("no dense layer reads what it is told")
 
 
-def _memory(cut: CutGraph, found: MemoryNodes, prefix: str) -> Memory:
+def _memory(cut: CutGraph, found: MemoryNodes, prefix: str) -> RecurrentLayers:
     """The memory with its weights."""
     nodes = found.nodes
     kinds = {node.op_type for node in nodes}
@@ -153,7 +153,7 @@ def _memory(cut: CutGraph, found: MemoryNodes, prefix: str) -> Memory:
     inputs, units = layers[0].input_size, layers[0].hidden_size
     if any((m.input_size, m.hidden_size) != (units, units) for m in layers[1:]):
         raise ConversionError("layers of several sizes in one memory")
-    memory = Memory(kinds.pop().lower(), inputs, units, len(nodes), prefix)
+    memory = RecurrentLayers(kinds.pop().lower(), inputs, units, len(nodes), prefix)
     with torch.no_grad():
         for layer, module in enumerate(modules):
             for name, value in module.named_parameters():

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.finite import finite_tensor
-from atari_zoo.converters.network.memories import GATES, Memory
+from atari_zoo.converters.network.memories import GATES, RecurrentLayers
 
 PART = re.compile(r"(?P<memory>.*)\.(weight|bias)_(ih|hh)(_l(?P<layer>\d+))?")
 OTHERS = ("_reverse", "weight_hr")  # torch's other options
@@ -34,7 +34,7 @@ def parts_of_memory(weights: Mapping[str, Tensor], name: str) -> set[str]:
     return {each for each, match in found.items() if match and match["memory"] == name}
 
 
-def memory_named(weights: Mapping[str, Tensor], name: str, prefix: str = "") -> Memory:
+def memory_named(weights: Mapping[str, Tensor], name: str, prefix: str = "") -> RecurrentLayers:
     """The memory with its weights. prefix: of its states' names.
 
     Raises ConversionError if a part is missing, or of another size.
@@ -58,7 +58,7 @@ def memory_named(weights: Mapping[str, Tensor], name: str, prefix: str = "") -> 
     kind = GATES.get(rows // units)
     if kind is None or rows % units:
         raise ConversionError(f"'{name}' has {rows} rows for {units} units: no LSTM, GRU or RNN")
-    memory = Memory(kind, inputs, units, len(layers), prefix)
+    memory = RecurrentLayers(kind, inputs, units, len(layers), prefix)
     with torch.no_grad():
         for layer in sorted(layers):
             for each in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
@@ -88,4 +88,8 @@ def _sizes(inner: Tensor | None, recurrent: Tensor | None, name: str) -> tuple[i
     for part in (inner, recurrent):
         if part.ndim != 2 or not part.numel() or not part.is_floating_point():
             raise ConversionError(f"'{name}' has a part {tuple(part.shape)}, which is no table")
+    if len(inner) != len(recurrent):  # before a module is made: no file holds its product
+        raise ConversionError(
+            f"the parts of '{name}' have {len(inner)} and {len(recurrent)} rows: not of one memory"
+        )
     return recurrent.shape[1], inner.shape[1]

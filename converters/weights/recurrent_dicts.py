@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.agent_networks import AgentTrunk
 from atari_zoo.converters.network.heads import PolicyHead
-from atari_zoo.converters.network.memories import Critic, Memory
+from atari_zoo.converters.network.memories import Critic, RecurrentLayers
 from atari_zoo.converters.network.networks import PLACES
 from atari_zoo.converters.network.recurrent import ACTION, REWARD, RecurrentNetwork
 from atari_zoo.converters.weights.affine_layers import AffineLayer, fill
@@ -111,7 +111,7 @@ def recurrent_in(weights: Weights, row: RecurrentNames, facts: HeadFacts) -> Fou
 
 
 def _critic(weights: Weights, row: RecurrentNames, name: str, trunk: AgentTrunk) -> Critic:
-    between: Memory | nn.Linear
+    between: RecurrentLayers | nn.Linear
     if parts_of_memory(weights, name):
         between = memory_named(weights, name, "critic_")
         read = between.rnn.input_size

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import atari_zoo as zoo
-from atari_zoo.converters import ConversionError, to_torch
+from atari_zoo.converters import ConversionError
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.older_opsets import with_older_operators
 
@@ -87,7 +87,6 @@ def test_an_operator_of_the_newest_opset_computes_the_same(name: str) -> None:
 
 
 REFUSED = {
-    "LSTM": ("y, h, c = LSTM<hidden_size=2>(x, w, w)", "float[1] w = {1}", "carries a state"),
     "Hardmax": ("y = Hardmax(x)", "", "no translation of this operator"),
     "dilated": ("y = AveragePool<kernel_shape=[2, 2], dilations=[2, 2]>(x)", "", "its dilations"),
     "of size 0": ("y = Reshape<allowzero=1>(x, s)", "int64[2] s = {0, 48}", "axis of size 0"),
@@ -173,10 +172,3 @@ def test_torchs_own_exporter_as_it_comes(tmp_path: Path, free: bool) -> None:
     with torch.no_grad():
         expected = module.body[:2](seen / 255)
     torch.testing.assert_close(found["body.1"], expected, atol=1e-5, rtol=1e-5)
-
-
-def test_a_state_is_told_before_anything_else() -> None:
-    text = '<ir_version: 10, opset_import: ["" : 20]> a (float[N, 1, 80, 80] x, float[N, 9] h)'
-    model = onnx.parser.parse_model(f"{text} => (float[N, 6] y) {{ y = Identity(h) }}")
-    with pytest.raises(ConversionError, match=r"^an agent takes one input.*'x' of 4 axes, 'h' of"):
-        to_torch(model)

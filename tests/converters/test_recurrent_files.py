@@ -252,6 +252,10 @@ REFUSED: dict[str, tuple[dict[str, Tensor], str]] = {
         "layers of 'remember' are",
     ),
     "a head of another size": (changed(values__weight=torch.zeros(6, 15)), "15 features"),
+    "too many rows": (
+        changed(remember__weight_ih_l0=torch.zeros(1, 10**7)),
+        "1 and 48 rows: not of one memory",
+    ),
     "no numbers": (changed(remember__bias_hh_l0=torch.full((48,), torch.nan)), "not finite"),
     "baby-a3c": (
         {f"conv{i}.weight": torch.zeros(32, 32, 3, 3) for i in range(1, 5)}

@@ -186,16 +186,12 @@ def test_other_policies_are_refused(tmp_path: Path, case: str) -> None:
         to_torch(tmp_path / "agent.zip")
 
 
-def test_recurrent_and_other_policies_are_refused(tmp_path: Path) -> None:
-    from sb3_contrib import RecurrentPPO
+def test_policies_of_vectors_are_refused(tmp_path: Path) -> None:
     from stable_baselines3 import PPO
 
-    RecurrentPPO("CnnLstmPolicy", Screens(), device="cpu").save(tmp_path / "lstm.zip")
     PPO("MlpPolicy", Screens(), device="cpu", policy_kwargs={"net_arch": [8]}).save(
         tmp_path / "mlp.zip"
     )
-    with pytest.raises(ConversionError, match="recurrent"):
-        to_torch(tmp_path / "lstm.zip")
     with pytest.raises(ConversionError, match=r"extra dense layers|no state dict"):
         to_torch(tmp_path / "mlp.zip")
 
