@@ -156,6 +156,8 @@ def convert(
     """A file as ONNX with a full card: what is not given is what the file tells, or follows from
     the algorithm and game. It is checked with onnxruntime at every layer.
 
+    source: a file or folder, a name of the zoo's, hf:owner/repo or an address.
+
     preprocessing: its name, or what to change of the file's, as in {"resize": "linear"}; "name"
         among that is of the one to begin from.
     input_range: see `load`.
@@ -163,7 +165,7 @@ def convert(
     network's actions are not the game's; ConversionError where the file is no agent.
     """
     with expected_actions(len(find_game(game).actions) if game else 0):
-        found = remote_source(str(source)) if is_remote(str(source)) else read(source)
+        found = _source(source)
     model = written(found) if input_range is None else _ranged(found, input_range)
     card = read_card(model) or ModelCard()
     trained_by = algorithm_named(algorithm or card.algorithm)
@@ -194,6 +196,18 @@ def convert(
         raise ValueError(f"{source}: float16 is for architectures that have a name; this has none")
     network.card = card = card.replace(input_range="")  # what is written takes 0..1
     return Conversion(network_to_onnx(network, float16=True), card, checked)
+
+
+def _source(name: str | Path) -> Source:
+    """What is in a file or folder, on the Hub, at an address, or in what the zoo calls so."""
+    if is_remote(str(name)):
+        return remote_source(str(name))
+    if Path(name).exists() or is_prefix(Path(name)):
+        return read(name)
+    found = source_named(name)
+    if isinstance(found, AgentNetwork):
+        return Source(found, card=dict(vars(found.card)))
+    return read(found)
 
 
 def _ranged(source: Source, input_range: str) -> onnx.ModelProto:

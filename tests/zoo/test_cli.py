@@ -17,6 +17,7 @@ from atari_zoo.cli.verbs import verb as make_verb
 from atari_zoo.cli.verbs import verbs
 from atari_zoo.converters import ModelCard, save_onnx, to_onnx, to_torch
 from atari_zoo.games import game
+from atari_zoo.models import load
 
 VERBS = [command.name for command in verbs()]
 ODD = r"a [/b] :fire: [red]b"  # rich would refuse it, or change it
@@ -142,6 +143,22 @@ def test_convert_tells_what_it_found_and_keeps_the_check_in_the_card(
     text = zoo("convert", agent, "--game", "Pong", "-o", made, "--force").stdout
     words = " ".join(text.replace("│", " ").split())  # the table folds long lines
     assert "32 filters 8x8" in words and "onnxruntime against torch" in words
+
+
+@pytest.mark.parametrize("name", ["a2c/Pong/1", "a2c/pong/1@initial"])
+def test_convert_takes_what_the_zoo_calls_so(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = zoo("convert", name, "--quiet")
+    assert done.returncode == 0, done.stderr
+    (made,) = tmp_path.iterdir()
+    there, found = load(name), load(made)
+    assert found.card.name == there.card.name
+    for one, other in zip(there.state_dict().values(), found.state_dict().values(), strict=True):
+        assert one.equal(other)
+    done = zoo("convert", name.replace("1", "9"), "--quiet")
+    assert done.returncode == 2 and "has the runs 1" in done.stderr
 
 
 def test_convert_does_not_write_over_its_source(agent: Path) -> None:

@@ -99,8 +99,8 @@ def convert(
     source: Annotated[
         str,
         typer.Argument(
-            help="A model's file or folder, of any format in docs/formats.md; on the Hugging Face "
-            "Hub as hf:owner/repo, or its address."
+            help="A model's file or folder, of any format in docs/formats.md, a name such as "
+            "a2c/Pong/1, hf:owner/repo on the Hugging Face Hub, or an address."
         ),
     ],
     output: Annotated[
@@ -131,12 +131,13 @@ def convert(
     Says what it found, and checks it layer by layer. The options say what the file does not tell.
     """
     from atari_zoo.catalog.names import file_name
+    from atari_zoo.converters.registry import is_prefix
     from atari_zoo.converters.saving import ENDINGS, save_as
     from atari_zoo.models import convert as convert_model
     from atari_zoo.remote.references import is_remote
 
     place = Path(source)
-    if is_remote(source):  # into this folder
+    if is_remote(source) or not (place.exists() or is_prefix(place)):  # a name: into this folder
         output = output or Path(f"{file_name(source)}.onnx")
     else:
         output = output or (place if place.name else place.resolve()).with_suffix(".onnx")
