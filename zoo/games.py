@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -13,7 +14,12 @@ from typing import Any
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.cards import ModelCard
 
-FULL = 18  # actions of the emulator, all that a joystick with a button can do
+# the emulator's, in its order; of a game the minimal set is some of them
+FULL_ACTIONS = tuple(
+    "NOOP FIRE UP RIGHT LEFT DOWN UPRIGHT UPLEFT DOWNRIGHT DOWNLEFT UPFIRE RIGHTFIRE LEFTFIRE "
+    "DOWNFIRE UPRIGHTFIRE UPLEFTFIRE DOWNRIGHTFIRE DOWNLEFTFIRE".split()
+)
+FULL = len(FULL_ACTIONS)
 
 
 class UnknownGame(ValueError):
@@ -79,21 +85,46 @@ def games() -> tuple[Game, ...]:
     )
 
 
-def check_actions(actions: int, card: ModelCard, source: str) -> None:
-    """Raises ValueError if a network cannot play the game that its card names."""
-    if card.action_meanings and actions == FULL > len(card.action_meanings):
-        raise ValueError(
-            f"{source}: the network has the emulator's full set of {FULL} actions "
-            f"(full_action_space=True); {card.game} is played with its own "
-            f"{len(card.action_meanings)} ({' '.join(card.action_meanings)}): agents of the full "
-            "set are read and looked into, but not played"
-        )
-    if card.action_meanings and actions != len(card.action_meanings):
-        raise ValueError(
-            f"{source}: the network has {actions} actions, but {card.game} has "
-            f"{len(card.action_meanings)} ({' '.join(card.action_meanings)}): is it another "
-            "game's?"
-        )
+def agent_actions(count: int, card: ModelCard, game: Game, source: str) -> tuple[str, ...]:
+    """ALE's names of the outputs of a network that plays `game`, in order.
+
+    Those that its card names, be they the game's own, the emulator's full set, or some of these;
+    without them the game's own, or, of 18 outputs, the full set.
+    Raises ValueError if the network has not as many, or the card names what is no action.
+    """
+    named = tuple(name.upper() for name in card.action_meanings)
+    elsewhere = card.game and card.game != game.name and named == _own_actions(card.game)
+    if named and len(named) == count and not elsewhere:
+        return checked_actions(named, source)
+    if count in (len(game.actions), FULL):
+        return game.actions if count == len(game.actions) else FULL_ACTIONS
+    raise ValueError(
+        f"{source}: the network has {count} actions, but {game.name} has {len(game.actions)} "
+        f"({' '.join(game.actions)}): is it another game's? If not, name them (--actions)"
+    )
+
+
+def checked_actions(names: Sequence[str], source: str) -> tuple[str, ...]:
+    """The names, in capitals.
+
+    Raises ValueError if one is no action of the emulator, or is there twice.
+    """
+    named = tuple(name.upper() for name in names)
+    for name in named:
+        if name not in FULL_ACTIONS:
+            raise ValueError(
+                f"{source}: no action '{name}'; the emulator has {' '.join(FULL_ACTIONS)}"
+            )
+        if named.count(name) > 1:
+            raise ValueError(f"{source}: the action {name} is named twice: {' '.join(named)}")
+    return named
+
+
+def _own_actions(game_name: str) -> tuple[str, ...]:
+    try:
+        return game(game_name).actions
+    except UnknownGame:
+        return ()
 
 
 def score_source() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from atari_zoo.converters.registry import Source, is_prefix
 from atari_zoo.converters.reports import Report, report
 from atari_zoo.converters.weights.named_heads import expected_actions
 from atari_zoo.downloads.bars import download_bars
-from atari_zoo.games import UnknownGame, check_actions
+from atari_zoo.games import agent_actions, checked_actions
 from atari_zoo.games import game as find_game
 from atari_zoo.remote.references import is_remote
 from atari_zoo.remote.remote_models import remote_source
@@ -150,6 +150,7 @@ def convert(
     run: str | None = None,
     preprocessing: str | Mapping[str, Any] | None = None,
     action_rule: str | None = None,
+    actions: Sequence[str] | None = None,
     float16: bool = False,
     input_range: str | None = None,
 ) -> Conversion:
@@ -160,6 +161,7 @@ def convert(
 
     preprocessing: its name, or what to change of the file's, as in {"resize": "linear"}; "name"
         among that is of the one to begin from.
+    actions: ALE's names of the outputs, in order, where they are not the game's own nor all 18.
     input_range: see `load`.
     Raises ValueError for an unknown algorithm, game, preprocessing or action rule, or where the
     network's actions are not the game's; ConversionError where the file is no agent.
@@ -181,11 +183,14 @@ def convert(
             raise ValueError(f"no action rule '{action_rule}'; there are {', '.join(ACTION_RULES)}")
         changes["action_rule"] = action_rule
     if game or card.game:
-        played = find_game(game or card.game)
-        changes |= {"game": played.name, "action_meanings": played.actions}
+        changes["game"] = find_game(game or card.game).name
+    if actions:
+        changes["action_meanings"] = checked_actions(actions, str(source))
     card = card.replace(**changes)
     network = to_torch(model)
-    check_actions(network.actions, card, str(source))
+    if card.game:
+        named = agent_actions(network.actions, card, find_game(card.game), str(source))
+        card = card.replace(action_meanings=named)
     with naming(source):
         checked = report(found, model, network)
     card = card.replace(verified=checked.verified)
@@ -249,7 +254,6 @@ def _with_actions(card: ModelCard, actions: int) -> ModelCard:
     if card.action_meanings or not card.game:
         return card
     try:
-        meanings = find_game(card.game).actions
-    except UnknownGame:  # who plays it is told
+        return card.replace(action_meanings=agent_actions(actions, card, find_game(card.game), ""))
+    except ValueError:  # no such game, or another number of actions: who plays it is told
         return card
-    return card.replace(action_meanings=meanings) if len(meanings) == actions else card

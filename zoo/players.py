@@ -30,6 +30,9 @@ class Play(Protocol):
     def preprocessing(self) -> Preprocessing: ...
 
     @property
+    def options(self) -> dict[str, Any]: ...
+
+    @property
     def outputs(self) -> Any: ...
 
 
@@ -45,10 +48,11 @@ def check_play(network: Network, recording: Play) -> None:
         )
     kept = recording.outputs
     outputs = kept.shape[2] if kept is not None and kept.ndim == 3 else 0
-    if is_own_play(network, recording) and not outputs:
+    chosen = tuple(recording.options.get("actions", ()))
+    if is_own_play(network, recording) and not outputs and not chosen:
         return
     names, mine = (
-        _actions(recording.card, recording.game),
+        chosen or _actions(recording.card, recording.game),
         _actions(network.card, network.card.game),
     )
     count = outputs or len(names)

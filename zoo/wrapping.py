@@ -18,7 +18,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.heads import check_outputs
 from atari_zoo.converters.preprocessings import as_preprocessing
-from atari_zoo.games import check_actions
+from atari_zoo.games import checked_actions
 from atari_zoo.games import game as find_game
 
 
@@ -62,15 +62,14 @@ def wrap(
     preprocessing: how a screen becomes an observation, the name of such in `PREPROCESSINGS`, or
         what to change of "vector", as in {"size": (80, 80), "stack": 1}; "name" among that is of
         another one to begin from.
-    actions: ALE's names of the outputs, in the game's own order, to be checked; the game's if not
-        given.
+    actions: ALE's names of the outputs, in order; the game's own if not given.
     shape: (frames, height, width) of what it takes; the preprocessing's if not given.
     input_range: the pixels that it takes, "0..1" or "0..255".
     action_rule: "argmax", "sample" or "epsilon-greedy".
     channels_last: whether it has the frames as its last axis.
 
-    Raises ValueError for an unknown game, preprocessing, range or rule, or other actions than the
-    game's; ConversionError where the module cannot be run so, or gives something else.
+    Raises ValueError for an unknown game, preprocessing, range, rule or action; ConversionError
+    where the module cannot be run so, or gives something else.
 
     >>> zoo.rollout(zoo.wrap(module, "Pong", input_range="0..255"), episodes=1).returns
     """
@@ -79,12 +78,9 @@ def wrap(
     if shape is not None and (len(shape) != 3 or min(shape) < 1):
         raise ValueError(f"shape is {tuple(shape)}; expected (frames, height, width)")
     played = find_game(game)
-    meanings = played.actions if actions is None else tuple(actions)
-    if meanings != played.actions:
-        raise ValueError(
-            f"actions are {' '.join(meanings)}; {played.name} is played with its own "
-            f"{len(played.actions)}, in this order: {' '.join(played.actions)}"
-        )
+    meanings = (
+        played.actions if actions is None else checked_actions(actions, type(module).__name__)
+    )
     seen = as_preprocessing(preprocessing)
     card = ModelCard(
         game=played.name,
@@ -102,7 +98,6 @@ def wrap(
         network = WrappedNetwork(module, card, (frames, height, width), channels_last)
     except ConversionError as error:
         raise ConversionError(f"{name}: {error}") from error
-    check_actions(network.actions, card, name)
     return network
 
 

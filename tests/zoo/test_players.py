@@ -115,8 +115,7 @@ def test_another_agents_play_of_the_game_is_named(pong, tmp_path):
 )
 def test_the_commands_refuse_it_too(pong, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    play = [str(pong[2])] if words[0] == "peaks" else ["--recording", str(pong[2])]
-    line = [words[0], "a2c/Seaquest/1", *words[1:], *play]
+    line = [words[0], "a2c/Seaquest/1", *words[1:], "--recording", str(pong[2])]
     run = CliRunner().invoke(app, line)
     assert isinstance(run.exception, ValueError)  # __main__ makes one line and status 2 of it
     assert "a2c/Seaquest/1 plays Seaquest, but the recording is of Pong" in str(run.exception)

@@ -16,7 +16,6 @@ from torch import Tensor
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.finite import check_finite
-from atari_zoo.games import game as find_game
 from atari_zoo.layers import activations
 from atari_zoo.players import check_play, is_own_play, player_words
 from atari_zoo.recordings.arrays import not_kept
@@ -75,7 +74,7 @@ def _pictures(
     ranges["output"] = differences_range(outputs)
     panel = Panel(
         f"{network.card.name}{player_words(network, recording)}",
-        find_game(recording.game).actions,
+        recording.action_names,
         recording.frames.shape[2:4],
         observations.shape[1:],
         shapes,

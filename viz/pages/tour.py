@@ -154,7 +154,7 @@ def _decision(network: AgentNetwork, recording: Recording, step: int) -> Decisiv
     values = found.values[0].cpu().numpy()
     return DecisiveStep(
         step=step,
-        action=find_game(recording.game).actions[action],
+        action=recording.action_names[action],
         explains=target_words(network, target, outputs),
         total=float(values.sum()),
         delta=float(found.delta[0]),

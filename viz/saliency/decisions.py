@@ -13,7 +13,6 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.games import game as find_game
 from atari_zoo.players import check_play, player_words
 from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.recordings import Recording, check_environment
@@ -154,7 +153,7 @@ class Decision:
     @property
     def choice(self) -> str:
         """The action with the largest output, by its name."""
-        return find_game(self.recording.game).actions[int(self.outputs.argmax())]
+        return self.recording.action_names[int(self.outputs.argmax())]
 
     @property
     def _resize(self) -> str:

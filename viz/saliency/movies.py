@@ -16,7 +16,6 @@ from torch import Tensor
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.games import game as find_game
 from atari_zoo.players import check_play, is_own_play, player_words
 from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.recordings import Recording
@@ -127,7 +126,7 @@ def _pictures(
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     assert recording.frames is not None  # saliency_movie has looked
     scales = {side: float(np.percentile(values, FULL)) or 1.0 for side, values in maps.items()}
-    names, resize = find_game(recording.game).actions, recording.preprocessing.resize
+    names, resize = recording.action_names, recording.preprocessing.resize
     for step in range(len(next(iter(maps.values())))):
         frame = np.asarray(recording.frames[step, env])
         if "values" in maps:

@@ -21,7 +21,7 @@ from atari_zoo.converters.reports import report
 from atari_zoo.downloads.cache import root
 from atari_zoo.downloads.index import FileIndex, sha256_of
 from atari_zoo.downloads.transfers import Progress
-from atari_zoo.games import check_actions
+from atari_zoo.games import agent_actions
 from atari_zoo.games import game as find_game
 
 MODEL_FILE = "model.onnx"
@@ -86,8 +86,8 @@ def _newer(place: Path, entry: Entry) -> bool:
 
 def _card(listed: ModelCard, source: Source, model: onnx.ModelProto) -> ModelCard:
     facts = {name: source.card[name] for name in FACTS if source.card.get(name)}
-    card = listed.replace(**facts, action_meanings=find_game(listed.game).actions)
-    network = to_torch(model)
-    check_actions(network.actions, card, listed.name)
+    network, game = to_torch(model), find_game(listed.game)
+    named = agent_actions(network.actions, listed, game, listed.name)
+    card = listed.replace(**facts, action_meanings=named)
     with naming(listed.name):
         return card.replace(verified=report(source, model, network).verified)

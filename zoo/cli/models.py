@@ -117,6 +117,10 @@ def convert(
     run: Run = None,
     preprocessing: Mapping[str, Any] | str | None = None,
     action: Annotated[str | None, typer.Option(help=FLAT["action"].about.help)] = None,
+    actions: Annotated[
+        str | None,
+        typer.Option(help="Its outputs in order, if not the game's own: NOOP,FIRE,LEFT,RIGHT."),
+    ] = None,
     input_range: Annotated[
         str | None,
         typer.Option(help="Pixels that it takes, where the file does not tell: 0..1 or 0..255."),
@@ -151,6 +155,7 @@ def convert(
         run=run,
         preprocessing=preprocessing,
         action_rule=action,
+        actions=actions.split(",") if actions else None,
         float16=float16,
         input_range=input_range,
     )

@@ -11,11 +11,13 @@ class Cartridge:
 
     rom: its name in snake case, such as "ms_pacman"; for a `Console`, the path of its file.
     mode, difficulty: of the game, as ALE numbers them; as they come if None.
+    actions: ALE's names of those that are played by their numbers; the game's minimal set if empty.
     """
 
     rom: str
     mode: int | None = None
     difficulty: int | None = None
+    actions: tuple[str, ...] = ()
 
     @property
     def plain(self) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from ale_py import ALEInterface, LoggerMode
+from ale_py import Action, ALEInterface, LoggerMode
 from jaxtyping import UInt8
 
 from atari_zoo.converters.cards import Preprocessing
@@ -33,6 +33,7 @@ class Console:
 
     cartridge: the game, its file's path for a name.
     screens: where the last two frames go, oldest first; ram: where the memory goes after `look`.
+    actions, played: the game's minimal set, and what an agent's actions are by their numbers.
     over, truncated: whether the game has ended, and whether by the limit of frames.
     life_ended: whether the agent's episode has ended, but not the game.
     """
@@ -64,6 +65,8 @@ class Console:
         if self.cartridge.difficulty is not None:
             self.ale.setDifficulty(self.cartridge.difficulty)
         self.actions = self.ale.getMinimalActionSet()
+        named = self.cartridge.actions
+        self.played = [Action.__members__[name] for name in named] if named else self.actions
         names = [action.name for action in self.actions]
         self.fires = self.preprocessing.fire_reset and "FIRE" in names
         self.draw, self.over = draws.below, True
@@ -86,10 +89,10 @@ class Console:
                 self.new_game()
         return ended
 
-    def press(self, action: int) -> float:
+    def press(self, pressed: Action) -> float:
         """Repeats an action for the frames of one step, or until the game ends; returns the
         rewards' sum. Where the game ends early, the screens are what was seen before."""
-        ale, pressed, reward, skip = self.ale, self.actions[action], 0, self._skip()
+        ale, reward, skip = self.ale, 0, self._skip()
         for left in reversed(range(skip)):
             reward += ale.act(pressed)
             self.frames += 1

@@ -59,12 +59,16 @@ class Environments:
         self.device = torch.device(device)
         inside = cartridge(game)
         self.screen = screen(inside)
-        self._fire = "FIRE" in self.screen.actions and self.screen.actions.index("FIRE")
-        exact = raw or not inside.plain
+        names, fires = self.screen.actions, self.screen.fires
+        self._fire = names.index("FIRE") if fires and "FIRE" in names else 0
+        if preprocessing.fire_after_life_loss and fires and not self._fire:
+            raise ValueError("fire_after_life_loss, but FIRE is none of the agent's actions")
+        # of the full set, the vectorised emulator presses FIRE in any game
+        exact = raw or not inside.plain or (bool(inside.actions) and not fires)
         self._frames: NativeFrames | RenderedFrames = (
             RenderedFrames(inside, count, preprocessing, self.device, threads)
             if exact or not NativeFrames.renders(preprocessing)
-            else NativeFrames(inside.rom, count, preprocessing, self.device, threads)
+            else NativeFrames(inside, count, preprocessing, self.device, threads)
         )
         self._raw = raw
         self._stack = torch.zeros(0)
@@ -85,7 +89,7 @@ class Environments:
         return self._stack
 
     def step(self, actions: Int[np.ndarray, "envs"]) -> Step:
-        """Plays one action (an index into the minimal actions) in every environment."""
+        """Plays one action (an index into `screen.actions`) in every environment."""
         self.send(actions)
         return self.recv()
 

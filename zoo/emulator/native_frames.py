@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from ale_py import Action
 from ale_py.vector_env import AtariVectorEnv
 from jaxtyping import Bool, Float32, Int, Shaped
 from torch import Tensor
 
 from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.seeds import EMULATORS, consecutive_seeds
 
 # what it can be told, and what is made of its frames; the rest is as it has it
@@ -36,11 +38,14 @@ class Frames(NamedTuple):
 
 
 class NativeFrames:
-    """`count` copies of a game in an AtariVectorEnv. threads: 0 for one a core."""
+    """`count` copies of a game in an AtariVectorEnv. threads: 0 for one a core.
+
+    game: without a mode or difficulty of its own.
+    """
 
     def __init__(
         self,
-        rom: str,
+        game: Cartridge,
         count: int,
         preprocessing: Preprocessing,
         device: torch.device,
@@ -48,7 +53,7 @@ class NativeFrames:
     ) -> None:
         self.device = device
         self.emulators = AtariVectorEnv(
-            rom,
+            game.rom,
             count,
             num_threads=threads,
             stack_num=1,
@@ -61,8 +66,10 @@ class NativeFrames:
             max_num_frames_per_episode=preprocessing.max_frames,
             reward_clipping=False,
             autoreset_mode="SameStep",
+            full_action_space=bool(game.actions),
         )
         self._none = np.zeros(count, bool)
+        self._numbers = np.array([Action.__members__[name].value for name in game.actions], int)
 
     @staticmethod
     def renders(preprocessing: Preprocessing) -> bool:
@@ -80,7 +87,8 @@ class NativeFrames:
 
     def send(self, actions: Int[np.ndarray, "envs"]) -> None:
         """Has one action played in every copy; returns at once."""
-        self.emulators.send(actions.astype(np.int32))
+        played = self._numbers[actions] if len(self._numbers) else actions
+        self.emulators.send(played.astype(np.int32))
 
     def recv(self) -> Frames:
         """Waits for the step that `send` began."""

@@ -44,7 +44,7 @@ class ResetRule:
             self.begin(console)
             over, console.over = console.over, False  # it may be while it waits
             return 0.0, over, False, False
-        reward = console.press(action)
+        reward = console.press(console.played[action])
         life_ended = console.life_ended and not self.late
         ends = console.over and not console.truncated, console.truncated, life_ended
         if console.over or life_ended:
@@ -86,7 +86,7 @@ def deepmind(console: Console) -> None:
     _go_on(console)
     if console.fires:
         for action in (FIRE, FIRE + 1):
-            console.press(action)
+            console.press(console.actions[action])
             shown = console.screens.copy()
             if console.over or console.life_ended:
                 _go_on(console)
@@ -95,7 +95,7 @@ def deepmind(console: Console) -> None:
 
 def _go_on(console: Console) -> None:
     if console.life_ended:
-        console.press(NOOP)
+        console.press(console.actions[NOOP])
     if console.over:
         console.new_game()
         if console.preprocessing.noops:
@@ -115,7 +115,7 @@ def gym_tensorflow(console: Console) -> None:
     console.see(1)
     if console.fires:
         for action in (FIRE, FIRE + 1):
-            console.press(action)
+            console.press(console.actions[action])
             if console.over:
                 console.new_game()
                 console.see_still()

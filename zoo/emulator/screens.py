@@ -12,11 +12,13 @@ from atari_zoo.emulator.cartridges import Cartridge, cartridge
 
 @dataclass(frozen=True)
 class Screen:
-    """Size of a game's screen and its minimal actions, as the emulator gives them."""
+    """Size of a game's screen, as the emulator gives it, and the actions that are played: the
+    cartridge's, or the game's minimal set. fires: whether FIRE is in that."""
 
     height: int
     width: int
     actions: tuple[str, ...]
+    fires: bool
 
 
 def screen(game: str | Cartridge) -> Screen:
@@ -37,7 +39,8 @@ def screen(game: str | Cartridge) -> Screen:
             choices = ", ".join(map(str, there))
             raise ValueError(f"{inside.rom} has no {name} {chosen}; there are {choices}")
     height, width = emulator.getScreenDims()
-    return Screen(height, width, tuple(a.name for a in emulator.getMinimalActionSet()))
+    minimal = tuple(action.name for action in emulator.getMinimalActionSet())
+    return Screen(height, width, inside.actions or minimal, "FIRE" in minimal)
 
 
 def rom_path(rom: str) -> Path:

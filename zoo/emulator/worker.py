@@ -39,9 +39,11 @@ class Consoles:
         self.rule, self.arrays = reset_rule(preprocessing), arrays
         self.renderer = Renderer(preprocessing, *assignment["size"])
         palette = SharedPalette(arrays, self.renderer)
+        told = assignment["cartridge"]
+        inserted = Cartridge(**told | {"actions": tuple(told["actions"])})
         self.consoles = {
             i: Console(
-                Cartridge(**assignment["cartridge"]),
+                inserted,
                 preprocessing,
                 arrays["screens"][i],
                 arrays["ram"][i],

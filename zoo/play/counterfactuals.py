@@ -12,7 +12,7 @@ from torch import Tensor
 
 from atari_zoo.converters.arguments import checked
 from atari_zoo.emulator.cartridges import Cartridge
-from atari_zoo.emulator.consoles import FIRE, Console
+from atari_zoo.emulator.consoles import Console
 from atari_zoo.emulator.palettes import SharedPalette
 from atari_zoo.emulator.resets import reset_rule
 from atari_zoo.emulator.screens import rom_path, screen
@@ -73,7 +73,8 @@ class _Replay:
         self.recording, self.env = recording, env
         preprocessing = recording.preprocessing
         mode, difficulty = (recording.options.get(name) for name in ("mode", "difficulty"))
-        cartridge = Cartridge(find_game(recording.game).rom, mode, difficulty)
+        named = tuple(recording.options.get("actions", ()))
+        cartridge = Cartridge(find_game(recording.game).rom, mode, difficulty, named)
         shown = screen(cartridge)
         self.screens = np.zeros((2, shown.height, shown.width), np.uint8)
         self.renderer = Renderer(preprocessing, shown.height, shown.width)
@@ -85,16 +86,17 @@ class _Replay:
         self.rule = reset_rule(preprocessing)
         self.console.load(self.rule.draws(recording.seed + env))
         self.rule.begin(self.console)
-        self.fires = preprocessing.fire_after_life_loss and "FIRE" in shown.actions
+        self.fires = preprocessing.fire_after_life_loss and shown.fires
+        self.fire = shown.actions.index("FIRE") if self.fires else 0
         self.fire_next = False
 
     def step(self, number: int, edited: bool = False) -> None:
         """Plays the recorded action; it must have what it had, unless the memory was edited."""
         console, recording = self.console, self.recording
-        action = FIRE if self.fire_next else int(recording.actions[number, self.env])
+        action = self.fire if self.fire_next else int(recording.actions[number, self.env])
         lives = console.lives
         if edited and not (self.rule.late and console.life_ended):
-            console.press(action)  # and not on, should the game be over now
+            console.press(console.played[action])  # and not on, should the game be over now
             self.fire_next = self.fires and console.lives < lives and not console.over
             return
         reward, terminated, truncated, _ = self.rule.step(console, action)

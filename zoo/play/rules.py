@@ -9,7 +9,7 @@ from atari_zoo.converters.cards import ACTION_RULES, Preprocessing
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.converters.preprocessings import as_preprocessing, preprocessing_changed
-from atari_zoo.games import Game, check_actions
+from atari_zoo.games import Game, agent_actions
 from atari_zoo.games import game as find_game
 from atari_zoo.play.options import options
 from atari_zoo.play.plans import Plan
@@ -17,12 +17,13 @@ from atari_zoo.play.plans import Plan
 
 @dataclass(frozen=True)
 class Rules:
-    """The network's game, how it chooses, what it sees, and in how many environments.
+    """The network's game and actions, how it chooses, what it sees, in how many environments.
 
     envs: no more than there are episodes.
     """
 
     game: Game
+    actions: tuple[str, ...]
     action: str
     epsilon: float
     preprocessing: Preprocessing
@@ -42,8 +43,7 @@ def rules(plan: Plan, network: Network) -> Rules:
     action = plan.action or card.action_rule
     if action not in ACTION_RULES:
         raise ValueError(f"no action rule '{action}'; there are {', '.join(ACTION_RULES)}")
-    as_played = card.replace(game=game.name, action_meanings=game.actions)
-    check_actions(network.actions, as_played, card.name)
+    actions = agent_actions(network.actions, card, game, card.name)
     check_finite(network, card.name)
     shown = _preprocessing(plan, card.preprocessing)
     seen, there = observation_shape(network), shown.shape
@@ -54,6 +54,7 @@ def rules(plan: Plan, network: Network) -> Rules:
         )
     return Rules(
         game,
+        actions,
         action,
         card.epsilon if plan.epsilon is None else plan.epsilon,
         shown,
@@ -69,7 +70,7 @@ def _preprocessing(plan: Plan, usual: Preprocessing) -> Preprocessing:
 def recorded_options(plan: Plan, settled: Rules) -> dict[str, Any]:
     """What a recording's header tells of the options: JSON, only what is not as usual.
 
-    The rule that chose actions is always told.
+    The rule that chose actions is always told; the actions' names, where they are not the game's.
     """
     greedy = settled.action == "epsilon-greedy"
     rule = {"action": settled.action} | ({"epsilon": settled.epsilon} if greedy else {})
@@ -80,4 +81,5 @@ def recorded_options(plan: Plan, settled: Rules) -> dict[str, Any]:
         if about.header == "options" and f.name not in passed_over
         if (value := getattr(plan, f.name)) != f.default
     }
-    return rule | changed
+    own = settled.actions == settled.game.actions
+    return rule | changed | ({} if own else {"actions": list(settled.actions)})

@@ -117,9 +117,10 @@ class Runner:
 
     def _group(self, share: slice, inference: Inference, stack: ExitStack) -> EnvironmentGroup:
         """Some of the environments, which the stack closes."""
-        plan = self.plan
+        plan, game = self.plan, self._rules.game
+        own = self._rules.actions == game.actions
         environments = Environments(
-            Cartridge(self._rules.game.rom, plan.mode, plan.difficulty),
+            Cartridge(game.rom, plan.mode, plan.difficulty, () if own else self._rules.actions),
             share.stop - share.start,
             self._rules.preprocessing,
             self._device,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
-from atari_zoo.games import game
 from atari_zoo.recordings.recordings import Recording
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def to_minari(recording: Recording, dataset_id: str, **metadata: Any) -> MinariD
         "description": f"{recording.card.name} playing {recording.game}, "
         f"preprocessing {recording.preprocessing.name}, seed {recording.seed}",
         "observation_space": Box(0, high, first.shape, first.dtype.type),
-        "action_space": Discrete(len(game(recording.game).actions)),
+        "action_space": Discrete(len(recording.action_names)),
         "jpeg_encoding": False,
     }
     path = Path(get_dataset_path(dataset_id))

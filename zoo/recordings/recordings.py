@@ -14,6 +14,7 @@ from torch import Tensor
 
 from atari_zoo.arrays.lazy import Derived, Rows
 from atari_zoo.converters.cards import ModelCard, Preprocessing
+from atari_zoo.games import game as find_game
 from atari_zoo.preprocessing.colours import colours
 from atari_zoo.preprocessing.renderer import rendered_screens
 from atari_zoo.preprocessing.stacks import stacks_at
@@ -69,6 +70,11 @@ class Recording(Arrays):
     @property
     def game(self) -> str:
         return self.header.game
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """ALE's, by the actions' numbers: the game's own, or those that the agent has."""
+        return tuple(self.options.get("actions", ())) or find_game(self.game).actions
 
     @property
     def preprocessing(self) -> Preprocessing:
