@@ -1,4 +1,4 @@
-"""A layer of Keras that is translated: what it reads, its arrays; and the registry of translators."""
+"""A layer of Keras to be translated: what it reads, its arrays; and the registry of translators."""
 
 from __future__ import annotations
 
