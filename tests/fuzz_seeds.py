@@ -240,7 +240,15 @@ def keras_zips() -> list[Seed]:
     return [Seed(_saved(save_keras, "a.keras", critic=True), "a.keras", _in_zip)]
 
 
+def sample_factory_checkpoints() -> list[Seed]:
+    from sample_factory_files import save_sample_factory
+
+    seeds = [_saved(save_sample_factory, "x/a.pth", normalized=normal) for normal in (True, False)]
+    return [Seed(files, "x/a.pth", _in_zip) for files in seeds]
+
+
 SEEDS: dict[str, Callable[[], list[Seed]]] = {
+    "sample-factory": sample_factory_checkpoints,
     "keras-hdf5": keras_hdf5_files,
     "keras": keras_zips,
     "tensorflow-graph": frozen_graphs,
