@@ -247,7 +247,15 @@ def sample_factory_checkpoints() -> list[Seed]:
     return [Seed(files, "x/a.pth", _in_zip) for files in seeds]
 
 
+def chainer_links() -> list[Seed]:
+    from chainer_files import save_chainer
+
+    packed = _saved(save_chainer, "a.npz", kind="rainbow")
+    return [Seed(_saved(save_chainer, "a.h5"), "a.h5"), Seed(packed, "a.npz", _in_zip)]
+
+
 SEEDS: dict[str, Callable[[], list[Seed]]] = {
+    "chainer": chainer_links,
     "sample-factory": sample_factory_checkpoints,
     "keras-hdf5": keras_hdf5_files,
     "keras": keras_zips,
