@@ -35,7 +35,7 @@ def keras_conv2d(step: KerasStep) -> str:
     weights = [step.constant(kernel.transpose(3, 2, 0, 1).astype(np.float32), "kernel")]
     weights += [step.constant(array.astype(np.float32), "bias") for array in bias[:1]]
     made = step.add("Conv", value, *weights, strides=strides, pads=pads)
-    return activated(step, step.back(made))
+    return keras_activated(step, step.back(made))
 
 
 @keras_layer("Dense")
@@ -46,7 +46,7 @@ def keras_dense(step: KerasStep) -> str:
     made = step.add("MatMul", step.inputs[0], step.constant(kernel.astype(np.float32), "kernel"))
     for array in bias[:1]:
         made = step.add("Add", made, step.constant(array.astype(np.float32), "bias"))
-    return activated(step, made)
+    return keras_activated(step, made)
 
 
 @keras_layer("Flatten")
@@ -61,7 +61,7 @@ def keras_flatten(step: KerasStep) -> str:
 
 @keras_layer("Activation")
 def keras_activation(step: KerasStep) -> str:
-    return activated(step, step.inputs[0])
+    return keras_activated(step, step.inputs[0])
 
 
 @keras_layer("ReLU", "LeakyReLU", "ELU")
@@ -184,7 +184,7 @@ def keras_merge(step: KerasStep) -> str:
     return made
 
 
-def activated(step: KerasStep, value: str) -> str:
+def keras_activated(step: KerasStep, value: str) -> str:
     """The value after the layer's activation. Raises ConversionError if it is not known."""
     name = step.layer.settings.get("activation", "linear")
     if isinstance(name, dict):  # an object of Keras 3's

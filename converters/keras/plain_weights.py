@@ -9,7 +9,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.keras.stored_weights import StoredLayers
 from atari_zoo.converters.keras.translation import ordered_kernel
 from atari_zoo.converters.network.networks import PLACES
-from atari_zoo.converters.weights.assembling import AffineLayer
+from atari_zoo.converters.weights.affine_layers import AffineLayer
 
 
 def state_dict_of(stored: StoredLayers) -> dict[str, Tensor]:
