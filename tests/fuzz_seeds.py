@@ -211,7 +211,54 @@ def numpy_archives() -> list[Seed]:
     return [Seed({"a.npz": file.getvalue()}, "a.npz", _in_zip)]
 
 
+def keras_hdf5_files() -> list[Seed]:
+    from keras_networks import save_keras, save_keras_weights
+
+    whole = _saved(save_keras, "a.h5", scaled=True)
+    weights = _saved(save_keras_weights, "a.weights.h5")
+    return [Seed(whole, "a.h5"), Seed(weights, "a.weights.h5"), *_compressed(weights)]
+
+
+def _compressed(files: Files) -> list[Seed]:
+    """The same in chunks, packed with gzip."""
+    import h5py
+
+    made, found = io.BytesIO(), h5py.File(io.BytesIO(files["a.weights.h5"]))
+
+    def copy(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset):
+            new.create_dataset(name, data=node[()], chunks=True, compression="gzip", shuffle=True)
+
+    with h5py.File(made, "w") as new:
+        found.visititems(copy)
+    return [Seed({"a.weights.h5": made.getvalue()}, "a.weights.h5")]
+
+
+def keras_zips() -> list[Seed]:
+    from keras_networks import save_keras
+
+    return [Seed(_saved(save_keras, "a.keras", critic=True), "a.keras", _in_zip)]
+
+
+def sample_factory_checkpoints() -> list[Seed]:
+    from sample_factory_files import save_sample_factory
+
+    seeds = [_saved(save_sample_factory, "x/a.pth", normalized=normal) for normal in (True, False)]
+    return [Seed(files, "x/a.pth", _in_zip) for files in seeds]
+
+
+def chainer_links() -> list[Seed]:
+    from chainer_files import save_chainer
+
+    packed = _saved(save_chainer, "a.npz", kind="rainbow")
+    return [Seed(_saved(save_chainer, "a.h5"), "a.h5"), Seed(packed, "a.npz", _in_zip)]
+
+
 SEEDS: dict[str, Callable[[], list[Seed]]] = {
+    "chainer": chainer_links,
+    "sample-factory": sample_factory_checkpoints,
+    "keras-hdf5": keras_hdf5_files,
+    "keras": keras_zips,
     "tensorflow-graph": frozen_graphs,
     "onnx": onnx_files,
     "dopamine": dopamine_checkpoints,

@@ -26,6 +26,7 @@ from atari_zoo.converters.convert import read, to_onnx, to_torch, written
 from atari_zoo.converters.errors import naming
 from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.interchange import read_card, write_card
+from atari_zoo.converters.keras.backends import written_with
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.finite import all_finite
 from atari_zoo.converters.network.foreign import Network
@@ -153,6 +154,7 @@ def convert(
     actions: Sequence[str] | None = None,
     float16: bool = False,
     input_range: str | None = None,
+    backend: str | None = None,
 ) -> Conversion:
     """A file as ONNX with a full card: what is not given is what the file tells, or follows from
     the algorithm and game. It is checked with onnxruntime at every layer.
@@ -162,11 +164,13 @@ def convert(
     preprocessing: its name, or what to change of the file's, as in {"resize": "linear"}; "name"
         among that is of the one to begin from.
     actions: ALE's names of the outputs, in order, where they are not the game's own nor all 18.
-    input_range: see `load`.
+    input_range: see `load`. backend: what Keras ran on, where its file does not tell: Theano turned
+        its kernels over.
     Raises ValueError for an unknown algorithm, game, preprocessing or action rule, or where the
     network's actions are not the game's; ConversionError where the file is no agent.
     """
-    with expected_actions(len(find_game(game).actions) if game else 0):
+    actions = len(find_game(game).actions) if game else 0
+    with expected_actions(actions), written_with(backend or ""):
         found = _source(source)
     model = written(found) if input_range is None else _ranged(found, input_range)
     card = read_card(model) or ModelCard()

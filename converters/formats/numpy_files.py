@@ -36,6 +36,20 @@ def _is_npz(probe: Probe) -> bool:
 @reader("numpy", "NumPy archive", "state dicts by name, or by order and shape", _is_npz)
 def read_npz(path: Path) -> Source:
     """An `.npz` file of a policy's weights; the zoo's own have a card."""
+    arrays = npz_arrays(path)
+    metadata = {name: _text(name, arrays.pop(name)) for name in METADATA if name in arrays}
+    layout, card = described(metadata)
+    weights = {name: _tensor(name, array) for name, array in arrays.items()}
+    source = source_of(weights, layout)
+    source.card |= card
+    return source
+
+
+def npz_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` file by their names.
+
+    Raises ConversionError if they are damaged, objects, or far more than a policy has.
+    """
     arrays, left = {}, LARGEST
     with Archive(path) as archive:
         if len(archive.names) > ARRAYS:
@@ -44,12 +58,7 @@ def read_npz(path: Path) -> Source:
             content = archive.read(name, left)
             left -= len(content)
             arrays[name.removesuffix(".npy")] = _array(name, content)
-    metadata = {name: _text(name, arrays.pop(name)) for name in METADATA if name in arrays}
-    layout, card = described(metadata)
-    weights = {name: _tensor(name, array) for name, array in arrays.items()}
-    source = source_of(weights, layout)
-    source.card |= card
-    return source
+    return arrays
 
 
 def _array(name: str, content: bytes) -> np.ndarray:

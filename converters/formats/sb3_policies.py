@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from atari_zoo.converters.archives.zips import Archive, is_zip
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.formats.sb3 import refuse_others, rescale
-from atari_zoo.converters.formats.torch_files import PICKLE, holds_torch, opened_torch
+from atari_zoo.converters.formats.torch_files import opened_torch, pickle_mentions
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.pickles.arrays import PickledType
 from atari_zoo.converters.pickles.opaque import Opaque, OpaqueClass
@@ -29,14 +28,7 @@ ARGUMENT = b"features_extractor_class"  # of every policy's class
 
 
 def _is_policy(probe: Probe) -> bool:
-    if not (is_zip(probe.start) and holds_torch(probe)):
-        return False
-    try:
-        with Archive(probe.path) as archive:
-            pickles = [name for name in archive.names if name.endswith("/data.pkl")]
-            return any(ARGUMENT in archive.read(name, PICKLE) for name in pickles[:1])
-    except ConversionError:  # damaged: the reader of all torch files says how
-        return False
+    return pickle_mentions(probe, ARGUMENT)
 
 
 @reader(

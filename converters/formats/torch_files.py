@@ -88,6 +88,18 @@ def holds_torch(probe: Probe) -> bool:
     return any(name.endswith("/data.pkl") for name in names) or names == {""}
 
 
+def pickle_mentions(probe: Probe, word: bytes) -> bool:
+    """Whether the pickle in a file of `torch.save` has a word in it; not if it is damaged."""
+    if not (is_zip(probe.start) and holds_torch(probe)):
+        return False
+    try:
+        with Archive(probe.path) as archive:
+            pickles = [name for name in archive.names if name.endswith("/data.pkl")]
+            return any(word in archive.read(name, PICKLE) for name in pickles[:1])
+    except ConversionError:  # the reader of all torch files says how
+        return False
+
+
 @reader(
     "torch",
     "torch file",

@@ -21,6 +21,7 @@ from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.heads import check_outputs
 from atari_zoo.converters.network.networks import Trunk
 from atari_zoo.converters.registry import Source
+from atari_zoo.converters.weights.chainerrl_names import CHAINERRL, with_split_streams
 from atari_zoo.converters.weights.counted_namings import counted_namings
 from atari_zoo.converters.weights.named_heads import HeadFacts, HeadLayers, named_head
 from atari_zoo.converters.weights.named_networks import named_network
@@ -35,7 +36,7 @@ from atari_zoo.converters.weights.trunks import trunk_assumptions
 Weights = Mapping[str, Tensor]
 # torch.compile and DataParallel put their own prefixes before every name
 PREFIXES = ("_orig_mod.", "module.")
-ROWS = NAMINGS + TIANSHOU
+ROWS = NAMINGS + TIANSHOU + CHAINERRL
 LONGEST = 1_000  # of a name
 RELU_ASSUMED = "a ReLU after each convolution and the dense layer: weights do not tell"
 RESIDUAL_ASSUMED = (
@@ -99,7 +100,8 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
         weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
     if not all(name.isprintable() and len(name) < LONGEST for name in weights):
         raise ConversionError("tensors with names that cannot be printed: damaged")
-    weights, joined = with_joined_biases(without_tianshous_own(weights))
+    weights = with_split_streams(without_tianshous_own(weights))
+    weights, joined = with_joined_biases(weights)
     if (row := naming_of_recurrent(weights, facts.actions if facts else 0)) is not None:
         return _recurrent(weights, row, facts or HeadFacts(), joined)
     naming = _known_naming(weights) or naming_by_shape(weights)

@@ -125,6 +125,10 @@ def convert(
         str | None,
         typer.Option(help="Pixels that it takes, where the file does not tell: 0..1 or 0..255."),
     ] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(help="What Keras ran on, where its file does not tell, such as theano."),
+    ] = None,
     float16: Annotated[bool, typer.Option(help="Store the weights in half the bytes.")] = False,
     force: Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not tell what was found.")] = False,
@@ -158,6 +162,7 @@ def convert(
         actions=actions.split(",") if actions else None,
         float16=float16,
         input_range=input_range,
+        backend=backend,
     )
     save_as(done.model, output)
     if as_json:

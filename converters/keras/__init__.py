@@ -1,0 +1,1 @@
+"""Keras models: their layers, translated one by one into ONNX."""

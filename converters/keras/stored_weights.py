@@ -1,0 +1,125 @@
+"""Weights as Keras stores them in HDF5: by layer, each layer's in order.
+
+Keras 1 and 2 (saving/hdf5_format.py): attributes `layer_names` and `weight_names` list them.
+Keras 3 (saving/saving_lib.py): `layers/<class, numbered>/vars/0`, the layer's own name beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.hdf5.trees import Hdf5Node
+from atari_zoo.converters.keras.models import KerasLayer
+
+INSIDE = "model_weights"  # of a whole model, its weights
+NUMBERED = "layers"
+THEANO = "theano"
+
+
+@dataclass(frozen=True)
+class StoredLayers:
+    """The arrays of layers by their names, in the file's order.
+
+    flipped: convolutions' kernels are Theano's, which turns them over.
+    old: they are ordered as Keras 1 had them. version: of the Keras that wrote them.
+    """
+
+    arrays: dict[str, list[np.ndarray]]
+    flipped: bool = False
+    old: bool = False
+    version: str = ""
+
+
+def has_keras_weights(root: Hdf5Node) -> bool:
+    """Whether a file is one of Keras's."""
+    if {"layer_names", "layer_names0"} & (root.attributes.keys() | _inside(root).attributes.keys()):
+        return True
+    numbered = root.members.get(NUMBERED)
+    return numbered is not None and not numbered.is_array
+
+
+def stored_layers(root: Hdf5Node, backend: str = "") -> StoredLayers:
+    """What a file holds.
+
+    backend: somebody's word on what Keras ran on; what the file says counts before it.
+    Raises ConversionError if it is damaged.
+    """
+    base = _inside(root)
+    if NUMBERED in base.members and "layer_names" not in base.attributes:
+        return StoredLayers(dict(_numbered(base.members[NUMBERED])), version="3")
+    told = {**root.attributes, **base.attributes}
+    backend = _word(told.get("backend")) or backend
+    version = _word(told.get("keras_version"))
+    names = _texts(base, "layer_names")
+    found = {}
+    for name in names:
+        group = base.members.get(name)
+        if group is None:
+            raise ConversionError(f"layer {name[:60]!a} is missing in the file")
+        found[name] = [_array(group, path) for path in _texts(group, "weight_names")]
+    old = version.startswith("1") or not version
+    return StoredLayers(found, backend == THEANO, old, version)
+
+
+def arrays_of(
+    layer: KerasLayer, stored: StoredLayers, numbered: dict[str, int]
+) -> list[np.ndarray]:
+    """One layer's, by its name, or in Keras 3 by its class and number.
+
+    numbered: how many of each class came before; it is counted on.
+    """
+    base = _snake(layer.kind)
+    number = numbered.get(base, 0)
+    numbered[base] = number + 1
+    if layer.name in stored.arrays:
+        return stored.arrays[layer.name]
+    return stored.arrays.get(f"{base}_{number}" if number else base, [])
+
+
+def _inside(root: Hdf5Node) -> Hdf5Node:
+    return root.members.get(INSIDE, root)
+
+
+def _numbered(layers: Hdf5Node) -> Iterator[tuple[str, list[np.ndarray]]]:
+    for name in sorted(layers.members, key=_natural):
+        group = layers.members[name].members.get("vars")
+        if group is None:
+            continue
+        own = _word(group.attributes.get("name")) or name
+        parts = group.members
+        yield own, [parts[key].array() for key in sorted(parts, key=_natural)]
+
+
+def _texts(node: Hdf5Node, name: str) -> list[str]:
+    """A list of texts; one too long for an attribute is in several, numbered."""
+    found = node.attributes.get(name)
+    if found is None:
+        parts: Sequence[str] = [key for key in node.attributes if re.fullmatch(rf"{name}\d+", key)]
+        found = [text for key in sorted(parts, key=_natural) for text in node.attributes[key]]
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
+
+
+def _array(group: Hdf5Node, path: str) -> np.ndarray:
+    node = group.at(path)
+    if node is None:
+        raise ConversionError(f"weights {path[-60:]!a} are missing in the file")
+    return node.array()
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _snake(name: str) -> str:
+    """A class as Keras 3 names its files' groups, such as `conv2d` of Conv2D."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()

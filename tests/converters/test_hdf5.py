@@ -1,0 +1,158 @@
+"""HDF5 files, against h5py; and those that libhdf5 itself would follow elsewhere, or hang on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from atari_zoo.converters import ConversionError
+from atari_zoo.converters.hdf5.trees import hdf5_root
+
+
+def written(path: Path, libver: Any) -> Path:
+    random = np.random.default_rng(0)
+    table = random.normal(size=(50, 33)).astype(np.float32)
+    with h5py.File(path, "w", libver=libver) as file:
+        file["whole"], file["deep/er/numbers"] = table, np.arange(10, dtype=">i4")
+        file["one"], file["half"] = np.float64(2.5), np.ones(3, np.float16)
+        file["flags"] = np.array([True, False])
+        if libver != "latest":
+            file.create_dataset("none", data=np.zeros((0, 3)))
+            packed = {"compression": "gzip", "shuffle": True, "fletcher32": True}
+            file.create_dataset("packed", data=table, chunks=(7, 9), **packed)
+            file.create_dataset("chunk", data=table, chunks=(50, 33))
+            for number in range(200):
+                file[f"many/group{number}/w"] = np.full(3, number)
+        file["whole"].attrs["text"], file["whole"].attrs["bytes"] = "Größe", np.bytes_("size")
+        file["deep"].attrs["texts"] = np.array(["a", "longer"], "S")
+        file.attrs["any length"], file.attrs["numbers"] = ["x", "yy" * 300], np.arange(3)
+        file.attrs["long"] = "x" * 60_000
+    return path
+
+
+@pytest.mark.parametrize("libver", ["earliest", ("earliest", "v108"), "latest"], ids=str)
+def test_every_array_and_attribute_is_h5pys(tmp_path: Path, libver: Any) -> None:
+    path = written(tmp_path / "a.h5", libver)
+    root, seen = hdf5_root(path), []
+
+    def compare(name: str, node: Any) -> None:
+        found = root.at(name) if name else root
+        assert found is not None
+        for key, value in node.attrs.items():
+            texts = isinstance(value, np.ndarray) and value.dtype.kind in "OS"
+            value = value.decode() if isinstance(value, bytes) else value
+            value = [getattr(x, "decode", lambda x=x: x)() for x in value] if texts else value
+            np.testing.assert_array_equal(found.attributes[key], value)
+        if isinstance(node, h5py.Dataset):
+            array = found.array()
+            np.testing.assert_array_equal(array, node[()])
+            assert array.shape == node.shape and array.dtype.isnative
+            seen.append(f"/{name}")
+
+    with h5py.File(path) as file:
+        compare("", file)
+        file.visititems(compare)
+    assert sorted(node.path for node in root.arrays()) == sorted(seen) and len(seen) > 4
+
+
+def external(file: h5py.File) -> None:
+    file["a"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+def soft(file: h5py.File) -> None:
+    file["a"] = h5py.SoftLink("/b")
+
+
+def elsewhere(file: h5py.File) -> None:
+    file.create_dataset("a", (10,), "u1", external=[("/etc/passwd", 0, 10)])
+
+
+def virtual(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout((10,), "u1")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (10,))
+    file.create_virtual_dataset("a", layout)
+
+
+def huge(file: h5py.File) -> None:
+    file.create_dataset("a", (1 << 20, 1 << 20), "f4", chunks=(1 << 10, 1 << 10))
+
+
+def unwritten(file: h5py.File) -> None:
+    file.create_dataset("a", (1000,), "f4")
+
+
+def sparse(file: h5py.File) -> None:
+    file.create_dataset("a", (1000,), "f4", chunks=(10,))[:10] = 1
+
+
+def records(file: h5py.File) -> None:
+    file["a"] = np.zeros(3, [("x", "f4"), ("y", "i4")])
+
+
+def texts(file: h5py.File) -> None:
+    file["a"] = ["some", "text"]
+
+
+def squeezed(file: h5py.File) -> None:
+    file.create_dataset("a", data=np.zeros(1000), chunks=(100,), compression="lzf")
+
+
+def named_type(file: h5py.File) -> None:
+    file["kind"] = np.dtype("f4")
+    file.create_dataset("a", (3,), file["kind"])[:] = 1
+
+
+def circle(file: h5py.File) -> None:
+    group = file.create_group("a")
+    group["b"] = group
+
+
+HOSTILE: dict[str, tuple[Callable[[h5py.File], None], str]] = {
+    "external link": (external, "'a' in the HDF5 file is a link to elsewhere: refused"),
+    "soft link": (soft, "'a' in the HDF5 file is a link to elsewhere: refused"),
+    "data elsewhere": (elsewhere, "'/a' in the HDF5 file: its numbers are in another file"),
+    "virtual": (virtual, "of HDF5's newest kind, or a virtual one"),
+    "huge": (huge, "damaged, or were never written|past what a policy has|damaged"),
+    "unwritten": (unwritten, "never written"),
+    "sparse": (sparse, "chunk at .10,. is missing"),
+    "records": (records, "of a type that weights do not have"),
+    "texts": (texts, "texts where numbers were expected"),
+    "filter": (squeezed, "HDF5's filter 32000"),
+    "named type": (named_type, "a name of its own"),
+    "circle": (circle, "in themselves: refused"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_what_leads_elsewhere_or_nowhere_is_refused(tmp_path: Path, case: str) -> None:
+    make, message = HOSTILE[case]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        make(file)
+    with pytest.raises(ConversionError, match=message) as caught:
+        [node.array() for node in hdf5_root(tmp_path / "a.h5").arrays()]
+    assert "\n" not in str(caught.value)
+
+
+def test_a_shape_that_its_bytes_do_not_hold_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["a"] = np.zeros(777)
+    data = path.read_bytes()
+    assert data.count((777).to_bytes(8, "little")) >= 1
+    for size in (778, 1 << 39, 1 << 62):
+        path.write_bytes(data.replace((777).to_bytes(8, "little"), size.to_bytes(8, "little")))
+        with pytest.raises(ConversionError, match=r"not what its|damaged"):
+            [node.array() for node in hdf5_root(path).arrays()]
+
+
+def test_groups_that_only_the_newest_library_writes_are_told(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w", libver="latest") as file:
+        for number in range(100):
+            file[f"w{number}"] = np.zeros(3)
+    with pytest.raises(ConversionError, match="write it without libver='latest'"):
+        list(hdf5_root(tmp_path / "a.h5").arrays())

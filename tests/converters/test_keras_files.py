@@ -1,0 +1,249 @@
+"""Keras's files, against Keras itself; Theano's convolutions against SciPy's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import torch
+from architectures import layer_values, observations
+from keras import layers
+from keras_networks import keras_network, keras_outputs, lively, save_layers
+from real_policies import POLICIES, by_hand, needs_policies, widened
+from safetensors.torch import load_file
+from scipy.signal import convolve
+
+from atari_zoo import load
+from atari_zoo.converters import ConversionError, MnihNetwork, to_torch
+from atari_zoo.converters.cards import RANGE_ASSUMED
+from atari_zoo.models import convert
+
+SMALL: dict[str, Any] = {"widths": (4, 4, 4), "units": 8}
+close = np.testing.assert_allclose
+
+
+@pytest.mark.parametrize("ending", [".h5", ".keras"])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_a_model_saved_whole(tmp_path: Path, ending: str, padding: str) -> None:
+    model, seen = keras_network(scaled=True, critic=True, padding=padding), observations()
+    model.save(tmp_path / f"a{ending}")
+    found = to_torch(tmp_path / f"a{ending}")
+    assert isinstance(found, MnihNetwork) and not found.card.assumptions
+    values = layer_values(found, seen)
+    logits, value = keras_outputs(model, seen)  # which takes 0..255
+    close(values["output"], logits, atol=1e-5, rtol=1e-4)
+    close(values["value"], value, atol=1e-5, rtol=1e-4)
+
+
+def test_a_model_that_does_not_scale_does_not_tell(tmp_path: Path) -> None:
+    model, seen = keras_network(**SMALL), observations()
+    model.save(tmp_path / "a.h5")
+    with pytest.warns(UserWarning, match="assumed pixels from 0 to 1"):
+        found = load(tmp_path / "a.h5")
+    assert found.card.assumptions == (RANGE_ASSUMED,)
+    with torch.no_grad():
+        close(found(seen), keras_outputs(model, seen / 255)[0], atol=1e-5)
+        bytes_in = load(tmp_path / "a.h5", input_range="0..255")
+        close(bytes_in(seen), keras_outputs(model, seen)[0], atol=1e-3, rtol=1e-4)
+
+
+def test_a_sequential_model_and_other_layers(tmp_path: Path) -> None:
+    model = lively(
+        keras.Sequential(
+            [
+                keras.Input((4, 84, 84)),
+                layers.Permute((2, 3, 1)),
+                layers.Rescaling(1 / 127.5, offset=-1),
+                layers.ZeroPadding2D(((1, 2), (3, 0))),
+                layers.Conv2D(6, 5, 2, padding="same", use_bias=False),
+                layers.BatchNormalization(),
+                layers.LeakyReLU(negative_slope=0.2),
+                layers.MaxPooling2D(3, 2, padding="same"),
+                layers.Conv2D(8, 3, activation="elu"),
+                layers.AveragePooling2D(2),
+                layers.Dropout(0.5),
+                layers.Flatten(),
+                layers.Dense(16),
+                layers.Activation("tanh"),
+                layers.Dense(6, activation="linear"),
+            ]
+        )
+    )
+    model.save(tmp_path / "a.keras")
+    model.save(tmp_path / "a.h5")
+    seen = observations()
+    expected = np.asarray(model(seen.numpy().astype(np.float32)))
+    for name in ("a.keras", "a.h5"):
+        with torch.no_grad():
+            close(to_torch(tmp_path / name)(seen), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_residual_sums_and_averages(tmp_path: Path) -> None:
+    seen_in = keras.Input((84, 84, 4))
+    x = layers.Conv2D(8, 8, 4, activation="relu")(seen_in)
+    y = layers.Conv2D(8, 3, padding="same", activation="relu")(x)
+    x = layers.Add()([x, y])
+    x = layers.Concatenate()([x, layers.Average()([x, y]), layers.Multiply()([x, y])])
+    x = layers.GlobalAveragePooling2D()(layers.ReLU()(x))
+    model = lively(keras.Model(seen_in, layers.Dense(6)(x)))
+    model.save(tmp_path / "a.h5")
+    seen = observations()
+    with torch.no_grad():
+        found = to_torch(tmp_path / "a.h5")(seen)
+    close(found, keras_outputs(model, seen / 255)[0], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("critic", [False, True])
+def test_weights_alone(tmp_path: Path, critic: bool) -> None:
+    model, seen = keras_network(critic=critic), observations()
+    model.save_weights(tmp_path / "a.weights.h5")
+    arrays = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+    old = save_layers(tmp_path / "old.h5", arrays, backend="tensorflow", keras_version="2.2.4-tf")
+    for path in (tmp_path / "a.weights.h5", old):
+        found = to_torch(path)
+        assert isinstance(found, MnihNetwork) and RANGE_ASSUMED in found.card.assumptions
+        values = layer_values(found, seen)
+        names = ("output", "value") if critic else ("output",)
+        for name, expected in zip(names, keras_outputs(model, seen / 255), strict=True):
+            close(values[name], expected, atol=1e-5, rtol=1e-4)
+
+
+def theanos(kernels: list[np.ndarray], seen: np.ndarray) -> np.ndarray:
+    """True convolutions by SciPy. kernels: (out, in, height, width) each. seen: one observation."""
+    x = seen
+    for kernel, stride in zip(kernels, (4, 2, 1), strict=True):
+        maps = [
+            sum(convolve(x[i], kernel[o, i], "valid") for i in range(len(x)))
+            for o in range(len(kernel))
+        ]
+        x = np.maximum(np.array(maps)[:, ::stride, ::stride], 0)
+    return x.reshape(-1)  # channels, height, width: as its Flatten did
+
+
+def theano_config(version: int) -> str:
+    """Sequential, channels first, as Keras 1 and early Keras 2 wrote it."""
+    first = {"batch_input_shape": [None, 4, 84, 84]}
+    rows: list[dict[str, Any]] = []
+    for number, (kernel, stride) in enumerate(((8, 4), (4, 2), (3, 1))):
+        config: dict[str, Any] = {"name": f"conv{number}", "activation": "relu"}
+        config |= first if not number else {}
+        if version == 1:
+            sizes = {"nb_filter": 4, "nb_row": kernel, "nb_col": kernel, "dim_ordering": "th"}
+            config |= sizes | {"subsample": [stride, stride], "border_mode": "valid"}
+        else:
+            config |= {"filters": 4, "kernel_size": [kernel, kernel], "strides": [stride, stride]}
+            config |= {"data_format": "channels_first", "padding": "valid"}
+        rows.append({"class_name": "Convolution2D" if version == 1 else "Conv2D", "config": config})
+    rows.append({"class_name": "Flatten", "config": {"name": "flatten"}})
+    for name, activation in (("dense", "relu"), ("out", "linear")):
+        rows.append({"class_name": "Dense", "config": {"name": name, "activation": activation}})
+    return json.dumps({"class_name": "Sequential", "config": rows})
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_theanos_convolutions_turn_their_kernels_over(tmp_path: Path, version: int) -> None:
+    random = np.random.default_rng(2)
+    shapes = ((4, 4, 8, 8), (4, 4, 4, 4), (4, 4, 3, 3))
+    kernels = [random.normal(0, 0.2, shape).astype(np.float32) for shape in shapes]
+    dense = random.normal(0, 0.1, (4 * 49, 8)).astype(np.float32)
+    out = random.normal(0, 1, (8, 6)).astype(np.float32)
+    stored = [k if version == 1 else k.transpose(2, 3, 1, 0) for k in kernels]
+    arrays = {f"conv{i}": [k, np.zeros(4, np.float32)] for i, k in enumerate(stored)}
+    arrays |= {"dense": [dense, np.zeros(8, np.float32)], "out": [out, np.zeros(6, np.float32)]}
+    told = {} if version == 1 else {"backend": "theano", "keras_version": "2.1.2"}
+    path = save_layers(tmp_path / "a.h5", arrays, theano_config(version), **told)
+    seen = observations(1)
+    features = theanos(kernels, seen[0].numpy() / 255.0)
+    expected = np.maximum(features @ dense, 0) @ out
+    done = convert(path, backend="theano" if version == 1 else None)
+    assert any("turned over" in note for note in done.report.notes)
+    with torch.no_grad():
+        close(to_torch(done.model)(seen)[0], expected, atol=1e-4, rtol=1e-4)
+    if version == 1:  # nobody says so: it is assumed, and said
+        other = convert(path)
+        assert any("what Keras ran on" in line for line in other.card.assumptions)
+        assert not torch.allclose(to_torch(other.model)(seen), to_torch(done.model)(seen))
+        with pytest.raises(ConversionError, match="no backend 'theno' of Keras's"):
+            convert(path, backend="theno")
+
+
+def lambda_model() -> Any:
+    return keras.Sequential(
+        [keras.Input((84, 84, 4)), layers.Lambda(lambda x: x / 255, name="scale"), layers.Flatten(),
+         layers.Dense(6)]
+    )  # fmt: skip
+
+
+def two_inputs() -> Any:
+    ends = [layers.Flatten()(keras.Input((84, 84, 4))), keras.Input((6,))]
+    return keras.Model([ends[0]._keras_history.operation.input, ends[1]],
+                       layers.Dense(6)(layers.Concatenate()(ends)))  # fmt: skip
+
+
+def plain(*more: Any) -> Any:
+    return keras.Sequential([keras.Input((84, 84, 4)), *more])
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "lambda": (lambda_model, r"layer 'scale' \(Lambda\): Python code of its own, which is not run"),
+    "recurrent": (
+        lambda: plain(layers.Reshape((84, -1)), layers.LSTM(6, name="memory")),
+        r"layer 'memory' \(LSTM\): no translation",
+    ),
+    "activation": (
+        lambda: plain(layers.Flatten(), layers.Dense(6, activation="gelu", name="out")),
+        r"layer 'out' \(Dense\): no translation for the activation 'gelu'",
+    ),
+    "images": (lambda: plain(layers.Conv2D(6, 3)), "one output of actions"),
+    "nested": (lambda: plain(plain(layers.Flatten()), layers.Dense(6)), "a model within the model"),
+    "vector": (
+        lambda: keras.Sequential([keras.Input((128,)), layers.Dense(6)]),
+        "height, width and frames were expected",
+    ),
+    "two inputs": (two_inputs, "a second input"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_other_models_are_refused(tmp_path: Path, case: str) -> None:
+    make, message = REFUSED[case]
+    make().save(tmp_path / "a.h5")
+    with pytest.raises(ConversionError, match=message) as caught:
+        to_torch(tmp_path / "a.h5")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_without_its_weights_is_refused(tmp_path: Path) -> None:
+    model = keras_network(**SMALL)
+    model.save(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        del file["model_weights/hidden"]
+    with pytest.raises(ConversionError, match="layer 'hidden' is missing in the file"):
+        to_torch(tmp_path / "a.h5")
+
+
+@needs_policies
+def test_a_real_policy_computes_the_same_as_keras_hdf5(tmp_path: Path) -> None:
+    """Written by Keras, on 0..255; its play is the same as before since its outputs are."""
+    weights = widened(load_file(POLICIES / "acktr-Breakout.safetensors"))
+    model = keras_network(actions=4, scaled=True, critic=True)
+    names = ("base.main.0", "base.main.2", "base.main.4", "base.main.7")
+    arrays = []
+    for name in (*names, "dist.linear", "base.critic_linear"):
+        weight = weights[f"{name}.weight"].numpy()
+        if name == "base.main.7":
+            weight = weight.reshape(-1, 64, 7, 7).transpose(0, 2, 3, 1).reshape(len(weight), -1)
+        arrays.append(weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight.T)
+        arrays.append(weights[f"{name}.bias"].numpy())
+    model.set_weights(arrays)
+    model.save(tmp_path / "breakout.h5")
+    seen = observations(7)
+    values = layer_values(to_torch(tmp_path / "breakout.h5"), seen)
+    logits, value = by_hand(weights, seen)
+    torch.testing.assert_close(values["output"], logits, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(values["value"], value, atol=1e-4, rtol=1e-4)

@@ -1,0 +1,101 @@
+"""Sample Factory's checkpoints, against its own networks written out from its source."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from architectures import observations
+from sample_factory_files import SharedPolicy, save_sample_factory
+
+from atari_zoo.converters import ConversionError, MnihNetwork, to_onnx, to_torch
+from atari_zoo.converters.convert import read
+from atari_zoo.models import convert
+
+NAME = "experiment/checkpoint_p0/checkpoint_000000978_4005888.pth"
+CASES: dict[str, dict[str, Any]] = {
+    "atari": {},
+    "atari, not normalized": {"normalized": False},
+    "elu": {"nonlinearity": "elu"},
+    "tanh, not normalized": {"nonlinearity": "tanh", "normalized": False},
+    "bytes": {"scale": 1.0, "normalized": False},
+    "bytes, normalized": {"scale": 128.0},
+    "simple": {"kind": "convnet_simple", "units": 64},
+    "impala": {"kind": "convnet_impala", "units": 256, "normalized": False},
+    "resnet": {"kind": "resnet_impala", "units": 256},
+    "decoder": {"more": (32, 16), "units": 64, "normalized": False},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_checkpoint_gives_its_own_outputs(tmp_path: Path, case: str) -> None:
+    path, seen = save_sample_factory(tmp_path / NAME, **CASES[case]), observations()
+    policy = SharedPolicy(**CASES[case])
+    assert read(path).card["format"] == "sample-factory"
+    with torch.no_grad():
+        logits, value = policy.both(seen)
+        found = to_torch(path)
+        # the statistics blow differences of float32 up
+        torch.testing.assert_close(found(seen), logits, atol=1e-4, rtol=1e-4)
+    session = onnxruntime.InferenceSession(
+        to_onnx(path).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    name = session.get_inputs()[0].name
+    outputs = session.run(["output", "value"], {name: seen.float().numpy()})
+    np.testing.assert_allclose(outputs[0], logits, atol=1e-4, rtol=1e-4)
+    np.testing.assert_allclose(outputs[1], value, atol=1e-4, rtol=1e-4)
+    assert found.card.action_rule == "sample" and found.card.preprocessing.name == "cleanrl"
+
+
+def test_the_plain_one_is_the_network_of_mnih(tmp_path: Path) -> None:
+    path = save_sample_factory(tmp_path / NAME, normalized=False, env="atari_kongfumaster")
+    found = to_torch(path)
+    assert isinstance(found, MnihNetwork) and found.head.kind == "actor-critic"
+    assert (found.card.game, found.card.algorithm) == ("KungFuMaster", "ppo")
+    assert not found.card.assumptions
+
+
+@pytest.mark.parametrize("env, game", [("atari_breakout", "Breakout"), ("doom_basic", "")])
+def test_the_game_is_told_by_the_settings(tmp_path: Path, env: str, game: str) -> None:
+    path = save_sample_factory(tmp_path / NAME, env=env, units=8)
+    assert read(path).card.get("game", "") == game
+
+
+def test_what_settings_would_tell_is_assumed_without_them(tmp_path: Path) -> None:
+    path = save_sample_factory(tmp_path / "a.pth", config=False, normalized=False, units=8)
+    lines = convert(path).card.assumptions
+    assert any("ReLUs" in line for line in lines) and any("by 255" in line for line in lines)
+    path = save_sample_factory(tmp_path / "b.pth", config=False, units=8)
+    (line,) = convert(path).card.assumptions  # statistics of pixels tell their scale
+    assert "ReLUs" in line
+
+
+def changed(path: Path, **weights: torch.Tensor) -> Path:
+    content = torch.load(path, weights_only=True)
+    content["model"] |= {name.replace("__", "."): tensor for name, tensor in weights.items()}
+    torch.save(content, path)
+    return path
+
+
+def test_other_networks_are_refused(tmp_path: Path) -> None:
+    path = save_sample_factory(tmp_path / NAME, units=8)
+    memory = changed(path, core__core__weight_ih_l0=torch.zeros(4, 4))
+    with pytest.raises(ConversionError, match=r"recurrent \(GRU or LSTM\): 'core.core"):
+        to_torch(memory)
+    path = save_sample_factory(tmp_path / NAME, units=8)
+    with pytest.raises(ConversionError, match=r"beside its layers it has 'extra\.weight'"):
+        to_torch(changed(path, extra__weight=torch.zeros(4, 4)))
+    head = "encoder__encoders__obs__enc__mlp_layers__0__weight"
+    path = save_sample_factory(tmp_path / NAME, units=8)
+    with pytest.raises(ConversionError, match="none of its own encoders on 84x84"):
+        to_torch(changed(path, **{head: torch.zeros(8, 100)}))
+    path = save_sample_factory(tmp_path / NAME, units=8)
+    settings = path.parent.parent / "config.json"
+    settings.write_text(json.dumps({"nonlinearity": "mish"}))
+    with pytest.raises(ConversionError, match="activation 'mish' is none of relu, elu, tanh"):
+        to_torch(path)
