@@ -27,6 +27,7 @@ from atari_zoo.converters.weights.assembling import (
 
 Sizes = Sequence[tuple[int, int]]  # each dense layer's inputs and outputs
 
+SCREENS = (4, 84, 84)  # frames, height and width of what its agents see
 ACTIONS = range(2, 19)  # of Atari's games
 ATOMS, REACH = 51, 10.0  # c51.gin, rainbow.gin and full_rainbow.gin: 51 returns from -10 to 10
 QUANTILES = 200  # quantile.gin
@@ -62,6 +63,10 @@ def policy_of(found: Layers) -> Policy:
             break
     else:
         raise ConversionError(f"its layers are none of Dopamine's networks: {found.described}")
+    if policy.network.shape != SCREENS:
+        raise ConversionError(
+            f"Dopamine's agents see {SCREENS}; this one {policy.network.shape}: {found.described}"
+        )
     if not found.noisy:
         return policy
     return Policy(policy.network, "rainbow", [*policy.notes, NOISY_NOTE])

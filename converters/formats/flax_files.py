@@ -24,13 +24,8 @@ from atari_zoo.converters.formats.cleanrl_settings import (
     settings_card,
 )
 from atari_zoo.converters.formats.flax_messages import flax_message
-from atari_zoo.converters.formats.linen import (
-    Layers,
-    is_residual,
-    layers,
-    only_dense,
-    residual_layers,
-)
+from atari_zoo.converters.formats.linen import Layers, layers, only_dense
+from atari_zoo.converters.formats.linen_blocks import is_residual, residual_layers
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.heads import Head
 from atari_zoo.converters.registry import Probe, Source, reader
@@ -42,6 +37,7 @@ from atari_zoo.converters.weights.assembling import (
     categorical_head,
     q_head,
 )
+from atari_zoo.converters.weights.state_dicts import seen_in
 from atari_zoo.converters.weights.trunks import trunk_assumptions
 
 SCANNED = 8 << 10  # bytes in which the names stand; a PPO's settings come before
@@ -84,6 +80,8 @@ def read_flax(path: Path) -> Source:
         case _:
             source, args = _q_values(_layers(content)), {}
     source.card |= folder_card(path) | settings_card(args)
+    assert isinstance(source.model, AgentNetwork)
+    source.card["preprocessing"] = seen_in(source.card["preprocessing"], source.model.shape[0])
     source.written_by = "flax.serialization, as CleanRL's JAX scripts use it"
     source.flatten = "H, W, C"
     return source

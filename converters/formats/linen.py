@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import count, pairwise, takewhile
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -72,8 +72,8 @@ def layers(params: Any) -> Layers:
     Raises ConversionError, with the layers and their shapes, if they are not three convolutions
     and some dense layers, each on the one before.
     """
-    params = _by_name(params)
-    described = _described(params)
+    params = by_name(params)
+    described = described_layers(params)
     names = sorted(params, key=_number)
     for name in names:
         _check_name(name, described)
@@ -83,70 +83,16 @@ def layers(params: Any) -> Layers:
     expected = "three convolutions, each on the one before, and dense layers were expected"
     if len(convolutions) != 3 or len(kinds) != 1 or len(dense) > DENSE:
         raise ConversionError(f"{expected}; it has {described}")
-    filters = [_affine(name, params[name]) for name in convolutions]
+    filters = [affine_layer(name, params[name]) for name in convolutions]
     if not all(len(a.weight) == b.weight.shape[1] for a, b in pairwise(filters)):
         raise ConversionError(f"{expected}; it has {described}")
     return Layers(
         filters,
-        [_affine(name, params[name]) for name in dense],
+        [affine_layer(name, params[name]) for name in dense],
         kinds.pop(),
         _number(dense[0]) == len(convolutions),
         described,
     )
-
-
-def is_residual(params: Any) -> bool:
-    """Whether the parameters are those of CleanRL's and cleanba's residual networks, by a name."""
-    return any(str(name).startswith("ConvSequence_") for name in _by_name(params))
-
-
-def residual_layers(params: Any) -> Layers:
-    """The layers of such a network: {"ConvSequence_0": {"Conv_0": ..., "ResidualBlock_0": ...}}.
-
-    Raises ConversionError, with the layers, if they are others.
-    """
-    params = _by_name(params)
-    described = _described(params)
-    sequences = _counted("ConvSequence", params)
-    dense = _counted("Dense", params)
-    if len(sequences) + len(dense) != len(params) or not 1 <= len(dense) <= DENSE:
-        raise ConversionError(
-            "parts of a residual network ('ConvSequence_0') and dense layers were expected; it "
-            f"has {described}"
-        )
-    return Layers(
-        [],
-        [_affine(name, params[name]) for name in dense],
-        "Dense",
-        False,
-        described,
-        [_block(name, params[name]) for name in sequences],
-    )
-
-
-def _block(name: str, parts: Any) -> BlockLayers:
-    parts = parts if isinstance(parts, Mapping) else {}
-    blocks = _counted("ResidualBlock", parts)
-    if len(blocks) + 1 != len(parts) or "Conv_0" not in parts:
-        raise ConversionError(f"'{name}': a convolution and residual blocks were expected")
-    residuals = []
-    for block in blocks:
-        convs = parts[block] if isinstance(parts[block], Mapping) else {}
-        if set(convs) != {"Conv_0", "Conv_1"}:
-            raise ConversionError(f"'{name}/{block}': two convolutions were expected")
-        first, second = (
-            _affine(conv, convs[conv])._replace(name=f"{name}/{block}/{conv}")
-            for conv in ("Conv_0", "Conv_1")
-        )
-        residuals.append((first, second))
-    conv = _affine("Conv_0", parts["Conv_0"])
-    return BlockLayers(conv._replace(name=f"{name}/Conv_0"), residuals)
-
-
-def _counted(kind: str, params: Mapping[Any, Any]) -> list[str]:
-    """The layers `kind_0`, `kind_1` ..., as many as are there."""
-    names = (f"{kind}_{number}" for number in count())
-    return list(takewhile(params.__contains__, names))
 
 
 def only_dense(params: Any) -> AffineLayer:
@@ -154,13 +100,14 @@ def only_dense(params: Any) -> AffineLayer:
 
     Raises ConversionError if it is none.
     """
-    params = _by_name(params)
+    params = by_name(params)
     if list(params) != ["Dense_0"]:
-        raise ConversionError(f"one dense layer was expected; it has {_described(params)}")
-    return _affine("Dense_0", params["Dense_0"])
+        raise ConversionError(f"one dense layer was expected; it has {described_layers(params)}")
+    return affine_layer("Dense_0", params["Dense_0"])
 
 
-def _by_name(params: Any) -> Mapping[Any, Any]:
+def by_name(params: Any) -> Mapping[Any, Any]:
+    """The layers by their names. Raises ConversionError if there are none."""
     for _ in range(NESTED):
         if isinstance(params, Mapping) and "params" in params:
             params = params["params"]
@@ -185,7 +132,8 @@ def _check_name(name: Any, described: str) -> None:
     )
 
 
-def _affine(name: str, parts: Any) -> AffineLayer:
+def affine_layer(name: str, parts: Any) -> AffineLayer:
+    """A layer with torch's axes. Raises ConversionError if it is none."""
     kernel, bias = (_array(name, parts, part) for part in PARTS[name.partition("_")[0]])
     layer = AffineLayer.of_tensorflow(kernel, bias, name)
     if layer.weight.ndim != (4 if name.startswith("Conv") else 2):
@@ -200,7 +148,8 @@ def _array(name: str, parts: Any, part: str) -> np.ndarray:
     return array
 
 
-def _described(params: Mapping[Any, Any]) -> str:
+def described_layers(params: Mapping[Any, Any]) -> str:
+    """Their names and shapes as in the file, for messages."""
     shown = (f"'{_text(name)}' {_shape(params[name])}".rstrip() for name in list(params)[:SHOWN])
     more = f" and {len(params) - SHOWN} more" if len(params) > SHOWN else ""
     return ", ".join(shown) + more

@@ -23,8 +23,8 @@ GROUPS = ("_modules", "_parameters", "_buffers")
 PARAMETERS = ("torch.nn.parameter.Parameter", "torch.autograd.variable.Variable")  # until 0.4
 
 LAYERS = "torch.nn.modules."
-CONV, PAD = "conv.Conv2d", "padding.ZeroPad2d"
-# what may stand in a network of Mnih et al. and leaves the numbers alone when it is evaluated
+CONV, PAD, POOL = "conv.Conv2d", "padding.ZeroPad2d", "pooling.MaxPool2d"
+# what may stand in an architecture with a name and leaves the numbers alone when it is evaluated
 OTHERS = {
     "activation.ReLU",
     "activation.LogSoftmax",
@@ -36,6 +36,9 @@ OTHERS = {
     "linear.Linear",
     "module.Module",
 }
+# of IMPALA's ResNet, as weights alone are taken to have them
+RESIDUAL_POOL = {"kernel_size": (3, 3), "stride": (2, 2), "padding": (1, 1), "dilation": (1, 1)}
+RESIDUAL_CONV = {"kernel_size": (3, 3), "padding": (1, 1)}
 STRIDES: dict[tuple[int, ...], tuple[int, ...]] = {(8, 8): (4, 4), (4, 4): (2, 2), (3, 3): (1, 1)}
 
 
@@ -61,11 +64,12 @@ def is_module(value: Any) -> bool:
 def module_state(module: Opaque, budget: Budget) -> StateDict:
     """Its tensors by their dotted names, as `state_dict` has them.
 
-    Raises ConversionError if it has layers, strides or paddings that the network of Mnih et al.
-    does not have: the tensors alone would not show it.
+    Raises ConversionError if it has layers, strides or paddings that neither the network of Mnih
+    et al. nor IMPALA's ResNet has: the tensors alone would not show it.
     """
     found: StateDict = {}
     convs: list[Mapping[str, Any]] = []
+    pools: list[Mapping[str, Any]] = []
     pads: list[tuple[int, ...]] = []
     for prefix, part in _submodules(module, budget):
         kind = part.name.removeprefix(LAYERS)
@@ -73,13 +77,15 @@ def module_state(module: Opaque, budget: Budget) -> StateDict:
             convs.append(part.state)
         elif kind == PAD:
             pads.append(_numbers(part.state.get("padding"), 4))
+        elif kind == POOL:
+            pools.append(part.state)
         elif kind != part.name and kind not in OTHERS and not kind.startswith("container."):
             raise ConversionError(
-                f"{prefix[:-1][-60:]!a} is a {kind[:60]!a}: not the network of Mnih et al."
+                f"{prefix[:-1][-60:]!a} is a {kind[:60]!a}: no architecture with a name has it"
             )
         for group in GROUPS[1:]:
             found.update(_tensors(prefix, part.state, group))
-    _check_convolutions(convs, pads)
+    _check_convolutions(convs, pads, pools)
     return found
 
 
@@ -111,7 +117,11 @@ def _tensors(
             yield f"{prefix}{name}", value
 
 
-def _check_convolutions(convs: list[Mapping[str, Any]], pads: list[tuple[int, ...]]) -> None:
+def _check_convolutions(
+    convs: list[Mapping[str, Any]],
+    pads: list[tuple[int, ...]],
+    pools: list[Mapping[str, Any]],
+) -> None:
     """Strides and paddings: shapes are the same for several of them."""
     for conv in convs:
         kernel, stride, dilation = (
@@ -121,12 +131,26 @@ def _check_convolutions(convs: list[Mapping[str, Any]], pads: list[tuple[int, ..
             raise ConversionError(
                 f"a convolution of {kernel} pixels with stride {stride} and dilation {dilation}"
             )
+    if _are_residual(convs) and not pads:
+        for pool in pools:
+            found = {name: _numbers(pool.get(name)) for name in RESIDUAL_POOL}
+            if found != RESIDUAL_POOL or pool.get("ceil_mode"):
+                raise ConversionError(f"pools of {found}; IMPALA's ResNet has {RESIDUAL_POOL}")
+        return
+    if pools:
+        raise ConversionError("pools in a network that is not IMPALA's ResNet")
     inside = [_numbers(conv.get("padding")) for conv in convs]
     none = not any(any(sides) for sides in (*inside, *pads)) and () not in (*inside, *pads)
     same = inside == [(0, 0)] * 3 and pads == list(SAME)
     half = inside == [(2, 2), (0, 0), (1, 1)] and pads == [SAME[1]]
     if not (none or same or half):
         raise ConversionError(f"convolutions that pad by {inside[:4]}, and pads of {pads[:4]}")
+
+
+def _are_residual(convs: list[Mapping[str, Any]]) -> bool:
+    """Whether all convolutions keep the size of their maps, as a residual network's do."""
+    found = [{name: _numbers(conv.get(name)) for name in RESIDUAL_CONV} for conv in convs]
+    return bool(found) and all(settings == RESIDUAL_CONV for settings in found)
 
 
 def _numbers(value: Any, count: int = 2) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Collection, Iterator
 from itertools import count, takewhile
 
+from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.converters.weights.namings import (
     CLEANRL,
     OWN_HEADS,
@@ -62,6 +63,7 @@ def _torchbeast(names: Collection[str]) -> Iterator[LayerNames]:
             {"output": "policy", "value": "baseline"},
             "fc",
             "impala",
+            PREPROCESSINGS["torchbeast"],
             blocks=blocks,
         )
 

@@ -247,7 +247,10 @@ def refused() -> dict[str, tuple[Callable[[Params], Any], str]]:
             r"each on the one before.*\(4, 4, 1, 4\)",
         ),
         "kernel": (lambda p: changed(p, Conv_0=convolution(5, 5, 4, 4)), "5x5, 4x4, 3x3 on 4"),
-        "frames": (lambda p: changed(p, Conv_0=convolution(8, 8, 1, 4)), "on 1"),
+        "frames": (
+            lambda p: changed(p, Conv_0=convolution(8, 8, 1, 4)),
+            r"agents see \(4, 84, 84\); this one \(1, 84, 84\)",
+        ),
         "flat": (lambda p: changed(p, Dense_0=dense(100, 8)), "none of Dopamine's networks"),
         "outputs": (
             lambda p: changed(p, Dense_1=dense(8, 25)),

@@ -192,6 +192,13 @@ def test_what_a_file_tells(folder: Path, name: str) -> None:
     assert len(source.notes) == (kind == "categorical")
 
 
+def test_as_many_frames_are_stacked_as_it_sees(tmp_path: Path) -> None:
+    params = parameters(CleanRL(**TINY), (1, 2, 84, 84))
+    (tmp_path / "agent.cleanrl_model").write_bytes(cleanrl_dqn_file(params))
+    source = read_flax(tmp_path / "agent.cleanrl_model")
+    assert source.model.shape == (2, 84, 84) and source.card["preprocessing"].stack == 2
+
+
 @pytest.mark.parametrize("algorithm", ["dqn", "c51"])
 def test_an_agent_sees_the_same_from_torch_from_jax_and_by_its_name(
     tmp_path: Path, algorithm: str

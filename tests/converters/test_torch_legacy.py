@@ -14,10 +14,12 @@ import pytest
 import torch
 import torch_zoo_files
 from architectures import layer_values, network, observations
+from residual_networks import TorchBeast
+from residual_networks import lively as lively_residual
 from torch import Tensor, nn
 from torch_zoo_files import acktr_model, lively, nature, save_acktr
 
-from atari_zoo.converters import ConversionError, MnihNetwork, to_torch
+from atari_zoo.converters import ConversionError, ImpalaNetwork, MnihNetwork, to_torch
 from atari_zoo.converters.formats.torch_files import opened_torch, torch_file, weights_in
 
 SMALL: dict[str, Any] = {"widths": (4, 4, 4), "units": 8}
@@ -133,6 +135,27 @@ def test_tensorflows_paddings_are_known(
         torch.testing.assert_close(found(seen), model(seen / 255.0), atol=1e-5, rtol=1e-5)
 
 
+@FORMATS
+def test_a_residual_network_saved_whole(tmp_path: Path, legacy: bool) -> None:
+    model = lively_residual(TorchBeast(beside=0))
+    found = to_torch(save(model, tmp_path / "a.pt", legacy))
+    assert isinstance(found, ImpalaNetwork)
+    seen = observations()
+    with torch.no_grad():
+        torch.testing.assert_close(found(seen), model(seen)[0], atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "pool", [nn.MaxPool2d(2, 2, 1), nn.MaxPool2d(3, 2), nn.MaxPool2d(3, 2, 1, ceil_mode=True)]
+)
+def test_a_residual_networks_other_pools_are_refused(tmp_path: Path, pool: nn.Module) -> None:
+    """Their maps may be of the same size."""
+    model = TorchBeast(beside=0)
+    model.feat_convs[1][1] = pool
+    with pytest.raises(ConversionError, match=r"pools of .*; IMPALA's ResNet has"):
+        to_torch(save(model, tmp_path / "a.pt", False))
+
+
 # all but the first have the shapes of a network that would be read
 OTHERS: dict[str, tuple[list[nn.Module], str]] = {
     "tanh": (
@@ -154,6 +177,10 @@ OTHERS: dict[str, tuple[list[nn.Module], str]] = {
     "stride": (
         [conv(4, 8, 3), RELU, conv(4, 4, 2), RELU, conv(4, 3, 1), RELU],
         r"\(8, 8\) pixels with stride \(3, 3\)",
+    ),
+    "pool": (
+        [conv(4, 8, 4), RELU, conv(4, 4, 2), RELU, nn.MaxPool2d(3, 1, 1), conv(4, 3, 1), RELU],
+        "pools in a network that is not IMPALA's ResNet",
     ),
     "dilation": (
         [conv(4, 8, 4), RELU, conv(4, 4, 2), RELU, conv(4, 3, 1, dilation=2), RELU],
