@@ -248,7 +248,12 @@ REFUSED: dict[str, tuple[dict[str, Tensor], str]] = {
     ),
     "two directions": (changed(remember__weight_ih_l0_reverse=torch.zeros(48, 32)), "directions"),
     "no recurrent part": (changed(remember__weight_hh_l0=None), "lacks weight_ih or weight_hh"),
-    "five gates": (changed(remember__weight_hh_l0=torch.zeros(80, 16)), "no LSTM, GRU or RNN"),
+    "five gates": (
+        changed(
+            remember__weight_hh_l0=torch.zeros(80, 16), remember__weight_ih_l0=torch.zeros(80, 32)
+        ),
+        "no LSTM, GRU or RNN",
+    ),
     "another width": (changed(remember__weight_ih_l0=torch.zeros(48, 30)), "output layer"),
     "no layer 0": (
         {n.replace("_l0", "_l1"): t for n, t in Unknown().state_dict().items()},
