@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from atari_zoo.agent_states import recorded_states
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
 from atari_zoo.converters.arguments import checked
@@ -93,11 +94,13 @@ def peaks(
     layer: str,
     before_relu: bool = True,
     batch: int = 256,
+    state: Tensor | None = None,
 ) -> Peaks:
     """The peak of every unit of `layer` at each observation, on the CPU.
 
     observations: (observations, 4, 84, 84), or one, uint8 or float in 0..1.
     before_relu: of a layer that has a ReLU, what enters it: silent units then differ too.
+    state: of a network that carries one, as `atari_zoo.activations` has it.
     Units are the channels of a convolution, else the layer's values one by one: of `atoms`, unit
     (action, atom) is action * atoms + atom.
     Raises ValueError if the layer is not there; the message lists those that are. Also for
@@ -110,8 +113,12 @@ def peaks(
     parts = []
     seen = observations_for(network, observations)
     with torch.inference_mode(), recorded(network, [layer], before_relu) as values:
-        for some in seen.split(batch):
-            network(some.to(device))
+        for start in range(0, len(seen), batch):
+            some = seen[start : start + batch].to(device)
+            if state is None:
+                network(some)
+            else:
+                network(some, state[start : start + len(some)].to(device))
             parts.append(_of_maps(values[layer].float().cpu()))
     return Peaks(*(torch.cat(pieces) for pieces in zip(*parts, strict=True)))
 
@@ -144,7 +151,14 @@ def recorded_peaks(
     for begin in range(0, steps, batch):
         span = slice(begin, min(begin + batch, steps))
         found = [
-            peaks(network, recording.observations(env, span), layer, before_relu, batch)
+            peaks(
+                network,
+                recording.observations(env, span),
+                layer,
+                before_relu,
+                batch,
+                recorded_states(network, recording, env, span, [layer]),
+            )
             for env in range(envs)
         ]
         parts.append(

@@ -26,11 +26,12 @@ PLAIN: Mapping[Any, tuple[tuple[type, ...], str]] = {
     str: ((str,), "text"),
     Path: ((os.PathLike,), "a path"),
 }
+NETWORKS = "AgentNetwork MnihNetwork ImpalaNetwork RecurrentNetwork ForeignNetwork".split()
 # by the names of classes: what finds one by a name or a path, which stands above this file; what
 # tells another of its kind; and what is said of it
 NETWORK = ("atari_zoo.models", "as_network", "state_dict", "a network, or its name")
 FOUND = {
-    **dict.fromkeys(("AgentNetwork", "MnihNetwork", "ImpalaNetwork", "ForeignNetwork"), NETWORK),
+    **dict.fromkeys(NETWORKS, NETWORK),
     "Recording": ("atari_zoo.recordings.files", "as_recording", "starts", "a recording"),
 }
 JAXTYPING = "jaxtyping"  # its classes look into shapes, which functions do with words of their own

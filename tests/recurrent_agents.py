@@ -209,3 +209,77 @@ class Kostrikov(nn.Module):
 
     def zeros(self, batch: int) -> States:
         return (torch.zeros(batch, 512),)
+
+
+class BabyA3C(nn.Module):
+    """baby-a3c's policy; `kind` and names as its versions have them."""
+
+    def __init__(self, kind: str = "LSTMCell") -> None:
+        super().__init__()
+        torch.manual_seed(6)
+        for number in range(1, 5):
+            conv = nn.Conv2d(1 if number == 1 else 32, 32, 3, stride=2, padding=1)
+            self.add_module(f"conv{number}", conv)
+        if kind == "LSTMCell":
+            self.lstm = nn.LSTMCell(800, 256)
+            self.val_func, self.pol_func = nn.Linear(256, 1), nn.Linear(256, 6)
+        else:
+            self.gru = nn.GRUCell(800, 256)
+            self.critic_linear, self.actor_linear = nn.Linear(256, 1), nn.Linear(256, 6)
+        lively(self)
+
+    def step(self, seen: Tensor, states: States, done: Tensor) -> tuple[Tensor, Tensor, States]:
+        x = seen / 255.0
+        for number in range(1, 5):
+            x = nn.functional.elu(self.get_submodule(f"conv{number}")(x))
+        kept = tuple((1 - done.float()).view(-1, 1) * state for state in states)
+        if hasattr(self, "lstm"):
+            states = self.lstm(x.view(-1, 800), kept)
+            return self.pol_func(states[0]), self.val_func(states[0]), states
+        states = (self.gru(x.view(-1, 800), kept[0]),)
+        return self.actor_linear(states[0]), self.critic_linear(states[0]), states
+
+    def zeros(self, batch: int) -> States:
+        return (torch.zeros(batch, 256),) * (2 if hasattr(self, "lstm") else 1)
+
+
+class DeepNet(nn.Module):
+    """torchbeast's deep network (polybeast_learner.py), told the last reward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(7)
+        convs, first, second, before = [], [], [], 4
+        for width in (16, 32, 32):
+            convs.append(nn.Sequential(nn.Conv2d(before, width, 3, 1, 1), nn.MaxPool2d(3, 2, 1)))
+            for blocks in (first, second):
+                blocks.append(
+                    nn.Sequential(
+                        nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1),
+                        nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1),
+                    )
+                )  # fmt: skip
+            before = width
+        self.feat_convs, self.resnet1 = nn.ModuleList(convs), nn.ModuleList(first)
+        self.resnet2, self.fc = nn.ModuleList(second), nn.Linear(3872, 256)
+        self.core = nn.LSTM(257, 256, num_layers=1)
+        self.policy, self.baseline = nn.Linear(256, 6), nn.Linear(256, 1)
+        lively(self)
+
+    def step(
+        self, seen: Tensor, states: States, done: Tensor, reward: Tensor, action: Tensor
+    ) -> tuple[Tensor, Tensor, States]:
+        x = seen.float() / 255.0
+        for conv, one, two in zip(self.feat_convs, self.resnet1, self.resnet2, strict=True):
+            x = conv(x)
+            x = one(x) + x
+            x = two(x) + x
+        x = torch.relu(self.fc(torch.relu(x).flatten(1)))
+        x = torch.cat([x, reward.clamp(-1, 1).view(-1, 1).float()], dim=-1)
+        kept = tuple((~done).float().view(1, -1, 1) * state for state in states)
+        out, states = self.core(x[None], kept)
+        return self.policy(out[0]), self.baseline(out[0]), states
+
+    def zeros(self, batch: int) -> States:
+        one = torch.zeros(1, batch, 256)
+        return one, one

@@ -1,4 +1,5 @@
 __version__: str
+from .agent_states import as_it_was as as_it_was
 from .catalog.catalog import UnknownModel as UnknownModel
 from .catalog.catalog import list_models as list_models
 from .games import UnknownGame as UnknownGame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -10,7 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.converters.network.stateful import held_at, is_unheld, state_size, state_words
+from atari_zoo.converters.network.stateful import (
+    held_at,
+    is_unheld,
+    reads_state,
+    state_size,
+    state_words,
+)
 from atari_zoo.players import Play, is_own_play
 
 
@@ -39,15 +46,20 @@ def check_states(network: Network, recording: Play) -> None:
 
 
 def recorded_states(
-    network: Network, recording: Play, env: int = 0, steps: slice = slice(None)
+    network: Network,
+    recording: Play,
+    env: int = 0,
+    steps: slice = slice(None),
+    layers: Sequence[str] | None = None,
 ) -> Float[Tensor, "steps numbers"] | None:
     """The states that the network acted in; None if it carries none.
 
+    layers: that they are wanted for; None too where none of these reads a state.
     Raises ValueError as `check_states` does.
     """
-    check_states(network, recording)
-    if not state_size(network):
+    if not reads_state(network, network.layers if layers is None else layers):
         return None
+    check_states(network, recording)
     kept = recording.state  # type: ignore[attr-defined]  # check_states has looked
     return torch.from_numpy(np.array(kept[steps, env]))
 
@@ -64,9 +76,12 @@ def as_it_was(network: Network, recording: Play, step: int, env: int = 0) -> Net
     return network if states is None else held_at(network, states)
 
 
-def warn_of_zero_state(network: Network) -> None:
-    """Warns where a network that carries a state is asked in no particular one."""
-    if is_unheld(network):
+def warn_of_zero_state(network: Network, layers: Iterable[str] | None = None) -> None:
+    """Warns where a network that carries a state is asked in no particular one.
+
+    layers: of which it is asked; all if not given.
+    """
+    if is_unheld(network) and reads_state(network, network.layers if layers is None else layers):
         warnings.warn(
             f"{network.card.name} carries a state ({state_words(network)}), which is held at that "
             "of an episode's first step: give a state, a recording of its play, or what as_it_was "
@@ -74,3 +89,11 @@ def warn_of_zero_state(network: Network) -> None:
             UserWarning,
             stacklevel=3,
         )
+
+
+def held_words(network: Network) -> str:
+    """For a caption, in which state a network is asked; "" if it carries none."""
+    if not state_size(network):
+        return ""
+    which = "that of an episode's first step" if is_unheld(network) else "as it was recorded"
+    return f"its state ({state_words(network)}) is {which}"

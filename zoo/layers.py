@@ -66,7 +66,7 @@ def activations(
                 layers,
                 batch,
                 before_relu,
-                recorded_states(network, observations, env),
+                recorded_states(network, observations, env, layers=layers),
             )
             for env in range(observations.starts.shape[1])
         ]
@@ -78,7 +78,7 @@ def activations(
     if seen.is_floating_point():
         seen = seen.to(next(network.parameters()).dtype)
     if state is None:
-        warn_of_zero_state(network)
+        warn_of_zero_state(network, names)
     elif state_size(network):
         state = state.expand(len(seen), -1) if state.shape[:1] == (1,) else state
         check_state(network, state, len(seen))

@@ -94,7 +94,7 @@ class Recurrent(nn.Module):
 
 def with_stored_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy in which the weights of such operators are stored, and not computed from others, as
-    torch's newer exporter has it; the model itself where there is nothing to do."""
+    torch's newer exporter has it, nor cast; the model itself where there is nothing to do."""
     stored = {tensor.name for tensor in model.graph.initializer}
     wanted = {
         name
@@ -102,6 +102,10 @@ def with_stored_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         if node.op_type in KINDS
         for name in node.input[1:4]
         if name and name not in stored
+    }
+    # those of other layers too, where they are stored in half the bytes
+    wanted |= {
+        n.output[0] for n in model.graph.node if n.op_type == "Cast" and n.input[0] in stored
     }
     if not wanted:
         return model

@@ -8,6 +8,7 @@ recorded, begun anew and shared out among environments by who knows nothing of t
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from math import prod
 from typing import NamedTuple, TypeVar
 
@@ -89,6 +90,13 @@ def state_size(network: nn.Module) -> int:
     return sum(part.size for part in state_parts(network))
 
 
+def reads_state(network: nn.Module, layers: Iterable[str]) -> bool:
+    """Whether what some of these layers compute depends on a state: a trunk's layers do not."""
+    trunk = getattr(network, "trunk", None)
+    before = () if trunk is None else trunk.layers
+    return bool(state_parts(network)) and any(layer not in before for layer in layers)
+
+
 def state_words(network: nn.Module) -> str:
     """The parts and their sizes: "hidden 1x256, cell 1x256"."""
     return ", ".join(f"{p.name} {'x'.join(map(str, p.shape))}" for p in state_parts(network))
@@ -129,7 +137,8 @@ def held_at(network: Module, state: Tensor) -> Module:
     state = state[None] if state.ndim == 1 else state
     check_state(network, state, 1)
     held = copy.copy(network)
-    vars(held)["held"] = state.detach().clone()
+    with torch.inference_mode(False):  # a normal tensor, through which gradients can be taken
+        vars(held)["held"] = state.detach().clone()
     return held
 
 

@@ -16,7 +16,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.agent_networks import AgentTrunk
 from atari_zoo.converters.network.heads import PolicyHead
 from atari_zoo.converters.network.memories import Critic, RecurrentLayers
-from atari_zoo.converters.network.networks import PLACES
+from atari_zoo.converters.network.networks import Trunk
 from atari_zoo.converters.network.recurrent import ACTION, REWARD, RecurrentNetwork
 from atari_zoo.converters.weights.affine_layers import AffineLayer, fill
 from atari_zoo.converters.weights.memory_layers import (
@@ -37,8 +37,6 @@ from atari_zoo.converters.weights.recurrent_namings import RecurrentNames, recur
 from atari_zoo.converters.weights.shapes import head_by_shape, naming_by_shape, shown
 
 Weights = Mapping[str, Tensor]
-# four convolutions of 3x3 and their memory, of one frame of 80x80, each with an ELU
-BABY = {"conv1.weight", "conv2.weight", "conv3.weight", "conv4.weight"}
 
 
 @dataclass
@@ -67,11 +65,6 @@ def naming_of_recurrent(weights: Weights, actions: int = 0) -> RecurrentNames | 
         return (found or whole)[0]  # of sizes that do not fit, who reads them says which
     if not memories:
         return None
-    if weights.keys() >= BABY:
-        raise ConversionError(
-            "its four convolutions with a memory are baby-a3c's, with ELU on one frame of 80x80, "
-            "which weights alone do not tell; export it to ONNX, with the state as input and output"
-        )
     best = min(rows, key=lambda row: len(_unexplained(row, weights)), default=None)
     if best is not None and (rest := _unexplained(best, weights)):
         raise ConversionError(f"beside the layers of {best.names.library} it has {shown(rest)}")
@@ -99,7 +92,9 @@ def recurrent_in(weights: Weights, row: RecurrentNames, facts: HeadFacts) -> Fou
         assumptions.append(PLAIN_ASSUMED)
     told = sum({REWARD: 1, ACTION: head.actions}[name] for name in row.told)
     read = memory.rnn.input_size if memory is not None else head.features
-    trunk = named_network(weights, names, PolicyHead(read - told, 2)).trunk
+    trunk = _known_trunk(weights, row) if row.convolutions else None
+    if trunk is None or trunk.features != read - told:
+        trunk = named_network(weights, names, PolicyHead(read - told, 2)).trunk
     if memory is not None and memory.features != head.features:
         raise ConversionError(
             f"the head reads {head.features} features, but '{row.memory}' has {memory.features} "
@@ -108,6 +103,14 @@ def recurrent_in(weights: Weights, row: RecurrentNames, facts: HeadFacts) -> Fou
     critic = _critic(weights, row, critic_name, trunk) if critic_name else None
     network = RecurrentNetwork(trunk, memory, head, critic, row.told)
     return FoundRecurrent(network, names, notes, assumptions)
+
+
+def _known_trunk(weights: Weights, row: RecurrentNames) -> AgentTrunk:
+    """That of a library whose weights do not tell its strides and activation functions."""
+    trunk = Trunk(row.convolutions, None, row.screen)
+    for number, name in enumerate(row.names.convolutions, start=1):
+        fill(trunk.get_submodule(f"conv{number}.conv"), AffineLayer.of(weights, name))
+    return trunk
 
 
 def _critic(weights: Weights, row: RecurrentNames, name: str, trunk: AgentTrunk) -> Critic:
@@ -213,5 +216,5 @@ def _told_fits(row: RecurrentNames, weights: Weights, actions: int) -> bool:
         features = len(weights[f"{names.dense[-1]}.weight"])
     else:
         features = len(weights[f"{names.all_convolutions[-1]}.weight"])
-        return reader.ndim == 2 and (reader.shape[1] - told) in [features * n for n in PLACES]
+        return reader.ndim == 2 and (reader.shape[1] - told) % features == 0
     return reader.ndim == 2 and reader.shape[1] == features + told

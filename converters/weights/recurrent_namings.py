@@ -1,7 +1,8 @@
 """Names that libraries give the layers of recurrent agents: a row for each network.
 
 From the libraries' sources: sb3_contrib/common/recurrent/policies.py, cleanrl/ppo_atari_lstm.py,
-torchbeast/monobeast.py (AtariNet), a2c_ppo_acktr/model.py; the zoo's own are `RecurrentNetwork`'s.
+torchbeast/monobeast.py (AtariNet), a2c_ppo_acktr/model.py, baby-a3c.py; the zoo's own are those of
+`RecurrentNetwork`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ import dataclasses
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from atari_zoo.converters.cards import PREPROCESSINGS
+from atari_zoo.converters.network.activations import Activation
+from atari_zoo.converters.network.networks import ConvShape
 from atari_zoo.converters.network.recurrent import ACTION, REWARD
 from atari_zoo.converters.weights.counted_namings import RESNET, counted_namings
 from atari_zoo.converters.weights.namings import CLEANRL, DEEPMIND, OWN, LayerNames
 
-# baselines' FrameStack, which torchbeast has, begins with copies of the first frame
-TORCHBEAST = dataclasses.replace(DEEPMIND, name="torchbeast", stack_start="copies")
+TORCHBEAST = PREPROCESSINGS["torchbeast"]
+# baby-a3c.py: each with an ELU, on one frame of 80x80
+BABY = (ConvShape(32, (3, 3), (2, 2), (1, 1, 1, 1), Activation("elu", (1.0,))),) * 4
+BABY_SCREEN = (1, 80, 80)
 
 
 @dataclass(frozen=True)
@@ -25,12 +31,15 @@ class RecurrentNames:
     names: of the layers that others have too. memory: before the names of its parts; "" where
     the head reads the features and what it is told. critic: of what stands between the features
     and the value, where that does not read the memory. told: what stands behind the features.
+    convolutions, screen: those of a library whose weights alone do not tell them.
     """
 
     names: LayerNames
     memory: str
     critic: str = ""
     told: tuple[str, ...] = ()
+    convolutions: tuple[ConvShape, ...] = ()
+    screen: tuple[int, int, int] = (4, 84, 84)
 
 
 def _sb3(prefix: str, critic: str) -> RecurrentNames:
@@ -65,6 +74,19 @@ def _torchbeast(memory: str) -> RecurrentNames:
     return RecurrentNames(names, memory, told=(REWARD, ACTION))
 
 
+def _baby(memory: str, output: str, value: str) -> RecurrentNames:
+    names = LayerNames(
+        "baby-a3c",
+        "actor-critic",
+        ("conv1", "conv2", "conv3", "conv4"),
+        {"output": output, "value": value},
+        preprocessing=PREPROCESSINGS["baby-a3c"],
+        action_rule="sample",
+        valid=False,
+    )
+    return RecurrentNames(names, memory, convolutions=BABY, screen=BABY_SCREEN)
+
+
 RECURRENT_NAMINGS = (
     *(_sb3(p, critic) for p in ("", "pi_") for critic in ("lstm_critic", "critic", "")),
     RecurrentNames(
@@ -81,6 +103,8 @@ RECURRENT_NAMINGS = (
     ),
     _torchbeast("core"),
     _torchbeast(""),
+    _baby("lstm", "pol_func", "val_func"),
+    _baby("gru", "actor_linear", "critic_linear"),  # later versions
     RecurrentNames(
         LayerNames(
             "pytorch-a2c-ppo-acktr-gail",

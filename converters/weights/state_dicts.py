@@ -143,7 +143,9 @@ def _recurrent(
     found = recurrent_in(weights, row, facts)
     check_outputs(found.network.actions)
     assumptions = [] if found.naming.library else [RANGE_ASSUMED, RELU_ASSUMED]
-    assumptions += [*found.assumptions, *trunk_assumptions(found.network.trunk)]
+    assumptions += found.assumptions
+    if not row.convolutions:
+        assumptions += trunk_assumptions(found.network.trunk)
     algorithm = "acktr" if joined else found.naming.algorithm
     notes = [*found.notes, *joined]
     return FoundNetwork(found.network, found.naming, algorithm, notes, assumptions)

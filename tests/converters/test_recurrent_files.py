@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from recurrent_agents import AtariNet, CleanRL, Kostrikov, recurrent_network
+from recurrent_agents import AtariNet, BabyA3C, CleanRL, DeepNet, Kostrikov, recurrent_network
 from torch import Tensor, nn
 from torch_zoo_files import Screens, lively, nature
 
@@ -41,22 +41,22 @@ class Step(NamedTuple):
     rewards: Tensor
 
 
-def play(frames: int = 4) -> Iterator[Step]:
+def play(shape: tuple[int, ...] = (4, 84, 84)) -> Iterator[Step]:
     """Noise; each environment's episodes begin at other steps; rewards beyond -1..1."""
     drawn = torch.Generator().manual_seed(5)
     for number in range(STEPS):
-        seen = torch.randint(0, 256, (ENVS, frames, 84, 84), dtype=torch.uint8, generator=drawn)
+        seen = torch.randint(0, 256, (ENVS, *shape), dtype=torch.uint8, generator=drawn)
         begun = torch.tensor([number == 0, number in (0, 4), number in (0, 7, 8)])
         actions = torch.randint(0, 6, (ENVS,), generator=drawn)
         yield Step(seen, begun, actions, torch.randn(ENVS, generator=drawn) * 3)
 
 
-def ours(network: RecurrentNetwork, frames: int = 4) -> tuple[Tensor, Tensor]:
+def ours(network: RecurrentNetwork) -> tuple[Tensor, Tensor]:
     """Outputs and values of that play, (steps, envs, ...)."""
     outputs, values = [], []
     state = network.initial_state(ENVS)
     with torch.no_grad(), recorded(network, ["value"]) as layers:
-        for step in play(frames):
+        for step in play(network.shape):
             state = network.begun(state, step.begun)
             found, state = network.step(step.seen, state)
             state = network.told(state, step.actions, step.rewards)
@@ -65,13 +65,13 @@ def ours(network: RecurrentNetwork, frames: int = 4) -> tuple[Tensor, Tensor]:
     return torch.stack(outputs), torch.stack(values)
 
 
-def theirs(module: Any, frames: int = 4) -> tuple[Tensor, Tensor]:
+def theirs(module: Any, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """The same of a library's module."""
     outputs, values, states = [], [], module.zeros(ENVS)
     reward, action = torch.zeros(ENVS), torch.zeros(ENVS, dtype=torch.long)
-    told = isinstance(module, AtariNet)
+    told = isinstance(module, AtariNet | DeepNet)
     with torch.no_grad():
-        for step in play(frames):
+        for step in play(shape):
             more = (reward, action) if told else ()
             found, value, states = module.step(step.seen, states, step.begun, *more)
             reward, action = step.rewards, step.actions
@@ -84,23 +84,26 @@ LIBRARIES: dict[str, tuple[Any, int, dict[str, Any]]] = {
     "CleanRL": (CleanRL, 1, {"algorithm": "ppo", "action_rule": "sample"}),
     "torchbeast": (AtariNet, 4, {"algorithm": "impala", "action_rule": "sample"}),
     "torchbeast, no LSTM": (lambda: AtariNet(use_lstm=False), 4, {"algorithm": "impala"}),
-    "torchbeast, 4 actions": (lambda: AtariNet(actions=4), 4, {}),
+    "torchbeast's ResNet": (DeepNet, 4, {"algorithm": "impala", "action_rule": "sample"}),
     "pytorch-a2c-ppo-acktr": (Kostrikov, 4, {}),
+    "baby-a3c": (BabyA3C, 1, {"action_rule": "sample"}),
+    "baby-a3c with a GRU": (lambda: BabyA3C("GRUCell"), 1, {"action_rule": "sample"}),
 }
 
 
-@pytest.mark.parametrize("library", [name for name in LIBRARIES if "4" not in name])
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_state_dict_plays_as_its_library_does(library: str, tmp_path: Path) -> None:
     make, frames, card = LIBRARIES[library]
     module, path = make(), tmp_path / "agent.pt"
     torch.save({"model_state_dict": module.state_dict(), "flags": {}}, path)
-    expected = theirs(module, frames)
+    side = 80 if "baby" in library else 84
+    expected = theirs(module, (frames, side, side))
     source = read(path)
     assert {key: source.card.get(key) for key in card} == card
     assert source.card["preprocessing"].stack == frames and not source.assumptions
     for network in (source.model, to_torch(path)):  # from the weights, and through ONNX
         assert isinstance(network, RecurrentNetwork)
-        for found, wanted in zip(ours(network, frames), expected, strict=True):
+        for found, wanted in zip(ours(network), expected, strict=True):
             torch.testing.assert_close(found, wanted, **CLOSE)
 
 
@@ -245,7 +248,12 @@ REFUSED: dict[str, tuple[dict[str, Tensor], str]] = {
     ),
     "two directions": (changed(remember__weight_ih_l0_reverse=torch.zeros(48, 32)), "directions"),
     "no recurrent part": (changed(remember__weight_hh_l0=None), "lacks weight_ih or weight_hh"),
-    "five gates": (changed(remember__weight_hh_l0=torch.zeros(80, 16)), "no LSTM, GRU or RNN"),
+    "five gates": (
+        changed(
+            remember__weight_hh_l0=torch.zeros(80, 16), remember__weight_ih_l0=torch.zeros(80, 32)
+        ),
+        "no LSTM, GRU or RNN",
+    ),
     "another width": (changed(remember__weight_ih_l0=torch.zeros(48, 30)), "output layer"),
     "no layer 0": (
         {n.replace("_l0", "_l1"): t for n, t in Unknown().state_dict().items()},
@@ -257,11 +265,6 @@ REFUSED: dict[str, tuple[dict[str, Tensor], str]] = {
         "1 and 48 rows: not of one memory",
     ),
     "no numbers": (changed(remember__bias_hh_l0=torch.full((48,), torch.nan)), "not finite"),
-    "baby-a3c": (
-        {f"conv{i}.weight": torch.zeros(32, 32, 3, 3) for i in range(1, 5)}
-        | {"lstm.weight_ih": torch.zeros(1024, 800), "lstm.weight_hh": torch.zeros(1024, 256)},
-        "export it to ONNX",
-    ),
 }
 
 

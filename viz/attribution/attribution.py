@@ -55,6 +55,8 @@ def attribute(
         `zoo.counterfactual` gives, of the methods that compare: see `baselines`.
     seed: of methods with randomness; an observation gets the same values in any batch.
     Gradients are taken also where the caller has switched them off (`torch.no_grad`).
+    A network that carries a state is asked in that of an episode's first step, which is warned of,
+    or as `zoo.as_it_was(network, recording, step)` has it.
     Returns values and deltas on the network's device.
     Raises ValueError if something is not there, out of range or no number, or the method would be
         wrong on this network.

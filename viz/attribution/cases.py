@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from atari_zoo.agent_states import warn_of_zero_state
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.observations import ObservationsLike, observations_for
@@ -58,6 +59,7 @@ def case_for(
     """
     seed = generator_seed(seed)
     check_finite(network)
+    warn_of_zero_state(network)
     network = differentiable(network)
     weight = next(network.parameters())
     observations = _floats(network, observations).to(weight.device, weight.dtype)

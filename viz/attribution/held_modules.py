@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,10 +74,10 @@ def _hooked(
     """act(module, its input, its output) after each of these; what it returns is the output."""
     inputs: list[Tensor] = []
 
-    def before(module: nn.Module, given: tuple[Tensor, ...]) -> None:
+    def before(module: nn.Module, given: tuple[Any, ...]) -> None:
         inputs.append(given[0].clone())  # what works in place would change it
 
-    def after(module: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> Tensor | None:
+    def after(module: nn.Module, given: tuple[Any, ...], result: Any) -> Tensor | None:
         return act(module, inputs.pop(), result)
 
     handles = []

@@ -20,6 +20,7 @@ from atari_zoo.viz.attribution.registry import AttributionMethod, Case
 from atari_zoo.viz.attribution.scores import TargetScore
 
 WEIGHTED = (nn.Conv2d, nn.Linear)
+MEMORIES = (nn.RNNBase, nn.RNNCellBase)
 # autograd's names: of what may be a ReLU, of what else bends, of layers with weights
 CUTS = {"Relu", "ClampMin", "Clamp", "Threshold", "Maximum", "Hardtanh", "LeakyRelu"}
 CUTS |= {"Amax", "Max"}
@@ -37,8 +38,17 @@ def check_modules(method: AttributionMethod, case: Case) -> None:
     sample, score = case.observations[:1], case.score.at(slice(0, 1))
     if method.modules == "relu" and score.function is not None:
         score = TargetScore(case.network, score.layer, function=_ramp)  # the target itself may bend
+    with called(score, MEMORIES) as memories:
+        computed(score, sample)
+    if memories and method.modules != "relu":
+        kind = type(next(iter(memories))).__name__
+        raise ValueError(
+            f"{method.name} would be wrong on this network: its memory ({kind}) bends, and has no "
+            f"rule of its own, {INSTEAD}"
+        )
     with called(score, HELD + WEIGHTED) as calls:
         operations = computed(score, sample)
+    operations["Tanh"] += len(memories)  # of which they are made, in one operation
     reason = REASONS[method.modules](score, sample, operations, calls)
     if reason:
         raise ValueError(f"{method.name} would be wrong on this network: {reason}, {INSTEAD}")

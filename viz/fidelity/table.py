@@ -12,6 +12,7 @@ from torch import Tensor
 
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.stateful import is_unheld
 from atari_zoo.observations import ObservationsLike
 from atari_zoo.viz.attribution.attribution import methods
 from atari_zoo.viz.attribution.cases import attributed, case_for
@@ -68,6 +69,11 @@ def fidelity_table(
     check_substrate(substrate)
     if not len(observations):
         raise ValueError("no observations: there is nothing to measure on")
+    if is_unheld(network):
+        raise ValueError(
+            f"{network.card.name} has a state in each moment, and a table is of several moments in "
+            "one: hold it at one state (zoo.as_it_was), or explain single decisions"
+        )
     chosen = [method_named(name) for name in names] or methods()
     rows = []
     for done, method in enumerate(chosen):

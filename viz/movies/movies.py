@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from atari_zoo.agent_states import check_states, recorded_states
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.finite import check_finite
@@ -23,9 +25,24 @@ from atari_zoo.recordings.recordings import Recording, check_environment
 from atari_zoo.viz.movies.mp4 import check_movie, write_mp4
 from atari_zoo.viz.movies.panels import MovieMoment, Panel, Range
 
-SHOWN_LAYERS = ("conv1", "conv2", "conv3", "block1", "block2", "block3", "fc")  # that are there
+# those that are there
+SHOWN_LAYERS = ("conv1", "conv2", "conv3", "block1", "block2", "block3", "fc", "memory")
 FULL = 99.0  # percentile of the outputs' differences that gets a whole bar
 BATCH = 128  # observations at a time: bounds the memory, about 15 MB of activations
+
+
+class Seen(NamedTuple):
+    """What an agent saw, and the states that it was in; None of one that carries none."""
+
+    observations: Tensor
+    states: Tensor | None
+
+    def batches(self) -> Iterator[Seen]:
+        """Some at a time."""
+        for start in range(0, len(self.observations), BATCH):
+            some = slice(start, start + BATCH)
+            states = None if self.states is None else self.states[some]
+            yield Seen(self.observations[some], states)
 
 
 @checked
@@ -37,8 +54,8 @@ def activation_movie(
     fps: int = 30,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Writes an mp4 of the game beside the layers conv1, conv2, conv3, fc and output; of
-    IMPALA's ResNet block1, block2, block3 for the first three.
+    """Writes an mp4 of the game beside the layers conv1, conv2, conv3, fc and output, and a
+    recurrent agent's memory; of IMPALA's ResNet block1, block2, block3 for the first three.
 
     Each channel of a convolution and each unit of fc has one scale for the whole recording, so
     that brightness can be compared between frames. What never changes is grey. The bars of the
@@ -60,7 +77,10 @@ def activation_movie(
 
 
 def _pictures(
-    network: AgentNetwork, recording: Recording, env: int, progress: Callable[[int, int], None]
+    network: AgentNetwork,
+    recording: Recording,
+    env: int,
+    progress: Callable[[int, int], None],
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     assert recording.frames is not None and recording.outputs is not None  # _check has seen them
     observations = recording.observations(env)
@@ -70,7 +90,9 @@ def _pictures(
     else:
         outputs = activations(network, observations, ["output"], batch=BATCH)["output"].numpy()
     names = [name for name in SHOWN_LAYERS if name in network.layers]
-    ranges, shapes = _ranges(network, observations, names)
+    wanted = [*names, "value"] if "value" in network.layers else names
+    seen = Seen(observations, recorded_states(network, recording, env, layers=wanted))
+    ranges, shapes = _ranges(network, seen, names)
     ranges["output"] = differences_range(outputs)
     panel = Panel(
         f"{network.card.name}{player_words(network, recording)}",
@@ -81,7 +103,7 @@ def _pictures(
         ranges,
     )
     total = len(observations)
-    for step, layers, value in _steps(network, observations, names):
+    for step, layers, value in _steps(network, seen, names):
         value_words = "" if value is None else f"    value {value:z.2f}"
         yield panel.picture(
             MovieMoment(
@@ -97,30 +119,30 @@ def _pictures(
 
 
 def _steps(
-    network: AgentNetwork, observations: Tensor, names: Sequence[str]
+    network: AgentNetwork, seen: Seen, names: Sequence[str]
 ) -> Iterator[tuple[int, dict[str, np.ndarray], float | None]]:
     """Step by step: its number, the layers' values, the state's value where there is one."""
     wanted = [*names, "value"] if "value" in network.layers else list(names)
     step = 0
-    for some in observations.split(BATCH):
+    for some in seen.batches():
         values = _values(network, some, wanted)
         states = values.pop("value", None)
         # C51's dueling value is a distribution, not a number: leave it out
         single = states is not None and states[0].numel() == 1
-        for index in range(len(some)):
+        for index in range(len(some.observations)):
             layers = {name: values[name][index].numpy() for name in names}
             yield step, layers, float(states[index]) if single and states is not None else None
             step += 1
 
 
 def _ranges(
-    network: AgentNetwork, observations: Tensor, names: Sequence[str]
+    network: AgentNetwork, seen: Seen, names: Sequence[str]
 ) -> tuple[dict[str, Range], dict[str, tuple[int, ...]]]:
     """Each channel's smallest and largest value over all observations, and the layers' shapes."""
     low: dict[str, Tensor] = {}
     high: dict[str, Tensor] = {}
     shapes: dict[str, tuple[int, ...]] = {}
-    for some in observations.split(BATCH):
+    for some in seen.batches():
         for name, values in _values(network, some, names).items():
             shapes[name] = tuple(values.shape[1:])
             channels = values.transpose(0, 1).flatten(1)  # (channels, steps and places)
@@ -130,8 +152,8 @@ def _ranges(
     return {name: Range(low[name].numpy(), high[name].numpy()) for name in names}, shapes
 
 
-def _values(network: AgentNetwork, some: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-    values = activations(network, some, names, batch=BATCH)
+def _values(network: AgentNetwork, some: Seen, names: Sequence[str]) -> dict[str, Tensor]:
+    values = activations(network, some.observations, names, batch=BATCH, state=some.states)
     if "fc" in values and values["fc"].ndim == 3:  # IQN: (steps, samples, units)
         values["fc"] = values["fc"].mean(dim=1)
     return values
@@ -152,6 +174,7 @@ def _check(network: AgentNetwork, recording: Recording, env: int) -> None:
         raise not_kept(" and no ".join(missing), "screens", "frames", "outputs")
     check_environment(recording, env)
     check_play(network, recording)
+    check_states(network, recording)
     check_finite(network)
     if not len(recording.starts):
         raise ValueError("the recording has no steps: there is nothing to show")

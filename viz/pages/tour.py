@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atari_zoo.agent_states import as_it_was
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.finite import check_finite
+from atari_zoo.converters.network.recurrent import RecurrentNetwork
 from atari_zoo.games import game as find_game
 from atari_zoo.models import load
 from atari_zoo.play.rollouts import rollout
@@ -149,7 +151,8 @@ def _decision(network: AgentNetwork, recording: Recording, step: int) -> Decisiv
     action, frame = int(recording.actions[step, 0]), recording.frames[step, 0]
     outputs = torch.from_numpy(np.array(recording.outputs[step, 0]))
     target = f"{DECISION}:{action}"
-    found = attribution.attribute(network, observation[None] / 255, METHOD, target)
+    asked = as_it_was(network, recording, step)
+    found = attribution.attribute(asked, observation[None] / 255, METHOD, target)
     assert found.delta is not None  # integrated gradients have one
     values = found.values[0].cpu().numpy()
     return DecisiveStep(
@@ -174,6 +177,8 @@ def _weights(network: AgentNetwork) -> dict[str, int]:
         own = set(layer.parameters()) - counted
         counts[name] = sum(weight.numel() for weight in own)
         counted |= own
+    if isinstance(network, RecurrentNetwork) and network.memory is not None:
+        counts["memory"] = sum(weight.numel() for weight in network.memory.parameters())
     return {name: count for name, count in counts.items() if count}
 
 
@@ -181,6 +186,7 @@ def _examples(
     model: str, recording: Recording, seed: int, score_steps: int, fps: int
 ) -> dict[str, str]:
     step = decisive_steps(recording)[0]
+    asked = "net" if recording.state is None else "zoo.as_it_was(net, rec, step)"
     action, steps = int(recording.actions[step, 0]), len(recording.starts)
     lines = {
         "load": ["import atari_zoo as zoo", "", f"net = zoo.load({model!r})"],
@@ -209,7 +215,7 @@ def _examples(
             f"step, action = {step}, {action}",
             "observation = rec.observations()[step : step + 1] / 255",
             f'target = f"{DECISION}:{{action}}"',
-            f'found = attribution.attribute(net, observation, "{METHOD}", target)',
+            f'found = attribution.attribute({asked}, observation, "{METHOD}", target)',
             "picture = overlays.overlay(rec.frames[step, 0], found.values[0].numpy())",
             'images.save_png(picture, "attribution.png")',
         ],

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from atari_zoo.agent_states import warn_of_zero_state
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network, observation_shape
@@ -75,6 +76,9 @@ def render(
     check_transforms(settings.transforms, observation_shape(network))
     objective = _objective(network, objectives, copies)
     check_objective(objective, _probe(network, objective))
+    for one in {reference.network or network for reference in objective.references}:
+        own = [r.layer for r in objective.references if (r.network or network) is one]
+        warn_of_zero_state(one, [layer for layer in own if layer != IMAGE.layer])
     names = told_apart(objective.names)
     size = _batch(network, objective, settings)
     chunks = [slice(start, start + size) for start in range(0, len(names), size)]

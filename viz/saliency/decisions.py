@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from atari_zoo.agent_states import as_it_was, check_states, held_words
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.players import check_play, player_words
 from atari_zoo.recordings.arrays import not_kept
@@ -51,13 +52,14 @@ class Decision:
 
     def __post_init__(self) -> None:
         check_play(self.network, self.recording)
+        check_states(self.network, self.recording)
 
     def explained(
         self, method: str, options: Mapping[str, Any] = NOTHING
     ) -> tuple[MethodFacts, Picture]:
         """Numbers, for JSON, and a picture of one method."""
         found = attribute(
-            self.network, self.seen[-1:], method, self.target, self.compared, self.seed, **options
+            self.asked, self.seen[-1:], method, self.target, self.compared, self.seed, **options
         )
         used = method_named(method)
         row = self._row(used, found)
@@ -72,6 +74,7 @@ class Decision:
         ]
         compared = f"baseline {row['baseline']}; " if row["baseline"] else ""
         notes.append(f"{compared}the agent's choice is {row['action']}")
+        notes += filter(None, [held_words(self.asked)])
         grey = (self.seen[-1] * 255).round().byte().numpy()
         title = f"{self._whose}: {method} of {row['explains']}"
         signs = used.signs(options)
@@ -104,6 +107,7 @@ class Decision:
         others = ", ".join(method.name for method in real if not method.target)
         notes = [f"absolute values, each method in a scale of its own; {others}: of all outputs"]
         title = f"{self._whose}: {words}, baseline {self.baseline}"
+        notes += filter(None, [held_words(self.asked)])
         return rows, gallery(pictures, title, 7, notes + refused)
 
     @cached_property
@@ -114,6 +118,11 @@ class Decision:
             raise ValueError(f"step is {self.step}; the recording has 0 to {steps - 1}")
         observations = self.recording.observations(self.env, slice(0, self.step + 1))
         return as_floats(observations)
+
+    @cached_property
+    def asked(self) -> Network:
+        """The network; one that carries a state as it was before the step."""
+        return as_it_was(self.network, self.recording, self.step, self.env)
 
     @cached_property
     def frame(self) -> Picture:
@@ -136,7 +145,7 @@ class Decision:
         """With what of target and baseline the method takes."""
         target = self.target if method.target else DECISION
         compared = self.compared if self._compares(method) else "black"
-        return attribute(self.network, self.seen[-1:], method.name, target, compared, self.seed)
+        return attribute(self.asked, self.seen[-1:], method.name, target, compared, self.seed)
 
     def _compares(self, method: AttributionMethod) -> bool:
         """Whether the method can take this baseline."""
@@ -148,7 +157,7 @@ class Decision:
         """What the network computes at the step, (actions,), on the CPU."""
         weight = next(self.network.parameters())
         with torch.inference_mode():
-            return self.network(self.seen[-1:].to(weight.device, weight.dtype))[0].cpu()
+            return self.asked(self.seen[-1:].to(weight.device, weight.dtype))[0].cpu()
 
     @property
     def choice(self) -> str:

@@ -4,7 +4,7 @@ the critic in red (Greydanus et al., 2018, https://arxiv.org/abs/1711.00138), or
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from atari_zoo.agent_states import check_states, recorded_states
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.stateful import held_at, state_size, state_words
 from atari_zoo.players import check_play, is_own_play, player_words
 from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.recordings import Recording
-from atari_zoo.viz.attribution.baselines import BaselineLike
+from atari_zoo.viz.attribution.baselines import BaselineLike, references
 from atari_zoo.viz.attribution.cases import attributed, case_for, target_for
 from atari_zoo.viz.attribution.registry import UNIT, method_named
 from atari_zoo.viz.attribution.targets import DECISION, TargetLike, target_words
@@ -68,6 +70,7 @@ def saliency_movie(
     another game or other actions, the file cannot be an mp4, or as `attribute` does.
     """
     check_play(network, recording)
+    check_states(network, recording)
     check_finite(network)
     check_movie(path, fps)
     if recording.frames is None:
@@ -75,13 +78,15 @@ def saliency_movie(
     seen = as_floats(recording.observations(env))
     if not len(seen):
         raise ValueError("the recording has no steps: there is nothing to show")
-    maps, gap = _maps(network, seen, question, progress)
+    maps, gap = _maps(network, seen, question, _states(network, recording, env), progress)
     method = method_named(question.method)
     title = [f"{network.card.name}{player_words(network, recording)}", question.method]
     if method.target:
         asked = target_for(network, method, question.target)
         title[1] += f" of {target_words(network, asked)}"
     notes = [f"({method.unit or UNIT}); one scale for the whole movie"]
+    if state_size(network):
+        notes.append(f"in each step's recorded state ({state_words(network)})")
     if gap is not None:
         notes.append(f"sums miss what they should be by up to {gap:.2g} (delta)")
     # what is explained is the network's own choice, which another player need not have made
@@ -93,10 +98,16 @@ def _maps(
     network: Network,
     seen: Tensor,
     question: Question,
+    states: Tensor | None,
     progress: Callable[[int, int], None],
 ) -> tuple[SaliencyMaps, float | None]:
     """What is drawn, by its name: absolute values, summed over the frames; and the largest gap
-    between a sum and what the method promises, of those that do."""
+    between a sum and what the method promises, of those that do.
+
+    states: of a network that carries one, in each step; they are explained one by one.
+    """
+    if states is not None:
+        return _one_by_one(network, seen, question, states, progress)
     options = dict(question.options)
     method = method_named(question.method, options)
     case = case_for(network, seen, method, question.target, question.baseline, question.seed)
@@ -114,6 +125,38 @@ def _maps(
         maps[side] = found.values.abs().sum(dim=1).cpu().numpy()
         gap = None if found.delta is None else float(found.delta.abs().max())
     return maps, gap
+
+
+def _one_by_one(
+    network: Network,
+    seen: Tensor,
+    question: Question,
+    states: Tensor,
+    progress: Callable[[int, int], None],
+) -> tuple[SaliencyMaps, float | None]:
+    """The same, each observation in its own state."""
+    compares = method_named(question.method).baselines != "none"
+    compared = references(seen, question.baseline) if compares else None
+    parts, gaps = [], []
+    for step, state in enumerate(states):
+        asked = question
+        if compared is not None:
+            asked = replace(question, baseline=compared[step : step + 1])
+        maps, gap = _maps(held_at(network, state), seen[step : step + 1], asked, None, _unheard)
+        parts.append(maps)
+        gaps += [] if gap is None else [gap]
+        progress(step + 1, len(states))
+    joined = {side: np.concatenate([part[side] for part in parts]) for side in parts[0]}
+    return joined, max(gaps, default=None)
+
+
+def _unheard(done: int, total: int) -> None:
+    """Progress that nobody is told of."""
+
+
+def _states(network: Network, recording: Recording, env: int) -> Tensor | None:
+    states = recorded_states(network, recording, env)
+    return None if states is None else states.to(next(network.parameters()).device)
 
 
 def _pictures(

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from atari_zoo.agent_states import recorded_states
 from atari_zoo.arrays.lazy import Rows
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.foreign import Network
@@ -61,15 +62,22 @@ def save_cached_play(
         kept = recording.activations[layer]
         pieces["representation"] = (rows.reshape(len(rows), -1) for rows in _rows(kept))
     elif network is not None:
-        pieces["representation"] = (
-            activations(network, seen, [layer])[layer].flatten(1).numpy()
-            for seen in _stacks(recording)
-        )
+        pieces["representation"] = _computed(recording, network, layer)
     pieces["score"] = _rows(recording.scores)
     pieces["ep_rewards"] = iter([recording.returns])
     with written_whole(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as file:
         for name, arrays in pieces.items():
             _write(file, name, len(recording.returns) if name == "ep_rewards" else steps, arrays)
+
+
+def _computed(recording: Recording, network: Network, layer: str) -> Iterator[np.ndarray]:
+    """The layer's values, of a network that carries a state as it was."""
+    start = 0
+    for seen in _stacks(recording):
+        steps = slice(start, start + len(seen))
+        state = recorded_states(network, recording, steps=steps, layers=[layer])
+        yield activations(network, seen, [layer], state=state)[layer].flatten(1).numpy()
+        start = steps.stop
 
 
 def _write(file: zipfile.ZipFile, name: str, rows: int, pieces: Iterator[np.ndarray]) -> None:

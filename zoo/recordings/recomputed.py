@@ -25,19 +25,22 @@ class Recomputed(LazyArray):
     model is loaded by its name at the first reading, which raises what `atari_zoo.load` raises,
     and ValueError if its weights are no longer those that played.
 
-    observations: what the agent saw in one environment at some steps. steps_envs: how many of
+    observations, states: what the agent saw in one environment at some steps, and what it carried
+        into them, None where that is nothing. steps_envs: how many of
         both. model: its name. weights: the fingerprint of those that played.
     """
 
     def __init__(
         self,
         observations: Callable[[int, slice], Tensor],
+        states: Callable[[int, slice], Tensor | None],
         steps_envs: tuple[int, ...],
         model: str,
         layer: str,
         weights: str,
     ) -> None:
-        self._observations, self._steps_envs = observations, steps_envs
+        self._observations, self._states = observations, states
+        self._steps_envs = steps_envs
         self._model, self._layer, self._weights = model, layer, weights
 
     @property
@@ -58,7 +61,9 @@ class Recomputed(LazyArray):
                 some = wanted.reshape(-1)[start : start + BATCH]
                 first, last = int(some.min()), int(some.max()) + 1
                 seen = self._observations(env, slice(first, last))[some - first]
-                values = activations(self._network, seen, [self._layer])[self._layer]
+                state = self._states(env, slice(first, last))
+                state = state if state is None else state[some - first]
+                values = activations(self._network, seen, [self._layer], state=state)[self._layer]
                 made[start : start + len(some), place] = values.half().numpy()
         return made.reshape(*wanted.shape, *columns.shape, *self._row)
 
@@ -78,8 +83,9 @@ class Recomputed(LazyArray):
     def _row(self) -> tuple[int, ...]:
         from atari_zoo.layers import activations
 
-        seen = self._observations(0, slice(0, 1))
-        return tuple(activations(self._network, seen, [self._layer])[self._layer].shape[1:])
+        seen, state = self._observations(0, slice(0, 1)), self._states(0, slice(0, 1))
+        values = activations(self._network, seen, [self._layer], state=state)[self._layer]
+        return tuple(values.shape[1:])
 
 
 def fingerprint(network: Network) -> str:

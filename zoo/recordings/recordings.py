@@ -54,7 +54,12 @@ class Recording(Arrays):
         again = self.options.get("recompute", {})
         for layer in again.get("layers", ()):
             made = Recomputed(
-                self.observations, self._steps_envs, self.card.name, layer, again["weights"]
+                self.observations,
+                self._states,
+                self._steps_envs,
+                self.card.name,
+                layer,
+                again["weights"],
             )
             self.activations.setdefault(layer, made)
 
@@ -197,6 +202,10 @@ class Recording(Arrays):
         layers = {layer_array(layer): rows for layer, rows in self.activations.items()}
         found = self.arrays | {"scores": self.scores} | layers
         return {name: rows for name, rows in found.items() if len(rows)}
+
+    def _states(self, env: int, steps: slice) -> Tensor | None:
+        kept = self.state
+        return None if kept is None else torch.from_numpy(np.array(kept[steps, env]))
 
     @property
     def _steps_envs(self) -> tuple[int, ...]:
