@@ -169,8 +169,8 @@ def convert(
     Raises ValueError for an unknown algorithm, game, preprocessing or action rule, or where the
     network's actions are not the game's; ConversionError where the file is no agent.
     """
-    actions = len(find_game(game).actions) if game else 0
-    with expected_actions(actions), written_with(backend or ""):
+    count = len(actions or (find_game(game).actions if game else ()))
+    with expected_actions(count), written_with(backend or ""):
         found = _source(source)
     model = written(found) if input_range is None else _ranged(found, input_range)
     card = read_card(model) or ModelCard()
