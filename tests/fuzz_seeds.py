@@ -59,9 +59,17 @@ def frozen_graphs() -> list[Seed]:
 def onnx_files() -> list[Seed]:
     import torch
 
+    from atari_zoo.converters import AgentNetwork, ImpalaNetwork
     from atari_zoo.converters.export.graph import network_to_onnx
     from atari_zoo.converters.network import heads
-    from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convolutions
+    from atari_zoo.converters.network.activations import Activation
+    from atari_zoo.converters.network.impala import ImpalaTrunk, impala_blocks
+    from atari_zoo.converters.network.networks import (
+        ConvShape,
+        MnihNetwork,
+        Trunk,
+        mnih_convolutions,
+    )
 
     convolutions = mnih_convolutions((4, 4, 4))
     made = (
@@ -70,9 +78,12 @@ def onnx_files() -> list[Seed]:
         (heads.CategoricalHead(8, 3, torch.linspace(-1, 1, 5)), 8),
         (heads.ImplicitQuantileHead(196, 3, 8, 4, 2), None),
     )
-    models = [
-        network_to_onnx(MnihNetwork(Trunk(convolutions, units), head)) for head, units in made
-    ]
+    networks: list[AgentNetwork]
+    networks = [MnihNetwork(Trunk(convolutions, units), head) for head, units in made]
+    gelu = Trunk([ConvShape(4, (8, 8), (4, 4), activation=Activation("gelu"))], 8)
+    networks += [MnihNetwork(gelu, heads.QHead(8, 3))]
+    networks += [ImpalaNetwork(ImpalaTrunk(impala_blocks((2, 3)), 8), heads.QHead(8, 3))]
+    models = [network_to_onnx(network) for network in networks]
     return [Seed({"a.onnx": m.SerializeToString()}, "a.onnx", _rewired_onnx) for m in models]
 
 
@@ -102,9 +113,10 @@ def flax_models() -> list[Seed]:
     shape = (1, 4, 84, 84)
     dqn = jax_files.parameters(jax_files.CleanRL(**SIZES), shape)
     c51 = jax_files.parameters(jax_files.CleanRL(**SIZES, atoms=jax_files.ATOMS), shape)
-    data = jax_files.cleanrl_dqn_file(dqn)
-    with_arguments = jax_files.cleanrl_c51_file(c51)
-    return [Seed({"a.cleanrl_model": each}, "a.cleanrl_model") for each in (data, with_arguments)]
+    resnet = jax_files.parameters(jax_files.CleanRLImpala(3, (2, 3), 8), shape)
+    made = [jax_files.cleanrl_dqn_file(dqn), jax_files.cleanrl_dqn_file(resnet)]
+    made.append(jax_files.cleanrl_c51_file(c51))  # with its settings
+    return [Seed({"a.cleanrl_model": each}, "a.cleanrl_model") for each in made]
 
 
 def _saved(save: Callable[..., object], name: str, **more: Any) -> Files:
@@ -170,10 +182,12 @@ def atari_agents() -> list[Seed]:
 
 
 def safetensors_files() -> list[Seed]:
+    from residual_networks import TorchBeast
     from safetensors.torch import save
     from torch_zoo_files import acktr_model
 
-    return [Seed({"a.safetensors": save(acktr_model(**SIZES).state_dict())}, "a.safetensors")]
+    made = (acktr_model(**SIZES), TorchBeast((2, 3)))
+    return [Seed({"a.safetensors": save(each.state_dict())}, "a.safetensors") for each in made]
 
 
 def zoo_runs() -> list[Seed]:
