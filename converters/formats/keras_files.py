@@ -26,6 +26,10 @@ BACKEND_ASSUMED = (
     "it was Theano)"
 )
 
+LAST_ASSUMED = (
+    "channels last where it flattens: weights of Theano's do not tell; save the whole model"
+)
+
 
 def _is_keras_hdf5(probe: Probe) -> bool:
     if not is_hdf5(probe.start):
@@ -69,7 +73,9 @@ def _source(config: str | bytes | None, stored: StoredLayers) -> Source:
     written_by = f"Keras {stored.version}".strip()[:40]
     if config is None:
         source = source_of(state_dict_of(stored))
-        source.flatten = "H, W, C"
+        source.flatten = ""
+        if stored.flipped and not stored.old:
+            source.assumptions.append(LAST_ASSUMED)
     else:
         source = Source(translated(keras_model(config), stored))
     source.written_by = written_by

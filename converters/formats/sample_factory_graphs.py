@@ -55,6 +55,15 @@ class _Policy:
         self.used.add(name)
         return self.recipe.weights[name]
 
+    def bias(self, layer: str) -> str:
+        array, outputs = (
+            self.weight(f"{layer}.bias", 1),
+            len(self.recipe.weights[f"{layer}.weight"]),
+        )
+        if array.shape != (outputs,):
+            raise ConversionError(f"'{layer}.bias' {array.shape} for {outputs} outputs")
+        return self.constant(f"{layer}.bias", array)
+
     def activate(self, name: str) -> None:
         self.add(ACTIVATIONS[self.recipe.activation], f"{name}/activation")
 
@@ -63,12 +72,12 @@ class _Policy:
         if layer.endswith("conv_head.0") and f"{STATISTICS}running_mean" not in self.used:
             weight = weight * (WHITE / self.recipe.scale)
         kernel = self.constant(f"{layer}.weight", weight)
-        bias = self.constant(f"{layer}.bias", self.weight(f"{layer}.bias", 1))
+        bias = self.bias(layer)
         self.add("Conv", layer, kernel, bias, strides=[stride] * 2, pads=[pad] * 4)
 
     def dense(self, layer: str, name: str) -> None:
         kernel = self.constant(f"{layer}.weight", self.weight(f"{layer}.weight", 2))
-        bias = self.constant(f"{layer}.bias", self.weight(f"{layer}.bias", 1))
+        bias = self.bias(layer)
         self.add("Gemm", name, kernel, bias, transB=1)
 
 

@@ -25,7 +25,7 @@ MERGES = {"Add": "Add", "Subtract": "Sub", "Multiply": "Mul"}
 @keras_layer("Conv2D")
 def keras_conv2d(step: KerasStep) -> str:
     """A convolution; its kernel is (height, width, in, out) by now."""
-    kernel, *bias = step.arrays
+    kernel = step.arrays[0]
     strides = step.pair("strides")
     plain = step.layer.settings.get("groups", 1) == 1 and step.pair("dilation_rate") == [1, 1]
     if kernel.ndim != 4 or not plain:
@@ -33,19 +33,19 @@ def keras_conv2d(step: KerasStep) -> str:
     value = step.first(step.inputs[0])
     pads = step.pads(kernel.shape[:2], strides, step.graph.shape(value)[2:])
     weights = [step.constant(kernel.transpose(3, 2, 0, 1).astype(np.float32), "kernel")]
-    weights += [step.constant(array.astype(np.float32), "bias") for array in bias[:1]]
+    weights += [step.constant(bias, "bias") for bias in biases(step)]
     made = step.add("Conv", value, *weights, strides=strides, pads=pads)
     return keras_activated(step, step.back(made))
 
 
 @keras_layer("Dense")
 def keras_dense(step: KerasStep) -> str:
-    kernel, *bias = step.arrays
+    kernel = step.arrays[0]
     if kernel.ndim != 2:
         raise ConversionError(f"a dense layer with weights {kernel.shape}")
     made = step.add("MatMul", step.inputs[0], step.constant(kernel.astype(np.float32), "kernel"))
-    for array in bias[:1]:
-        made = step.add("Add", made, step.constant(array.astype(np.float32), "bias"))
+    for bias in biases(step):
+        made = step.add("Add", made, step.constant(bias, "bias"))
     return keras_activated(step, made)
 
 
@@ -150,6 +150,8 @@ def keras_batch_norm(step: KerasStep) -> str:
     there = [settings.get(name, True) is not False for name in ("scale", "center")]
     if len(arrays) != 2 + sum(there):
         raise ConversionError(f"{len(arrays)} arrays of statistics")
+    if {array.shape for array in arrays} != {(step.graph.shape(value)[axis],)}:
+        raise ConversionError(f"statistics of the shapes {[array.shape for array in arrays]}")
     parts = iter(arrays)
     scale = next(parts) if there[0] else np.float32(1)
     shift = next(parts) if there[1] else np.float32(0)
@@ -182,6 +184,15 @@ def keras_merge(step: KerasStep) -> str:
     if kind == "Average":
         made = step.add("Mul", made, step.constant(np.float32(1 / len(step.inputs))))
     return made
+
+
+def biases(step: KerasStep) -> list[np.ndarray]:
+    """The layer's bias, if it has one; raises ConversionError if it is not one for each output."""
+    kernel, *rest = step.arrays
+    if any(array.shape != kernel.shape[-1:] for array in rest) or len(rest) > 1:
+        shapes = [array.shape for array in rest[:4]]
+        raise ConversionError(f"biases {shapes} beside a kernel {kernel.shape}")
+    return [array.astype(np.float32) for array in rest]
 
 
 def keras_activated(step: KerasStep, value: str) -> str:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.keras.stored_weights import StoredLayers
-from atari_zoo.converters.keras.translation import ordered_kernel
+from atari_zoo.converters.keras.translation import is_theanos_order, ordered_kernel
 from atari_zoo.converters.network.networks import PLACES
 from atari_zoo.converters.weights.affine_layers import AffineLayer
 
@@ -15,11 +15,12 @@ from atari_zoo.converters.weights.affine_layers import AffineLayer
 def state_dict_of(stored: StoredLayers) -> dict[str, Tensor]:
     """Weights and biases in torch's orders, by the layers' names.
 
-    The first dense layer read (height, width, channels), as it does wherever Keras flattens.
+    The first dense layer read (height, width, channels); but (channels, height, width) where
+    kernels show that channels were first.
     Raises ConversionError if a layer is neither a convolution nor dense.
     """
     found: dict[str, Tensor] = {}
-    channels = 0
+    channels, first = 0, False
     for name, arrays in stored.arrays.items():
         if not arrays:
             continue
@@ -30,6 +31,7 @@ def state_dict_of(stored: StoredLayers) -> dict[str, Tensor]:
                 "the whole model (model.save), whose configuration tells what it is"
             )
         kernel = arrays[0]
+        first |= stored.old and kernel.ndim == 4 and is_theanos_order(kernel.shape)
         kernel = ordered_kernel(kernel, None, stored) if kernel.ndim == 4 else kernel
         outputs = kernel.shape[-1]
         bias = arrays[1] if len(arrays) > 1 else np.zeros(outputs, np.float32)
@@ -37,7 +39,8 @@ def state_dict_of(stored: StoredLayers) -> dict[str, Tensor]:
         if kernel.ndim == 4:
             channels = outputs
         elif channels and kernel.shape[0] in [channels * places for places in PLACES]:
-            layer, channels = layer.from_height_width_channels(channels), 0
+            layer = layer if first else layer.from_height_width_channels(channels)
+            channels = 0
         found |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}
     return found
 

@@ -17,7 +17,8 @@ from atari_zoo.converters.hdf5.trees import Hdf5Node
 from atari_zoo.converters.keras.models import KerasLayer
 
 INSIDE = "model_weights"  # of a whole model, its weights
-NUMBERED = "layers"
+VARIABLES = "vars"  # of Keras 3: a layer's arrays, numbered
+OPTIMIZER = "optimizer"
 THEANO = "theano"
 
 
@@ -39,8 +40,7 @@ def has_keras_weights(root: Hdf5Node) -> bool:
     """Whether a file is one of Keras's."""
     if {"layer_names", "layer_names0"} & (root.attributes.keys() | _inside(root).attributes.keys()):
         return True
-    numbered = root.members.get(NUMBERED)
-    return numbered is not None and not numbered.is_array
+    return any(f"/{VARIABLES}/" in node.path for node in root.arrays())
 
 
 def stored_layers(root: Hdf5Node, backend: str = "") -> StoredLayers:
@@ -50,8 +50,8 @@ def stored_layers(root: Hdf5Node, backend: str = "") -> StoredLayers:
     Raises ConversionError if it is damaged.
     """
     base = _inside(root)
-    if NUMBERED in base.members and "layer_names" not in base.attributes:
-        return StoredLayers(dict(_numbered(base.members[NUMBERED])), version="3")
+    if not {"layer_names", "layer_names0"} & base.attributes.keys():
+        return StoredLayers(dict(_numbered(base)), version="3")
     told = {**root.attributes, **base.attributes}
     backend = _word(told.get("backend")) or backend
     version = _word(told.get("keras_version"))
@@ -85,14 +85,18 @@ def _inside(root: Hdf5Node) -> Hdf5Node:
     return root.members.get(INSIDE, root)
 
 
-def _numbered(layers: Hdf5Node) -> Iterator[tuple[str, list[np.ndarray]]]:
-    for name in sorted(layers.members, key=_natural):
-        group = layers.members[name].members.get("vars")
-        if group is None:
-            continue
-        own = _word(group.attributes.get("name")) or name
-        parts = group.members
-        yield own, [parts[key].array() for key in sorted(parts, key=_natural)]
+def _numbered(root: Hdf5Node) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Each group of variables by its layer's own name, or by what it is in."""
+    found: dict[str, list[Hdf5Node]] = {}
+    for node in root.arrays():
+        layer, _, number = node.path.rpartition(f"/{VARIABLES}/")
+        if number.isdigit() and not layer.startswith(f"/{OPTIMIZER}"):
+            found.setdefault(layer, []).append(node)
+    for layer in sorted(found, key=_natural):
+        group = root.at(f"{layer}/{VARIABLES}")
+        own = _word(group.attributes.get("name")) if group is not None else ""
+        nodes = sorted(found[layer], key=lambda node: _natural(node.path))
+        yield own or layer.rpartition("/")[2], [node.array() for node in nodes]
 
 
 def _texts(node: Hdf5Node, name: str) -> list[str]:

@@ -81,13 +81,13 @@ def ordered_kernel(
     if kernel.ndim != 4:
         raise ConversionError(f"a convolution with kernels {kernel.shape}")
     first = layer is not None and layer.settings.get("data_format") == "channels_first"
-    if stored.old and (first if layer is not None else _is_theanos_order(kernel.shape)):
+    if stored.old and (first if layer is not None else is_theanos_order(kernel.shape)):
         kernel = kernel.transpose(2, 3, 1, 0)
     return kernel[::-1, ::-1] if stored.flipped else kernel
 
 
-def _is_theanos_order(shape: Sequence[int]) -> bool:
-    """Whether square kernels stand behind; where they may stand before, too, they do."""
+def is_theanos_order(shape: Sequence[int]) -> bool:
+    """Whether a kernel is (out, in, height, width), as Keras 1 had it; both may be square."""
     return shape[2] == shape[3] and shape[0] != shape[1]
 
 

@@ -172,6 +172,48 @@ def test_theanos_convolutions_turn_their_kernels_over(tmp_path: Path, version: i
             convert(path, backend="theno")
 
 
+def test_weights_alone_of_keras_1_on_theano(tmp_path: Path) -> None:
+    """Channels are first, and the dense layer reads channels, height, width."""
+    random = np.random.default_rng(2)
+    shapes = ((6, 4, 8, 8), (5, 6, 4, 4), (7, 5, 3, 3))
+    kernels = [random.normal(0, 0.2, shape).astype(np.float32) for shape in shapes]
+    dense = random.normal(0, 0.1, (7 * 49, 8)).astype(np.float32)
+    out = random.normal(0, 1, (8, 6)).astype(np.float32)
+    arrays = {f"conv{i}": [k, np.zeros(len(k), np.float32)] for i, k in enumerate(kernels)}
+    arrays |= {"dense": [dense, np.zeros(8, np.float32)], "out": [out, np.zeros(6, np.float32)]}
+    path, seen = save_layers(tmp_path / "a.h5", arrays), observations(1)
+    expected = np.maximum(theanos(kernels, seen[0].numpy() / 255.0) @ dense, 0) @ out
+    with torch.no_grad():
+        found = to_torch(convert(path, backend="theano").model)(seen)[0]
+    close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+class Subclassed(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        sizes = ((8, 8, 4), (6, 4, 2), (5, 3, 1))
+        self.conv1, self.conv2, self.conv3 = (
+            layers.Conv2D(width, kernel, stride, activation="relu")
+            for width, kernel, stride in sizes
+        )
+        self.fc, self.out = layers.Dense(8, activation="relu"), layers.Dense(6)
+
+    def call(self, x: Any) -> Any:
+        x = self.conv3(self.conv2(self.conv1(x)))
+        return self.out(self.fc(layers.Flatten()(x)))
+
+
+def test_weights_of_a_class_of_its_own(tmp_path: Path) -> None:
+    model, seen = Subclassed(), observations()
+    keras_outputs(model, seen)
+    model.compile("adam", "mse")
+    model.fit(np.zeros((2, 84, 84, 4)), np.zeros((2, 6)), verbose=0)
+    model.save_weights(tmp_path / "a.weights.h5")
+    with torch.no_grad():
+        found = to_torch(tmp_path / "a.weights.h5")(seen)
+    close(found, keras_outputs(model, seen / 255)[0], atol=1e-5, rtol=1e-4)
+
+
 def lambda_model() -> Any:
     return keras.Sequential(
         [keras.Input((84, 84, 4)), layers.Lambda(lambda x: x / 255, name="scale"), layers.Flatten(),
