@@ -16,14 +16,13 @@ import atari_zoo as zoo
 from atari_zoo.converters import to_onnx
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.network.foreign import ForeignNetwork
-from atari_zoo.converters.network.receptive_fields import receptive_field
+from atari_zoo.converters.network.receptive_fields import field_shares, receptive_field
 from atari_zoo.viz.attribution.attribution import (
     attribute,
     attribute_layer,
     integrated_gradients,
     methods,
 )
-from atari_zoo.viz.attribution.placing import shares_on_screen
 
 unchecked = attribute.__wrapped__  # as users have it: without the tests' shape checks
 COMPLETE = {of.name: of for of in methods() if of.complete}
@@ -320,7 +319,7 @@ def test_a_layers_map_lies_where_its_units_looked(method, same):
 
 @pytest.mark.parametrize("same", [False, True])
 def test_maps_of_a_foreign_graph_lie_where_the_same_networks_do(same):
-    """The geometry of one is measured, of the other it follows from kernels and strides."""
+    """Whatever modules they are made of."""
     network = architectures.network("q", same=same)
     foreign = ForeignNetwork(to_onnx(network), network.card).eval()
     observations = architectures.observations(1).float() / 255
@@ -361,7 +360,7 @@ def pooling() -> ForeignNetwork:
 
 def test_a_map_behind_a_pool_lies_by_its_middles():
     foreign, seen = pooling(), torch.rand(1, 4, 84, 84)
-    rows, columns = shares_on_screen(foreign, "pool", seen)
+    rows, columns = field_shares(foreign, "pool")
     assert rows.shape == columns.shape == (84, 20)
     assert_close(rows.sum(dim=0), torch.ones(20))
     middles = (rows * torch.arange(84.0)[:, None]).sum(dim=0)
@@ -369,7 +368,7 @@ def test_a_map_behind_a_pool_lies_by_its_middles():
     assert_close(middles[1:], 4 * torch.arange(1.0, 20) + 2, atol=1e-3, rtol=0)
     assert attribute(foreign, seen, "grad_cam").values.shape == (1, 1, 84, 84)
     with pytest.raises(ValueError, match="layer 'flat' has no map; take a convolution"):
-        shares_on_screen(foreign, "flat", seen)
+        field_shares(foreign, "flat")
 
 
 @pytest.mark.parametrize("head", architectures.HEADS)
