@@ -120,15 +120,15 @@ class FieldMaps:
 
     def resampled(self, size: Sequence[int]) -> FieldMaps:
         """Of an adaptive pool, whose windows are of several sizes where it does not divide."""
-        height, width = self.seen.shape[2:]
-        if height % size[0] == 0 and width % size[1] == 0:
-            kernel = (height // size[0], width // size[1])
+        (high, wide), (height, width) = size, self.seen.shape[2:]
+        if height % high == 0 and width % wide == 0:
+            kernel = (height // high, width // wide)
             return self.windowed(size, kernel, kernel)
-        each = height * width / (size[0] * size[1])
+        each = height * width / (high * wide)
         return replace(
             self._whole(True, True),
-            seen=F.adaptive_max_pool2d(self.seen, tuple(size)),
-            ways=F.adaptive_avg_pool2d(self.ways, tuple(size)) * each,
+            seen=F.adaptive_max_pool2d(self.seen, (high, wide)),
+            ways=F.adaptive_avg_pool2d(self.ways, (high, wide)) * each,
         )
 
     def mirrored(self, padding: Sequence[int], mode: str) -> FieldMaps:

@@ -66,10 +66,10 @@ def regrouped(layout: Layout, shape: Sequence[int]) -> Layout | None:
         if prod(count for _, count in axis) != size:
             return None
         made.append(tuple(axis))
-    return None if parts else joined(made)
+    return None if parts else parts_joined(made)
 
 
-def joined(layout: Sequence[Axis]) -> Layout:
+def parts_joined(layout: Sequence[Axis]) -> Layout:
     """The same layout, whatever lies side by side and is neither rows nor columns as one part."""
     made = []
     for axis in layout:

@@ -35,7 +35,7 @@ class Traced:
 
 
 @dataclass(frozen=True)
-class Step:
+class TraceStep:
     """How maps come of those of earlier steps."""
 
     change: Change
@@ -75,7 +75,7 @@ class Call:
 
     def made(self, layout: Layout, change: Change, *given: Traced) -> Traced:
         """A value of that layout, whose maps come of those of the given ones."""
-        return Traced(layout, self.trace.add(Step(change, tuple(t.step for t in given))))
+        return Traced(layout, self.trace.add(TraceStep(change, tuple(t.step for t in given))))
 
     def unknown(self, why: str = "") -> Traced:
         """A value whose maps are not known."""
@@ -94,12 +94,12 @@ class Trace(TorchDispatchMode):
     def __init__(self, screen: Tensor, rules: Mapping[str, Rule]) -> None:
         super().__init__()
         self.rules = rules
-        self.steps: list[Step] = []
+        self.steps: list[TraceStep] = []
         self.kept: list[Tensor] = []  # or another tensor might get the number of one that is gone
         self.known: dict[int, Traced] = {}
         self.written: dict[int, Traced] = {}  # memory into parts of which a map was written
         maps, self.pixels = screen_maps(*screen.shape[2:])
-        start = self.add(Step(lambda _: maps))
+        start = self.add(TraceStep(lambda _: maps))
         self._remember(screen, Traced(map_layout(*screen.shape), start))
 
     def of(self, value: object) -> Traced | None:
@@ -108,7 +108,7 @@ class Trace(TorchDispatchMode):
             return None
         return self.written.get(_memory(value)) or self.known.get(id(value))
 
-    def add(self, step: Step) -> int:
+    def add(self, step: TraceStep) -> int:
         """The step's number."""
         self.steps.append(step)
         return len(self.steps) - 1

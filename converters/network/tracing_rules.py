@@ -16,9 +16,9 @@ from atari_zoo.converters.network.layouts import (
     axis_of,
     broadcast,
     is_maps,
-    joined,
     kinds_in,
     map_layout,
+    parts_joined,
     regrouped,
 )
 from atari_zoo.converters.network.tracing import Call, Rule, Traced
@@ -302,7 +302,7 @@ def _cut(
 def _gathered(call: Call, given: Traced, layout: Sequence[Axis], lost: Sequence[Axis]) -> Traced:
     """With those axes added up."""
     rows, columns = _kinds(lost)
-    made = joined(tuple(layout))
+    made = parts_joined(tuple(layout))
     return call.made(made, lambda maps: maps[0].gathered(rows, columns), given)
 
 

@@ -110,7 +110,11 @@ NETWORKS: dict[str, list[nn.Module]] = {
     "strided past": [nn.Conv2d(2, 2, 2, 3, (1, 0)), nn.MaxPool2d(2, 3)],
     "adaptive": [nn.Conv2d(2, 2, 2), nn.AdaptiveAvgPool2d((4, 5))],
     "adaptive uneven": [nn.AdaptiveMaxPool2d((8, 7)), nn.Conv2d(2, 2, 2)],
-    "padded": [nn.ZeroPad2d((0, 2, 2, -1)), nn.Conv2d(2, 2, 3, 2), nn.ReflectionPad2d((1, 0, 0, 2))],
+    "padded": [
+        nn.ZeroPad2d((0, 2, 2, -1)),
+        nn.Conv2d(2, 2, 3, 2),
+        nn.ReflectionPad2d((1, 0, 0, 2)),
+    ],
     "normed": [nn.Conv2d(2, 4, 3, 2), nn.BatchNorm2d(4), nn.GELU(), nn.Conv2d(4, 2, 3)],
     "branches": [
         Beside(
@@ -122,7 +126,11 @@ NETWORKS: dict[str, list[nn.Module]] = {
         nn.MaxPool2d(2),
     ],
     "products": [
-        Beside(lambda parts: parts[0] * parts[1], nn.Conv2d(2, 2, 3), nn.Conv2d(2, 2, (3, 7), padding=(0, 2))),
+        Beside(
+            lambda parts: parts[0] * parts[1],
+            nn.Conv2d(2, 2, 3),
+            nn.Conv2d(2, 2, (3, 7), padding=(0, 2)),
+        ),
     ],
     "in place": [nn.Conv2d(2, 2, 3), Does(in_place), nn.MaxPool2d(2)],
     "channels last": [nn.Conv2d(2, 4, 3, 2), Does(normed_channels), nn.Conv2d(5, 2, 2)],
