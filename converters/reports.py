@@ -23,7 +23,7 @@ from atari_zoo.converters.verification import (
     TOLERANCE,
     Agreement,
     compared_layers,
-    compared_output,
+    compared_outputs,
 )
 
 
@@ -104,7 +104,7 @@ def report(source: Source, model: onnx.ModelProto, network: Network) -> Report:
         found = recognise(model, white_of(model))
         agreements, facts = compared_layers(model, found), structure(network, found)
     else:
-        agreements, facts = [compared_output(model, network)], unknown_structure(network)
+        agreements, facts = compared_outputs(model, network), unknown_structure(network)
     _check(agreements)
     form = FORMATS.get(source.card.get("format", ""))
     return Report(

@@ -20,6 +20,7 @@ from atari_zoo.converters.interchange import load_onnx
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.network.outputs import OUTPUT, VALUE
 from atari_zoo.converters.onnx_runtime import silent_onnxruntime
 from atari_zoo.converters.recognition.recognise import Recognised, recognise
 
@@ -51,7 +52,7 @@ def verify(
     """Runs an ONNX model in onnxruntime, and as a torch module, and compares each named layer.
 
     observations: real ones; random noise, seeded, if not given.
-    A graph of another architecture is compared at its output alone.
+    A graph of another architecture is compared at its outputs alone.
     Raises ConversionError if the model cannot be run, or is nothing that `to_torch` translates.
 
     >>> max(layer.difference for layer in verify("agent.onnx")) < 1e-4
@@ -63,7 +64,7 @@ def verify(
     except ConversionError:
         network = to_torch(model)  # or the reasons why it is neither
         assert isinstance(network, ForeignNetwork)
-        return [compared_output(model, network, observations, seed)]
+        return compared_outputs(model, network, observations, seed)
     return compared_layers(model, found, observations, seed)
 
 
@@ -87,30 +88,44 @@ def _compare(name: str, ours: Tensor, theirs: np.ndarray, found: Recognised) -> 
     return Agreement(name, tuple(ours.shape[1:]), difference, float(np.abs(expected).max()))
 
 
-def compared_output(
+def compared_outputs(
     model: onnx.ModelProto,
     network: ForeignNetwork,
     observations: UInt8[np.ndarray, "batch frames height width"] | None = None,
     seed: int = 0,
-) -> Agreement:
-    """The same, of a graph of another architecture: its output alone."""
+) -> list[Agreement]:
+    """The same, of a graph of another architecture: its outputs alone, the value's too."""
     seen = _noise(network.shape, seed) if observations is None else observations
-    with torch.no_grad():
-        ours = network.eval()(torch.from_numpy(seen)).numpy()
+    names = {OUTPUT: model.graph.output[network.roles.output].name}
+    if network.roles.value >= 0:
+        names = {VALUE: model.graph.output[network.roles.value].name} | names
+    ours: dict[str, list[np.ndarray]] = {layer: [] for layer in names}
+    with torch.no_grad(), recorded(network.eval(), list(names)) as values:
+        for part in torch.from_numpy(seen).split(network.batch or len(seen)):
+            network(part)
+            for layer in names:
+                ours[layer].append(values[layer][: len(part)].numpy())
     (given,) = (i for i in model.graph.input if i.name not in _weights(model))
     # what the file itself wants, computed without our code's help
     feed = seen if network.bytes else seen.astype(np.float32) * np.float32(network.maximum / 255)
     kind = given.type.tensor_type
     feed = feed.astype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
     feed = feed.transpose(0, 2, 3, 1) if network.channels_last else feed
-    output, session = model.graph.output[0].name, _session(model)
-    size = kind.shape.dim[0].dim_value or len(feed)
+    session, size = _session(model), kind.shape.dim[0].dim_value or len(feed)
     batches = [feed[at : at + size] for at in range(0, len(feed) - size + 1, size)]
-    runs = [_run(session, [output], {given.name: np.ascontiguousarray(b)})[0] for b in batches]
-    theirs = np.concatenate(runs)
-    ours = ours[: len(theirs)]  # a batch that is not whole cannot be run
-    difference, magnitude = float(np.abs(ours - theirs).max()), float(np.abs(theirs).max())
-    return Agreement("output", tuple(ours.shape[1:]), difference, magnitude)
+    feeds = [{given.name: np.ascontiguousarray(batch)} for batch in batches]
+    runs = zip(*(_run(session, list(names.values()), feed) for feed in feeds), strict=True)
+    return [
+        _agreement(layer, np.concatenate(ours[layer]), np.concatenate(theirs))
+        for layer, theirs in zip(names, runs, strict=True)
+    ]
+
+
+def _agreement(layer: str, ours: np.ndarray, theirs: np.ndarray) -> Agreement:
+    """theirs: perhaps fewer, as a batch that is not whole cannot be run."""
+    theirs = theirs.reshape(len(theirs), *ours.shape[1:])
+    difference = float(np.abs(ours[: len(theirs)] - theirs).max())
+    return Agreement(layer, tuple(ours.shape[1:]), difference, float(np.abs(theirs).max()))
 
 
 def _weights(model: onnx.ModelProto) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,13 @@ from atari_zoo.converters.cards import (
     preprocessing_named,
 )
 from atari_zoo.converters.convert import read, to_torch, written
-from atari_zoo.converters.errors import naming
+from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.network.finite import all_finite
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.network.outputs import with_outputs_named
 from atari_zoo.converters.registry import Source, is_prefix
 from atari_zoo.converters.reports import Report, report
 from atari_zoo.converters.weights.named_heads import expected_actions
@@ -138,17 +140,21 @@ def convert(
     action_rule: str | None = None,
     float16: bool = False,
     input_range: str | None = None,
+    outputs: Mapping[str, str] | None = None,
 ) -> Conversion:
     """A file as ONNX with a full card: what is not given is what the file tells, or follows from
     the algorithm and game. It is checked with onnxruntime at every layer.
 
     input_range: see `load`.
+    outputs: of a graph with several, the names of that which rates the actions, as "output", and of
+        the state's value, as "value", where their shapes and names do not tell.
     Raises ValueError for an unknown algorithm, game, preprocessing or action rule, or where the
     network's actions are not the game's; ConversionError where the file is no agent.
     """
     with expected_actions(len(find_game(game).actions) if game else 0):
         found = read(source)
     model = written(found) if input_range is None else _ranged(found, input_range)
+    model = with_outputs_named(model, outputs or {})
     card = read_card(model) or ModelCard()
     trained_by = algorithm_named(algorithm or card.algorithm)
     changes: dict[str, Any] = {"algorithm": trained_by.name, "run": run or card.run}
@@ -166,6 +172,9 @@ def convert(
         changes |= {"game": played.name, "action_meanings": played.actions}
     card = card.replace(**changes)
     network = to_torch(model)
+    for role, name in (outputs or {}).items():
+        if role not in network.layers:
+            raise ConversionError(f"{source}: output '{name}' is not (batch, 1), as a {role} is")
     check_actions(network.actions, card, str(source))
     with naming(source):
         checked = report(found, model, network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 
 import onnx
@@ -11,7 +12,6 @@ from torch import Tensor, nn
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.free_batches import with_free_batch
-from atari_zoo.converters.network.heads import check_outputs
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.network.older_opsets import (
@@ -19,6 +19,7 @@ from atari_zoo.converters.network.older_opsets import (
     module_path,
     with_older_operators,
 )
+from atari_zoo.converters.network.outputs import OUTPUT, VALUE, told_apart
 
 SHAPE = (4, 84, 84)  # of an observation, where a graph leaves its sizes open
 BYTES = onnx.TensorProto.UINT8
@@ -29,7 +30,8 @@ class ForeignNetwork(nn.Module):
     """An ONNX graph of another architecture, through onnx2torch; its layers keep their names.
 
     `forward` takes (batch, 4, 84, 84), bytes or floats in 0..1 as every network of the zoo does,
-    hands the graph the layout, type and range that it wants, and gives its first output.
+    hands the graph the layout, type and range that it wants, and gives the output that rates the
+    actions. The value of the state, where there is such an output, is its layer "value".
 
     maximum: the value of a white pixel in the graph's input, 1 or 255.
     shape: frames, height and width of an observation.
@@ -45,7 +47,6 @@ class ForeignNetwork(nn.Module):
         weights = {weight.name for weight in model.graph.initializer}
         given = [i for i in model.graph.input if i.name not in weights]
         inputs = [i.type.tensor_type for i in given]
-        outputs = [o.type.tensor_type.shape.dim for o in model.graph.output]
         if len(inputs) != 1 or len(inputs[0].shape.dim) != 4:
             names = ", ".join(
                 f"'{i.name}' of {len(i.type.tensor_type.shape.dim)} axes" for i in given
@@ -55,14 +56,10 @@ class ForeignNetwork(nn.Module):
                 f"an agent takes one input of four axes, its observations; this one's: {names} "
                 "(a state that is carried from step to step is not translated)"
             )
-        if len(outputs[0]) != 2 or outputs[0][1].dim_value < 2:
-            raise ConversionError("an agent's first output is (batch, actions); this one's is not")
         kind = inputs[0].elem_type
         if kind not in (BYTES, *FLOATS):
             name = onnx.TensorProto.DataType.Name(kind)
             raise ConversionError(f"an agent takes bytes or floats; this one takes {name}")
-        self.actions = outputs[0][1].dim_value
-        check_outputs(self.actions)
         self.bytes = kind == BYTES
         batch, *sizes = (dim.dim_value for dim in inputs[0].shape.dim)
         # an observation is square; a graph that leaves all open has torch's order
@@ -71,29 +68,28 @@ class ForeignNetwork(nn.Module):
             sizes = [sizes[2], *sizes[:2]]
         frames, height, width = (a or b for a, b in zip(sizes, SHAPE, strict=True))
         self.shape = (frames, height, width)
+        self.output, self.value = nn.Identity(), nn.Identity()  # layers of what it gives
         self.batch = batch
-        free = with_free_batch(model) if batch else model
-        self.graph = _through_onnx2torch(free).float()
-        self.eval()  # as it was exported; what is tried below must not teach its batch norms
-        if batch and self._is_free():
+        names = [output.name for output in model.graph.output]
+        if batch and self._is_free(with_free_batch(model), names):
             self.batch = 0
-        elif batch:
-            self.graph = _through_onnx2torch(model).float().eval()
-        self._named: tuple[str, ...] = ()
-        self._last = ""
+        else:
+            self._take(model, names)
         # onnx2torch puts "/" for the dots
         paths = [module_path(node) for node in model.graph.node]
         self._paths = {path.replace(".", "/"): path for path in paths if path}
-        self._try()
+        self._note_layers()
 
     @property
     def layers(self) -> dict[str, nn.Module]:
         """The graph's modules by the paths of the torch modules that they were exported from,
-        where the file has them, or else the names of their nodes; "output" is what gives it."""
+        where the file has them, or else the names of their nodes; then "value", where there is
+        such an output, and "output"."""
+        ends = {VALUE: self.value} if self.roles.value >= 0 else {}
         named = {self._paths.get(name, name): name for name in self._named}
-        if self._last:
-            named.setdefault("output", self._last)
-        return {name: self.graph.get_submodule(place) for name, place in named.items()}
+        inner = {name: self.graph.get_submodule(place) for name, place in named.items()}
+        ends |= {OUTPUT: self.output}
+        return {name: part for name, part in inner.items() if name not in ends} | ends
 
     def _parts(self) -> dict[str, nn.Module]:
         """What may be layers, by their places in the graph."""
@@ -110,7 +106,14 @@ class ForeignNetwork(nn.Module):
         return torch.cat(parts)
 
     def _once(self, observations: Tensor) -> Tensor:
-        """As many observations as the graph takes."""
+        """Of as many observations as the graph takes."""
+        found = self._outputs(observations)
+        if self.roles.value >= 0:
+            self.value(found[self.roles.value].reshape(-1, 1))
+        return self.output(found[self.roles.output])
+
+    def _outputs(self, observations: Tensor) -> list[Tensor]:
+        """All that the graph gives."""
         if not self.bytes:
             observations = scaled(observations, self.maximum)
         elif observations.is_floating_point():
@@ -118,20 +121,47 @@ class ForeignNetwork(nn.Module):
         if self.channels_last:
             observations = observations.permute(0, 2, 3, 1)
         outputs = self.graph(observations)
-        first = outputs[0] if isinstance(outputs, list | tuple) and outputs else outputs
-        if not isinstance(first, Tensor):
+        several = outputs if isinstance(outputs, list | tuple) and outputs else [outputs]
+        if not all(isinstance(output, Tensor) for output in several):
+            wrong = next(output for output in several if not isinstance(output, Tensor))
             raise ConversionError(
-                f"it gives a {type(first).__name__}; a tensor (batch, actions) was expected, or a "
-                "tuple that begins with one"
+                f"it gives a {type(wrong).__name__}; a tensor (batch, actions) was expected, or a "
+                "tuple with one"
             )
-        return first
+        return list(several)
 
     @torch.no_grad()
-    def _is_free(self) -> bool:
+    def _tell(self, names: Mapping[int, str]) -> None:
+        """Which output is what, from what it gives for black screens. names: of some of them."""
+        count = self.batch or 2
+        try:
+            outputs = self._outputs(torch.zeros(count, *self.shape, dtype=torch.uint8))
+        except ConversionError:
+            raise
+        except Exception as error:  # it raises whatever its modules meet
+            words = " ".join(str(error).split())[:200]
+            raise ConversionError(
+                f"as a torch module it cannot be run on observations of {self.shape}: {words}"
+            ) from error
+        called = [(names.get(n, str(n)), output) for n, output in enumerate(outputs)]
+        self.roles = told_apart(called, count)
+        self.actions = outputs[self.roles.output].shape[1]
+        if self.roles.assumed and self.roles.assumed not in self.card.assumptions:
+            assumptions = (*self.card.assumptions, self.roles.assumed)
+            self.card = self.card.replace(assumptions=assumptions)
+
+    def _take(self, model: onnx.ModelProto, names: Sequence[str]) -> None:
+        self.graph = _through_onnx2torch(model).float()
+        self.eval()  # as it was exported; what is tried must not teach its batch norms
+        self._tell(dict(enumerate(names)))
+
+    @torch.no_grad()
+    def _is_free(self, model: onnx.ModelProto, names: Sequence[str]) -> bool:
         """Whether the graph gives several observations what it gives each of them alone."""
         noise = torch.Generator().manual_seed(0)
         some = torch.randint(0, 256, (3, *self.shape), generator=noise, dtype=torch.uint8)
         try:
+            self._take(model, names)
             together, alone = self._once(some), [self._once(one[None]) for one in some]
             return together.shape == (3, self.actions) and bool(
                 torch.allclose(together, torch.cat(alone), rtol=1e-4, atol=1e-5)
@@ -140,28 +170,13 @@ class ForeignNetwork(nn.Module):
             return False
 
     @torch.no_grad()
-    def _try(self) -> None:
-        """Raises ConversionError where the graph cannot be run, or gives no number an action."""
+    def _note_layers(self) -> None:
+        """Notes which parts are layers; constants and shapes are none."""
         parts = self._parts()
         seen = torch.zeros(self.batch or 2, *self.shape, dtype=torch.uint8)
-        try:
-            with recorded(SimpleNamespace(layers=parts), list(parts)) as values:
-                outputs = self(seen)
-        except ConversionError:
-            raise
-        except Exception as error:
-            words = " ".join(str(error).split())[:200]
-            raise ConversionError(
-                f"as a torch module it cannot be run on observations of {self.shape}: {words}"
-            ) from error
-        found = tuple(outputs.shape)
-        if found != (len(seen), self.actions):
-            raise ConversionError(
-                f"it gives {found} for {len(seen)} observations, not ({len(seen)}, {self.actions})"
-            )
-        # constants and shapes are no layers
+        with recorded(SimpleNamespace(layers=parts), list(parts)) as values:
+            self(seen)
         self._named = tuple(n for n in parts if _is_layer(values.get(n), len(seen)))
-        self._last = next((n for n in self._named if values[n] is outputs), "")
 
 
 Network = MnihNetwork | ForeignNetwork

@@ -115,6 +115,13 @@ def convert(
         str | None,
         typer.Option(help="Pixels that it takes, where the file does not tell: 0..1 or 0..255."),
     ] = None,
+    action_output: Annotated[
+        str | None,
+        typer.Option(help="The name of the graph's output that rates the actions, of several."),
+    ] = None,
+    value_output: Annotated[
+        str | None, typer.Option(help="The name of the graph's output that is the state's value.")
+    ] = None,
     float16: Annotated[bool, typer.Option(help="Store the weights in half the bytes.")] = False,
     force: Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not tell what was found.")] = False,
@@ -133,7 +140,11 @@ def convert(
     check_file(output, force, *ENDINGS)
     given = {"algorithm": algorithm, "game": game, "preprocessing": preprocessing}
     given |= {"input_range": input_range}
-    done = convert_model(source, float16=float16, action_rule=action, run=run, **given)
+    roles = {"output": action_output, "value": value_output}
+    outputs = {role: name for role, name in roles.items() if name}
+    done = convert_model(
+        source, float16=float16, action_rule=action, run=run, outputs=outputs, **given
+    )
     save_as(done.model, output)
     if as_json:
         print(json.dumps(done.report.to_dict() | {"output": str(output), "name": done.card.name}))
