@@ -15,7 +15,7 @@ from torch import Tensor
 
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
-from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.network.foreign import Network
 from atari_zoo.games import game as find_game
 from atari_zoo.layers import activations
 from atari_zoo.players import check_play, is_own_play, player_words
@@ -23,24 +23,24 @@ from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.recordings import Recording, check_environment
 from atari_zoo.viz.movies.mp4 import check_movie, write_mp4
 from atari_zoo.viz.movies.panels import MovieMoment, Panel, Range
+from atari_zoo.viz.movies.shown_layers import shown_layers
 
-SHOWN_LAYERS = ("conv1", "conv2", "conv3", "fc")
 FULL = 99.0  # percentile of the outputs' differences that gets a whole bar
 BATCH = 128  # observations at a time: bounds the memory, about 15 MB of activations
 
 
 @checked
 def activation_movie(
-    network: MnihNetwork,
+    network: Network,
     recording: Recording,
     path: str | Path,
     env: int = 0,
     fps: int = 30,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Writes an mp4 of the game beside the layers conv1, conv2, conv3, fc and output.
+    """Writes an mp4 of the game beside the layers that `shown_layers` names, and the output.
 
-    Each channel of a convolution and each unit of fc has one scale for the whole recording, so
+    Each channel of a map and each unit of the dense layer has one scale for the whole recording, so
     that brightness can be compared between frames. What never changes is grey. The bars of the
     outputs show how far each lies from their mean, on one scale: what all share, as the value of
     the state in Q-values, decides nothing.
@@ -60,7 +60,7 @@ def activation_movie(
 
 
 def _pictures(
-    network: MnihNetwork, recording: Recording, env: int, progress: Callable[[int, int], None]
+    network: Network, recording: Recording, env: int, progress: Callable[[int, int], None]
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     assert recording.frames is not None and recording.outputs is not None  # _check has seen them
     observations = recording.observations(env)
@@ -69,7 +69,7 @@ def _pictures(
         outputs = np.asarray(recording.outputs[:, env])
     else:
         outputs = activations(network, observations, ["output"], batch=BATCH)["output"].numpy()
-    names = [name for name in SHOWN_LAYERS if name in network.layers]
+    names = shown_layers(network).names
     ranges, shapes = _ranges(network, observations, names)
     ranges["output"] = differences_range(outputs)
     panel = Panel(
@@ -97,7 +97,7 @@ def _pictures(
 
 
 def _steps(
-    network: MnihNetwork, observations: Tensor, names: Sequence[str]
+    network: Network, observations: Tensor, names: Sequence[str]
 ) -> Iterator[tuple[int, dict[str, np.ndarray], float | None]]:
     """Step by step: its number, the layers' values, the state's value where there is one."""
     wanted = [*names, "value"] if "value" in network.layers else list(names)
@@ -114,7 +114,7 @@ def _steps(
 
 
 def _ranges(
-    network: MnihNetwork, observations: Tensor, names: Sequence[str]
+    network: Network, observations: Tensor, names: Sequence[str]
 ) -> tuple[dict[str, Range], dict[str, tuple[int, ...]]]:
     """Each channel's smallest and largest value over all observations, and the layers' shapes."""
     low: dict[str, Tensor] = {}
@@ -130,7 +130,7 @@ def _ranges(
     return {name: Range(low[name].numpy(), high[name].numpy()) for name in names}, shapes
 
 
-def _values(network: MnihNetwork, some: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+def _values(network: Network, some: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
     values = activations(network, some, names, batch=BATCH)
     if "fc" in values and values["fc"].ndim == 3:  # IQN: (steps, samples, units)
         values["fc"] = values["fc"].mean(dim=1)
@@ -145,7 +145,7 @@ def differences_range(outputs: Float[np.ndarray, "steps actions"]) -> Range:
     return Range(np.asarray(low), np.asarray(high))
 
 
-def _check(network: MnihNetwork, recording: Recording, env: int) -> None:
+def _check(network: Network, recording: Recording, env: int) -> None:
     kept = {name: getattr(recording, name) for name in ("screens", "frames", "outputs")}
     missing = [name for name, values in kept.items() if values is None]
     if missing:

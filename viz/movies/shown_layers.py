@@ -1,0 +1,46 @@
+"""Layers that a movie shows of a network, which may have dozens of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from atari_zoo.converters.network.foreign import Network, observation_shape
+from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.network.outputs import OUTPUT, VALUE
+
+CONVOLUTIONS, DENSE = ("conv1", "conv2", "conv3"), "fc"  # of Mnih et al.
+MOST_MAPS = 4
+
+
+class ShownLayers(NamedTuple):
+    """Names of layers with maps, and of a dense one, empty where there is none."""
+
+    maps: list[str]
+    dense: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """All, from the input to the output."""
+        return [*self.maps, self.dense] if self.dense else self.maps
+
+
+def shown_layers(network: Network) -> ShownLayers:
+    """Of the network of Mnih et al. its convolutions and dense layer. Of others the last layer of
+    each size of map, four at most, and the last one of more units than there are actions."""
+    if isinstance(network, MnihNetwork):
+        there = [name for name in CONVOLUTIONS if name in network.layers]
+        return ShownLayers(there, DENSE if DENSE in network.layers else "")
+    names = [name for name in network.layers if name not in (OUTPUT, VALUE)]
+    weight, count = next(network.parameters()), getattr(network, "batch", 0) or 1
+    shape = observation_shape(network)
+    black = torch.zeros(count, *shape, dtype=weight.dtype, device=weight.device)
+    with torch.inference_mode(), recorded(network, names) as values:
+        network(black)
+    shapes = {name: values[name].shape[1:] for name in names if name in values}
+    maps = {s[1:]: name for name, s in shapes.items() if len(s) == 3 and s[1:].numel() > 1}
+    dense = [name for name, s in shapes.items() if len(s) == 1 and s[0] > network.actions]
+    last = [name for name in names if name in maps.values()][-MOST_MAPS:]
+    return ShownLayers(last, dense[-1] if dense else "")
