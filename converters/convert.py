@@ -15,7 +15,7 @@ from atari_zoo.converters.arguments import WrongKind, shown_value
 from atari_zoo.converters.cards import INPUT_RANGES, RANGE_ASSUMED, ModelCard
 from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.converters.export.graph import network_to_onnx
-from atari_zoo.converters.half_floats import in_float32
+from atari_zoo.converters.half_floats import in_float32, stored_in_half, widened
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.network.foreign import ForeignNetwork, Network
 from atari_zoo.converters.network.heads import Head, PolicyHead, QHead
@@ -94,7 +94,7 @@ def written(
 ) -> onnx.ModelProto:
     """What was read, as ONNX with its card.
 
-    Raises ConversionError if float16 is asked of a graph that is not the Mnih network.
+    Raises ConversionError if weights are beyond float16, where that is asked for.
     """
     model = source.model
     full = assumed(source, (card or ModelCard()).over(source.card))
@@ -106,8 +106,17 @@ def written(
     if not float16:
         return model
     network = to_torch(model)
+    return in_half_the_bytes(model, network)
+
+
+def in_half_the_bytes(model: onnx.ModelProto, network: Network) -> onnx.ModelProto:
+    """The model with its card, its weights in float16; of the Mnih network a graph of our own.
+
+    network: what `to_torch` makes of the model.
+    Raises ConversionError where a weight is beyond float16's numbers.
+    """
     if not isinstance(network, MnihNetwork):
-        raise ConversionError("float16 is for the network of Mnih et al. alone")
+        return stored_in_half(model)
     return network_to_onnx(network, float16=True)
 
 
@@ -157,7 +166,8 @@ def _origin(path: Path, form: str) -> dict[str, str]:
 
 def _foreign(model: onnx.ModelProto, card: ModelCard, why: ConversionError) -> ForeignNetwork:
     try:
-        return ForeignNetwork(model, card, white_of(model) or input_maximum(model) or 1.0)
+        maximum = white_of(model) or input_maximum(model) or 1.0
+        return ForeignNetwork(widened(model), card, maximum)
     except Stateful:  # nor is it the Mnih network, but that is not the reason
         raise
     except ConversionError as error:

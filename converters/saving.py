@@ -13,6 +13,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.export.weights import save_npz, save_safetensors, to_sb3_state_dict
 from atari_zoo.converters.files import check_ending, written_whole
 from atari_zoo.converters.interchange import save_onnx
+from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.weights.state_dicts import network_from_state_dict
 
@@ -21,7 +22,7 @@ def save_as(model: onnx.ModelProto, path: str | Path) -> None:
     """Writes the model: .onnx; .safetensors or .npz (arrays by name, the card beside them); .pth
     (the state dict that a policy of Stable-Baselines3 loads). Whole or not at all.
 
-    Raises ValueError for another suffix, or a network that the file cannot hold.
+    Raises ValueError for another suffix, ConversionError for a network that the file cannot hold.
     """
     path = Path(path)
     check_ending(path, *ENDINGS)
@@ -29,21 +30,23 @@ def save_as(model: onnx.ModelProto, path: str | Path) -> None:
         save_onnx(model, path)
         return
     network = to_torch(model)
-    if not isinstance(network, MnihNetwork):
-        raise ValueError(f"{path}: only the network of Mnih et al. goes there; give an .onnx file")
-    if path.suffix.lower() != ".pth":
-        _check_read_again(network, path)
+    why = why_not_by_weights(network)
+    if (why and path.suffix.lower() != ".pth") or not isinstance(network, MnihNetwork):
+        raise ConversionError(
+            f"{path}: weights alone do not tell this architecture ({why}); give an .onnx file"
+        )
     WRITERS[path.suffix.lower()](network, path)
 
 
-def _check_read_again(network: MnihNetwork, path: Path) -> None:
-    """Raises ConversionError where the weights alone do not tell which network it is."""
+def why_not_by_weights(network: Network) -> str:
+    """Why the weights alone do not tell which network it is; empty where they do."""
+    if not isinstance(network, MnihNetwork):
+        return "it is none of the zoo's own"
     try:
         network_from_state_dict(network.state_dict())
     except ConversionError as error:
-        raise ConversionError(
-            f"{path}: weights alone do not tell this architecture ({error}); give an .onnx file"
-        ) from error
+        return str(error)
+    return ""
 
 
 def save_sb3(network: MnihNetwork, path: Path) -> None:

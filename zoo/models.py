@@ -23,9 +23,8 @@ from atari_zoo.converters.cards import (
     ModelCard,
     preprocessing_named,
 )
-from atari_zoo.converters.convert import read, to_torch, written
+from atari_zoo.converters.convert import in_half_the_bytes, read, to_torch, written
 from atari_zoo.converters.errors import ConversionError, naming
-from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.network.finite import all_finite
 from atari_zoo.converters.network.foreign import Network
@@ -182,10 +181,12 @@ def convert(
     if not float16:
         write_card(model, card)
         return Conversion(model, card, checked)
-    if not isinstance(network, MnihNetwork):
-        raise ValueError(f"{source}: float16 is for the network of Mnih et al. alone")
-    network.card = card = card.replace(input_range="")  # what is written takes 0..1
-    return Conversion(network_to_onnx(network, float16=True), card, checked)
+    if isinstance(network, MnihNetwork):
+        network.card = card = card.replace(input_range="")  # what is written takes 0..1
+    with naming(source):
+        halved = in_half_the_bytes(model, network)
+    write_card(halved, card)
+    return Conversion(halved, card, checked)
 
 
 def _ranged(source: Source, input_range: str) -> onnx.ModelProto:

@@ -24,6 +24,8 @@ from atari_zoo.viz.attribution.attribution import (
     methods,
 )
 
+# of a few steps or samples; that it is told has a test of its own
+pytestmark = pytest.mark.filterwarnings("ignore:.* misses the rise:UserWarning")
 unchecked = attribute.__wrapped__  # as users have it: without the tests' shape checks
 COMPLETE = {of.name: of for of in methods() if of.complete}
 # names of agents, and a target of each that no softmax stands before
@@ -235,6 +237,8 @@ def test_a_sum_that_misses_its_rise_is_told():
         attribute_layer(network, observations, "fc", "conductance", steps=3)
     delta = attribute(network, observations, "layer_conductance", steps=3).delta
     assert delta is not None and delta.shape == (2,)
+    with pytest.warns(UserWarning, match=r"^integrated_gradients misses the rise by up to \d"):
+        attribute(network, observations, "integrated_gradients", steps=1)
     with pytest.raises(ValueError, match="grad_cam promises no sum"):
         attribute_layer(network, observations, "conv3", "grad_cam", return_convergence_delta=True)
 

@@ -156,8 +156,6 @@ def _compared(case: Case) -> Float[Tensor, "batch"]:
 
 def _floats(network: Network, given: ObservationsLike) -> Tensor:
     """The observations as a normal tensor of floats, on their own device."""
-    if getattr(network, "bytes", False):
-        raise ValueError("this network takes bytes alone, by which no pixel can be varied a little")
     observations = observations_for(network, given)
     if not observations.is_floating_point():
         raise ValueError(

@@ -150,7 +150,7 @@ def _decision(network: Network, recording: Recording, step: int) -> DecisiveStep
     action, frame = int(recording.actions[step, 0]), recording.frames[step, 0]
     outputs = torch.from_numpy(np.array(recording.outputs[step, 0]))
     target = f"{DECISION}:{action}"
-    found = attribution.attribute(network, observation[None] / 255, METHOD, target)
+    found = attribution.attribution_of(network, observation[None] / 255, METHOD, target)
     assert found.delta is not None  # integrated gradients have one
     values = found.values[0].cpu().numpy()
     return DecisiveStep(
