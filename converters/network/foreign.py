@@ -19,7 +19,7 @@ from atari_zoo.converters.network.older_opsets import (
     module_path,
     with_older_operators,
 )
-from atari_zoo.converters.network.outputs import OUTPUT, VALUE, told_apart
+from atari_zoo.converters.network.outputs import OUTPUT, VALUE, roles_told
 
 SHAPE = (4, 84, 84)  # of an observation, where a graph leaves its sizes open
 BYTES = onnx.TensorProto.UINT8
@@ -144,7 +144,7 @@ class ForeignNetwork(nn.Module):
                 f"as a torch module it cannot be run on observations of {self.shape}: {words}"
             ) from error
         called = [(names.get(n, str(n)), output) for n, output in enumerate(outputs)]
-        self.roles = told_apart(called, count)
+        self.roles = roles_told(called, count)
         self.actions = outputs[self.roles.output].shape[1]
         if self.roles.assumed and self.roles.assumed not in self.card.assumptions:
             assumptions = (*self.card.assumptions, self.roles.assumed)

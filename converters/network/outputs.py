@@ -29,7 +29,7 @@ class Roles:
     assumed: str = ""
 
 
-def told_apart(outputs: Sequence[tuple[str, Tensor]], count: int) -> Roles:
+def roles_told(outputs: Sequence[tuple[str, Tensor]], count: int) -> Roles:
     """Which of a network's outputs are what.
 
     outputs: their names, and what they are for so many observations.

@@ -56,8 +56,8 @@ class _Ruled(torch.autograd.Function):
 
 
 def _replace(module: nn.Module, kinds: tuple[type[nn.Module], ...], rule: SlopeRule) -> None:
-    for name, child in list(module.named_children()):
+    for name, child in list(module._modules.items()):  # of a shared module all its names
         if isinstance(child, kinds):
             setattr(module, name, Ruled(child, rule))
-        else:
+        elif child is not None and not isinstance(child, Ruled):
             _replace(child, kinds, rule)
