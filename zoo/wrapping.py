@@ -44,8 +44,8 @@ class WrappedNetwork(ForeignNetwork):
         self._note_layers()
         for role, number in roles.items():
             if getattr(self.roles, role) != number:
-                shape = "(batch, actions)" if role == OUTPUT else "(batch,) or (batch, 1)"
-                raise ConversionError(f"output {number} is not {shape}, as that of the {role} is")
+                wanted = "(batch, actions)" if role == OUTPUT else "(batch,) or (batch, 1)"
+                raise ConversionError(f"output {number} is not {wanted}: it is no {role}")
 
     def _parts(self) -> dict[str, nn.Module]:
         return {name: part for name, part in self.graph.named_modules() if name}

@@ -70,11 +70,11 @@ class ForeignNetwork(nn.Module):
         self.shape = (frames, height, width)
         self.output, self.value = nn.Identity(), nn.Identity()  # layers of what it gives
         self.batch = batch
-        names = [output.name for output in model.graph.output]
-        if batch and self._is_free(with_free_batch(model), names):
+        called = [output.name for output in model.graph.output]
+        if batch and self._is_free(with_free_batch(model), called):
             self.batch = 0
         else:
-            self._take(model, names)
+            self._take(model, called)
         # onnx2torch puts "/" for the dots
         paths = [module_path(node) for node in model.graph.node]
         self._paths = {path.replace(".", "/"): path for path in paths if path}

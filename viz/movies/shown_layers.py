@@ -40,7 +40,7 @@ def shown_layers(network: Network) -> ShownLayers:
     with torch.inference_mode(), recorded(network, names) as values:
         network(black)
     shapes = {name: values[name].shape[1:] for name in names if name in values}
-    maps = {s[1:]: name for name, s in shapes.items() if len(s) == 3 and s[1:].numel() > 1}
+    maps = {s[1:]: name for name, s in shapes.items() if len(s) == 3 and s[1] * s[2] > 1}
     dense = [name for name, s in shapes.items() if len(s) == 1 and s[0] > network.actions]
     last = [name for name in names if name in maps.values()][-MOST_MAPS:]
     return ShownLayers(last, dense[-1] if dense else "")
