@@ -13,6 +13,7 @@ from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.free_batches import with_free_batch
 from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.converters.network.layouts import is_maps
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.converters.network.older_opsets import (
     Stateful,
@@ -20,6 +21,8 @@ from atari_zoo.converters.network.older_opsets import (
     with_older_operators,
 )
 from atari_zoo.converters.network.outputs import OUTPUT, VALUE, roles_told
+from atari_zoo.converters.network.tracing import Trace, Traced
+from atari_zoo.converters.network.tracing_rules import TRACING_RULES
 
 SHAPE = (4, 84, 84)  # of an observation, where a graph leaves its sizes open
 BYTES = onnx.TensorProto.UINT8
@@ -171,12 +174,15 @@ class ForeignNetwork(nn.Module):
 
     @torch.no_grad()
     def _note_layers(self) -> None:
-        """Notes which parts are layers; constants and shapes are none."""
+        """Notes which parts are layers; constants and shapes are none, nor are maps whose channels
+        do not come first, as before they are turned."""
         parts = self._parts()
         seen = torch.zeros(self.batch or 2, *self.shape, dtype=torch.uint8)
-        with recorded(SimpleNamespace(layers=parts), list(parts)) as values:
+        trace = Trace(seen, TRACING_RULES)
+        with recorded(SimpleNamespace(layers=parts), list(parts)) as values, trace:
             self(seen)
-        self._named = tuple(n for n in parts if _is_layer(values.get(n), len(seen)))
+        found = [name for name in parts if _is_layer(values.get(name), len(seen))]
+        self._named = tuple(name for name in found if not _is_turned(trace.of(values[name])))
 
 
 Network = MnihNetwork | ForeignNetwork
@@ -194,6 +200,13 @@ def _is_layer(value: object, count: int) -> bool:
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return False
     return value.dim() > 1 and len(value) == count
+
+
+def _is_turned(traced: Traced | None) -> bool:
+    """Whether a value has rows or columns of the screen where channels are expected."""
+    if traced is None or traced.unknown or len(traced.layout) != 4:
+        return False
+    return not is_maps(traced.layout)
 
 
 def observation_shape(network: Network) -> tuple[int, int, int]:

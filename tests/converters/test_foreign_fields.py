@@ -316,7 +316,6 @@ def into_parts(x: Tensor) -> Tensor:
             "'view' of rows or columns in pieces",
         ),
         (into_parts, "'copy_' into a part of a tensor is done on the way to it"),
-        (lambda x: x.permute(0, 2, 3, 1), "axes of layer '1' are not channels, rows, columns"),
         (lambda x: torch.ones(len(x), 2, 5, 5) * x.numpy().mean(), "nothing of the screen reaches"),
     ],
 )
@@ -330,3 +329,10 @@ def test_what_is_not_known_is_said(function: Callable[[Tensor], Tensor], message
     with pytest.raises(ValueError, match=message) as caught:
         receptive_field(network, "1")
     assert "\n" not in str(caught.value)
+
+
+def test_maps_with_their_channels_last_are_no_layers() -> None:
+    """Their units would be rows."""
+    turned = [nn.Conv2d(2, 4, 3), Does(lambda x: x.permute(0, 2, 3, 1)), nn.ReLU()]
+    network = agent([*turned, Does(lambda x: x.permute(0, 3, 1, 2)), nn.Conv2d(4, 2, 3)])
+    assert list(network.layers) == ["0", "3", "4", "flat", "out", "output"]

@@ -113,6 +113,13 @@ def test_a_pools_rule_by_hand(kernel, pixels, reference, expected) -> None:
     assert_close(found[0, 0], torch.tensor(expected) / 10)
 
 
+def test_a_fixed_number_at_once_is_refused() -> None:
+    made = network(conv(2), nn.ReLU())
+    made.batch = 1
+    with pytest.raises(ValueError, match="this network's file takes 1 at once: export it for any"):
+        attribute(made, seen(), "deeplift", 1)
+
+
 def test_the_way_around_a_relu_is_not_guided() -> None:
     """2 (x - 3 relu(x)): what comes back to the ReLU is negative, what goes around it is not."""
     inside = nn.Conv2d(2, 2, 1, bias=False)

@@ -94,4 +94,9 @@ def gradient_shap(case: Case, *, samples: int = 50, noise: float = 0.0) -> Value
 
 
 def _deeplift(score: TargetScore, observations: Tensor, baselines: Tensor) -> Tensor:
+    if size := getattr(score.network, "batch", 0):
+        raise ValueError(
+            "deeplift looks at observations and references together, and this network's file takes "
+            f"{size} at once: export it for any number, or use integrated_gradients"
+        )
     return (observations - baselines) * multipliers(score, observations, baselines)
