@@ -16,14 +16,12 @@ from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
-from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.intervals import CONFIDENCE, FEW, bootstrap_band
 from atari_zoo.observations import ObservationsLike, observations_for
 from atari_zoo.players import check_play
 from atari_zoo.recordings.recordings import Recording
-
-SCREENS = (1, 4, 84, 84)  # of an agent's observation
 
 
 class Peaks(NamedTuple):
@@ -174,7 +172,7 @@ def unit_count(network: Network, layer: str) -> int:
     Raises ValueError if the layer is not there; the message lists those that are.
     """
     device = next(network.parameters()).device
-    black = torch.zeros(SCREENS, dtype=torch.uint8, device=device)
+    black = torch.zeros(1, *observation_shape(network), dtype=torch.uint8, device=device)
     return peaks(network, black, layer).values.shape[1]
 
 

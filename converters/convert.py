@@ -15,7 +15,7 @@ from atari_zoo.converters.arguments import WrongKind, shown_value
 from atari_zoo.converters.cards import ASSUMED_RANGES, INPUT_RANGES, RANGE_ASSUMED, ModelCard
 from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.converters.export.graph import network_to_onnx
-from atari_zoo.converters.half_floats import in_float32
+from atari_zoo.converters.half_floats import in_float32, stored_in_half, widened
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.carried_states import StateMismatch
@@ -98,7 +98,7 @@ def written(
 ) -> onnx.ModelProto:
     """What was read, as ONNX with its card.
 
-    Raises ConversionError if float16 is asked of a graph of an architecture without a name.
+    Raises ConversionError if weights are beyond float16, where that is asked for.
     """
     model = source.model
     full = assumed(source, (card or ModelCard()).over(source.card))
@@ -110,8 +110,17 @@ def written(
     if not float16:
         return model
     network = to_torch(model)
+    return in_half_the_bytes(model, network)
+
+
+def in_half_the_bytes(model: onnx.ModelProto, network: Network) -> onnx.ModelProto:
+    """The model with its card, its weights in float16; of a named architecture a graph of our own.
+
+    network: what `to_torch` makes of the model.
+    Raises ConversionError where a weight is beyond float16's numbers.
+    """
     if not isinstance(network, AgentNetwork):
-        raise ConversionError("float16 is for architectures that have a name; this has none")
+        return stored_in_half(model)
     return network_to_onnx(network, float16=True)
 
 
@@ -171,7 +180,7 @@ def _origin(path: Path, form: str) -> dict[str, str]:
 
 def _foreign(model: onnx.ModelProto, card: ModelCard, why: ConversionError) -> ForeignNetwork:
     try:
-        return ForeignNetwork(model, card, _white(model))
+        return ForeignNetwork(widened(model), card, _white(model))
     except StateMismatch:  # nor is it the Mnih network, but that is not the reason
         raise
     except ConversionError as error:

@@ -14,6 +14,7 @@ from atari_zoo.converters.export.weights import save_npz, save_safetensors, to_s
 from atari_zoo.converters.files import check_ending, written_whole
 from atari_zoo.converters.interchange import save_onnx
 from atari_zoo.converters.network.agent_networks import AgentNetwork
+from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.heads import Dense
 from atari_zoo.converters.weights.state_dicts import network_from_state_dict
 
@@ -22,7 +23,7 @@ def save_as(model: onnx.ModelProto, path: str | Path) -> None:
     """Writes the model: .onnx; .safetensors or .npz (arrays by name, the card beside them); .pth
     (the state dict that a policy of Stable-Baselines3 loads). Whole or not at all.
 
-    Raises ValueError for another suffix, or a network that the file cannot hold.
+    Raises ValueError for another suffix, ConversionError for a network that the file cannot hold.
     """
     path = Path(path)
     check_ending(path, *ENDINGS)
@@ -30,25 +31,28 @@ def save_as(model: onnx.ModelProto, path: str | Path) -> None:
         save_onnx(model, path)
         return
     network = to_torch(model)
-    if not isinstance(network, AgentNetwork):
-        raise ValueError(f"{path}: only an architecture with a name goes there; give an .onnx file")
-    if path.suffix.lower() != ".pth":
-        _check_read_again(network, path)
+    why = why_not_by_weights(network)
+    if (why and path.suffix.lower() != ".pth") or not isinstance(network, AgentNetwork):
+        raise ConversionError(
+            f"{path}: weights alone do not tell this architecture ({why}); give an .onnx file"
+        )
     WRITERS[path.suffix.lower()](network, path)
 
 
-def _check_read_again(network: AgentNetwork, path: Path) -> None:
-    """Raises ConversionError where the weights alone do not tell which network it is."""
-    words = "weights alone do not tell this architecture"
+def why_not_by_weights(network: Network) -> str:
+    """Why the weights alone do not tell which network it is; empty where they do."""
+    if not isinstance(network, AgentNetwork):
+        return "it is none of the zoo's own"
     try:
         again = network_from_state_dict(network.state_dict())
     except ConversionError as error:
-        raise ConversionError(f"{path}: {words} ({error}); give an .onnx file") from error
+        return str(error)
     if _modules(again) != _modules(network):
-        raise ConversionError(
-            f"{path}: {words} ({network.architecture} on {network.shape}), but would be read as "
-            f"{again.architecture} on {again.shape}; give an .onnx file"
+        return (
+            f"{network.architecture} on {network.shape} would be read as {again.architecture} on "
+            f"{again.shape}"
         )
+    return ""
 
 
 def _modules(network: AgentNetwork) -> list[object]:

@@ -19,6 +19,7 @@ from atari_zoo.converters.interchange import load_onnx
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.converters.network.outputs import OUTPUT, VALUE
 from atari_zoo.converters.network.probabilities import as_probabilities
 from atari_zoo.converters.network.recurrent import RecurrentNetwork
 from atari_zoo.converters.onnx_runtime import run_session, session_of
@@ -53,7 +54,7 @@ def verify(
     """Runs an ONNX model in onnxruntime, and as a torch module, and compares each named layer.
 
     observations: real ones; random noise, seeded, if not given.
-    A graph of another architecture is compared at its output and its states alone.
+    A graph of another architecture is compared at its outputs and its states alone.
     Raises ConversionError if the model cannot be run, or is nothing that `to_torch` translates.
 
     >>> max(layer.difference for layer in verify("agent.onnx")) < 1e-4
@@ -97,23 +98,32 @@ def compared_outputs(
     observations: UInt8[np.ndarray, "batch frames height width"] | None = None,
     seed: int = 0,
 ) -> list[Agreement]:
-    """The same, of a graph of another architecture: its output; and its states, carried over some
-    steps."""
+    """The same, of a graph of another architecture: its outputs, the value's too; or its output and
+    states, carried over some steps."""
     if network.carried:
         return compared_steps(model, network, network, observations, seed)
     seen = _noise(network.shape, seed) if observations is None else observations
-    with torch.no_grad():
-        logits = network.eval()(torch.from_numpy(seen))
-    ours = as_probabilities(logits, network.softmax).numpy()
+    names = {OUTPUT: model.graph.output[network.roles.output].name}
+    if network.roles.value >= 0:
+        names = {VALUE: model.graph.output[network.roles.value].name} | names
+    ours: dict[str, list[Tensor]] = {layer: [] for layer in names}
+    with torch.no_grad(), recorded(network.eval(), list(names)) as values:
+        for part in torch.from_numpy(seen).split(network.batch or len(seen)):
+            network(part)
+            for layer in names:
+                ours[layer].append(values[layer][: len(part)])
+    found = {layer: torch.cat(parts) for layer, parts in ours.items()}
+    found[OUTPUT] = as_probabilities(found[OUTPUT], network.softmax)
     (given,) = (i for i in model.graph.input if i.name not in _weights(model))
-    feed = fed(model, network, seen)
-    output, session = model.graph.output[0].name, session_of(model)
+    feed, session = fed(model, network, seen), session_of(model)
     size = given.type.tensor_type.shape.dim[0].dim_value or len(feed)
     batches = [feed[at : at + size] for at in range(0, len(feed) - size + 1, size)]
-    runs = [run_session(session, [output], {given.name: batch})[0] for batch in batches]
-    theirs = np.concatenate(runs)
-    ours = ours[: len(theirs)]  # a batch that is not whole cannot be run
-    return [_agreement("output", ours, theirs)]
+    wanted = list(names.values())
+    runs = zip(*(run_session(session, wanted, {given.name: b}) for b in batches), strict=True)
+    return [
+        _agreement(layer, found[layer].numpy(), np.concatenate(theirs))
+        for layer, theirs in zip(names, runs, strict=True)
+    ]
 
 
 def compared_memory(
@@ -151,9 +161,11 @@ def compared_steps(
     return rows
 
 
-def _agreement(name: str, ours: np.ndarray, theirs: np.ndarray) -> Agreement:
-    difference, magnitude = float(np.abs(ours - theirs).max()), float(np.abs(theirs).max())
-    return Agreement(name, tuple(ours.shape[1:]), difference, magnitude)
+def _agreement(layer: str, ours: np.ndarray, theirs: np.ndarray) -> Agreement:
+    """theirs: perhaps fewer, as a batch that is not whole cannot be run."""
+    theirs = theirs.reshape(len(theirs), *ours.shape[1:])
+    difference = float(np.abs(ours[: len(theirs)] - theirs).max())
+    return Agreement(layer, tuple(ours.shape[1:]), difference, float(np.abs(theirs).max()))
 
 
 def _weights(model: onnx.ModelProto) -> set[str]:

@@ -216,7 +216,7 @@ def test_the_readme_tells_the_agents_scores() -> None:
 
 # what these decorate is found by its name in a registry; nobody imports it
 REGISTERING = set("verb reader log_reader operator tf_operator method target baseline".split())
-REGISTERING |= set("word rule job job_of_a_plan keras_layer".split())
+REGISTERING |= set("word rule job job_of_a_plan keras_layer traces".split())
 # names that mean the same in each of their modules
 SAME = {"main"}  # of programs
 

@@ -10,37 +10,49 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw
-from torch import Tensor
+from torch import nn
 
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.finite import check_finite
+from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.viz.images import INK_ON_WHITE, Colour, diverging, enlarge, save_png, text
 
 # darker than any weight near zero, lighter than any large one
 SEPARATOR: Colour = (170, 170, 170)
+FILTER_WIDTH = 48  # pixels of the picture
 _HEAD, _LABEL, _FOOT, _MARGIN = 22, 24, 40, 10  # pixels, around the blocks of filters
 
 
 @checked
-def filter_picture(network: AgentNetwork, factor: int = 6) -> UInt8[np.ndarray, "height width 3"]:
+def filter_picture(
+    network: Network, factor: int | None = None
+) -> UInt8[np.ndarray, "height width 3"]:
     """The first convolution's filters: a row for each, a column for each frame, oldest first.
 
     The rows stand in blocks side by side, read down a block and then the next one. Red weights
     are positive, blue ones negative, what is nearly white is zero; the legend gives the layer's
     scale, which is its largest absolute weight.
 
-    factor: pixels of the picture for each weight, at least 1.
+    factor: pixels of the picture for each weight, at least 1; as many as make a filter 48 pixels
+        wide, if not given.
+    Raises ValueError if no convolution takes the frames, or the network diverged.
 
     >>> filter_picture(network).shape
     (468, 1000, 3)
     """
-    if factor < 1:
+    if factor is not None and factor < 1:
         raise ValueError(f"factor is {factor}; it must be at least 1")
     check_finite(network)
-    weights = first_weights(network).detach().float().cpu().numpy()
+    found = first_convolution(network)
+    if found is None:
+        raise ValueError(
+            f"no convolution of this network takes the frames; it has {', '.join(network.layers)}"
+        )
+    weights = found[1].weight.detach().float().cpu().numpy()
+    factor = factor or max(1, FILTER_WIDTH // weights.shape[3])
     scale = float(np.abs(weights).max())
     tiles = enlarge(diverging(weights, scale), factor)
     count, frames, height, width, _ = tiles.shape
@@ -66,21 +78,22 @@ def filter_picture(network: AgentNetwork, factor: int = 6) -> UInt8[np.ndarray, 
 
 
 @checked
-def save_filters(network: AgentNetwork, path: str | Path, factor: int = 6) -> None:
+def save_filters(network: Network, path: str | Path, factor: int | None = None) -> None:
     """Writes `filter_picture` as a PNG file."""
     save_png(filter_picture(network, factor), path)
 
 
-def first_weights(network: AgentNetwork) -> Float[Tensor, "filters frames height width"]:
-    """The weights of the first convolution.
-
-    Raises ValueError if it is a network without a name, whose first convolution nobody knows.
-    """
-    if not isinstance(network, AgentNetwork):
-        raise ValueError(
-            f"no convolution 'conv1' in this network; it has {', '.join(network.layers)}"
-        )
-    return network.trunk.first.weight
+def first_convolution(network: Network) -> tuple[str, nn.Conv2d] | None:
+    """The first that takes the frames, and its name; None where there is none."""
+    if isinstance(network, AgentNetwork):
+        name = next(iter(network.trunk.layers))
+        return name, network.trunk.first
+    frames = observation_shape(network)[0]
+    for name, layer in (*network.layers.items(), *network.named_modules()):
+        convolution = layer if isinstance(layer, nn.Conv2d) else getattr(layer, "conv", None)
+        if isinstance(convolution, nn.Conv2d) and convolution.in_channels == frames:
+            return name, convolution
+    return None
 
 
 def frame_names(frames: int) -> list[str]:

@@ -22,14 +22,14 @@ from atari_zoo.converters.cards import (
     PREPROCESSINGS,
     ModelCard,
 )
-from atari_zoo.converters.convert import read, to_onnx, to_torch, written
-from atari_zoo.converters.errors import naming
-from atari_zoo.converters.export.graph import network_to_onnx
+from atari_zoo.converters.convert import in_half_the_bytes, read, to_onnx, to_torch, written
+from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.keras.backends import written_with
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.finite import all_finite
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.outputs import with_outputs_named
 from atari_zoo.converters.preprocessings import as_preprocessing
 from atari_zoo.converters.registry import Source, is_prefix
 from atari_zoo.converters.reports import Report, report
@@ -155,17 +155,19 @@ def convert(
     float16: bool = False,
     input_range: str | None = None,
     backend: str | None = None,
+    outputs: Mapping[str, str] | None = None,
 ) -> Conversion:
     """A file as ONNX with a full card: what is not given is what the file tells, or follows from
     the algorithm and game. It is checked with onnxruntime at every layer.
 
     source: a file or folder, a name of the zoo's, hf:owner/repo or an address.
-
     preprocessing: its name, or what to change of the file's, as in {"resize": "linear"}; "name"
         among that is of the one to begin from.
     actions: ALE's names of the outputs, in order, where they are not the game's own nor all 18.
     input_range: see `load`. backend: what Keras ran on, where its file does not tell: Theano turned
         its kernels over.
+    outputs: of a graph with several, the names of that which rates the actions, as "output", and of
+        the state's value, as "value", where their shapes and names do not tell.
     Raises ValueError for an unknown algorithm, game, preprocessing or action rule, or where the
     network's actions are not the game's; ConversionError where the file is no agent.
     """
@@ -173,6 +175,7 @@ def convert(
     with expected_actions(count), written_with(backend or ""):
         found = _source(source)
     model = written(found) if input_range is None else _ranged(found, input_range)
+    model = with_outputs_named(model, outputs or {})
     card = read_card(model) or ModelCard()
     trained_by = algorithm_named(algorithm or card.algorithm)
     changes: dict[str, Any] = {"algorithm": trained_by.name, "run": run or card.run}
@@ -192,6 +195,9 @@ def convert(
         changes["action_meanings"] = checked_actions(actions, str(source))
     card = card.replace(**changes)
     network = to_torch(model)
+    for role, name in (outputs or {}).items():
+        if role not in network.layers:
+            raise ConversionError(f"{source}: output '{name}' is not (batch, 1), as a {role} is")
     if card.game:
         named = agent_actions(network.actions, card, find_game(card.game), str(source))
         card = card.replace(action_meanings=named)
@@ -201,10 +207,12 @@ def convert(
     if not float16:
         write_card(model, card)
         return Conversion(model, card, checked)
-    if not isinstance(network, AgentNetwork):
-        raise ValueError(f"{source}: float16 is for architectures that have a name; this has none")
-    network.card = card = card.replace(input_range="")  # what is written takes 0..1
-    return Conversion(network_to_onnx(network, float16=True), card, checked)
+    if isinstance(network, AgentNetwork):
+        network.card = card = card.replace(input_range="")  # what is written takes 0..1
+    with naming(source):
+        halved = in_half_the_bytes(model, network)
+    write_card(halved, card)
+    return Conversion(halved, card, checked)
 
 
 def _source(name: str | Path) -> Source:

@@ -1,7 +1,7 @@
 """Models published on the Hugging Face Hub: a folder of four files, uploaded in one commit.
 
 model.onnx          the network, its card inside: what `load` reads
-model.safetensors   the torch module's state dict, the card in its metadata
+model.safetensors   the torch module's state dict, the card in its metadata, where that tells it
 card.json           the card
 README.md           the page that the Hub shows
 """
@@ -24,6 +24,7 @@ from atari_zoo.converters.files import encodable, written_whole
 from atari_zoo.converters.interchange import CARD_KEY, save_onnx
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.saving import why_not_by_weights
 from atari_zoo.models import load
 from atari_zoo.publishing_pages import mean_score, metadata, model_page
 
@@ -89,15 +90,22 @@ def build_repository(model: str | Path | Network, folder: str | Path, repo: str 
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / name for name in ("model.onnx", "model.safetensors", "card.json")]
     save_onnx(content, files[0])
-    weights = {name: value.contiguous().clone() for name, value in network.state_dict().items()}
-    with written_whole(files[1]) as beside:  # more metadata would be in another order each time
-        save_file(weights, beside, {CARD_KEY: network.card.to_json()})
-    _write(files[2], json.dumps(json.loads(network.card.to_json()), indent=1) + "\n")
+    if why_not_by_weights(network):
+        del files[1]
+    else:
+        _write_weights(files[1], network)
+    _write(files[-1], json.dumps(json.loads(network.card.to_json()), indent=1) + "\n")
     sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     parameters = sum(weight.numel() for weight in network.parameters())
     page = model_page(network.card, parameters, sums, repo)
     _write(folder / "README.md", f"---\n{_head(network.card, hub)}\n---\n\n{page}")
     return [*files, folder / "README.md"]
+
+
+def _write_weights(path: Path, network: Network) -> None:
+    weights = {name: value.contiguous().clone() for name, value in network.state_dict().items()}
+    with written_whole(path) as beside:  # more metadata would be in another order each time
+        save_file(weights, beside, {CARD_KEY: network.card.to_json()})
 
 
 def _head(card: ModelCard, hub: ModuleType) -> str:

@@ -86,6 +86,7 @@ def model_page(card: ModelCard, parameters: int, files: Mapping[str, str], repo:
         preprocessing=facts,
         rule=_rule(card),
         origin=_origin(card),
+        weights="model.safetensors" in files,
         files=[(name, code_span(digest)) for name, digest in files.items()],
     )
     return encodable(body).rstrip() + "\n"

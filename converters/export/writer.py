@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.half_floats import HALF, in_half
 from atari_zoo.converters.network.activations import Activation
 from atari_zoo.converters.network.heads import Dense
 
@@ -57,12 +58,8 @@ class GraphWriter:
         if not self.float16:
             self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
             return name
-        with np.errstate(over="ignore"):
-            half = array.astype(np.float16)
-        if np.isinf(half).any():
-            raise ConversionError(f"'{name}' has weights beyond 65504: store it as float32")
-        self.weights.append(numpy_helper.from_array(half, f"{name}.half"))
-        return self.add("Cast", [f"{name}.half"], name, to=TensorProto.FLOAT)
+        self.weights.append(numpy_helper.from_array(in_half(array, name), f"{name}{HALF}"))
+        return self.add("Cast", [f"{name}{HALF}"], name, to=TensorProto.FLOAT)
 
     def constant(self, name: str, values: list[int]) -> str:
         """Whole numbers: a shape, or axes."""

@@ -23,26 +23,33 @@ class Logarithm(nn.Module):
         return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
 
 
-def without_softmax(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
-    """The model, or a copy whose first output is what enters the softmax that it ends in; and that
-    operator, "Softmax", "LogSoftmax" or "" where there is none."""
-    output = model.graph.output[0].name
+def without_softmax(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The model, or a copy each of whose outputs is what enters the softmax that it ends in; and of
+    each that operator, "Softmax", "LogSoftmax" or "" where there is none."""
+    ends = [_softmax_of(model, output.name) for output in model.graph.output]
+    last = {node.output[0] for node in ends if node is not None}
+    operators = tuple("" if node is None else node.op_type for node in ends)
+    if not last:
+        return model, operators
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    for node in changed.graph.node:
+        if node.output[0] in last:
+            node.op_type = "Identity"
+            del node.attribute[:]
+    return changed, operators
+
+
+def _softmax_of(model: onnx.ModelProto, output: str) -> onnx.NodeProto | None:
+    """The softmax that an output ends in, where nothing else reads it."""
     nodes = {name: node for node in model.graph.node for name in node.output}
     node = nodes.get(output)
     while node is not None and node.op_type in SAME_VALUE:
         node = nodes.get(node.input[0])
     if node is None or node.op_type not in ("Softmax", "LogSoftmax"):
-        return model, ""
+        return None
     users = [other for other in model.graph.node if node.output[0] in other.input]
-    if len(users) + (node.output[0] == output) != 1:
-        return model, ""  # something else reads the probabilities
-    changed = onnx.ModelProto()
-    changed.CopyFrom(model)
-    for other in changed.graph.node:
-        if other.output[0] == node.output[0]:
-            other.op_type = "Identity"
-            del other.attribute[:]
-    return changed, node.op_type
+    return node if len(users) + (node.output[0] == output) == 1 else None
 
 
 def are_probabilities(outputs: Float[Tensor, "batch actions"]) -> bool:

@@ -16,15 +16,16 @@ import atari_zoo as zoo
 from atari_zoo.converters import to_onnx
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.network.foreign import ForeignNetwork
-from atari_zoo.converters.network.receptive_fields import receptive_field
+from atari_zoo.converters.network.receptive_fields import field_shares, receptive_field
 from atari_zoo.viz.attribution.attribution import (
     attribute,
     attribute_layer,
     integrated_gradients,
     methods,
 )
-from atari_zoo.viz.attribution.placing import shares_on_screen
 
+# of a few steps or samples; that it is told has a test of its own
+pytestmark = pytest.mark.filterwarnings("ignore:.* misses the rise:UserWarning")
 unchecked = attribute.__wrapped__  # as users have it: without the tests' shape checks
 COMPLETE = {of.name: of for of in methods() if of.complete}
 # names of agents, and a target of each that no softmax stands before
@@ -236,6 +237,8 @@ def test_a_sum_that_misses_its_rise_is_told():
         attribute_layer(network, observations, "fc", "conductance", steps=3)
     delta = attribute(network, observations, "layer_conductance", steps=3).delta
     assert delta is not None and delta.shape == (2,)
+    with pytest.warns(UserWarning, match=r"^integrated_gradients misses the rise by up to \d"):
+        attribute(network, observations, "integrated_gradients", steps=1)
     with pytest.raises(ValueError, match="grad_cam promises no sum"):
         attribute_layer(network, observations, "conv3", "grad_cam", return_convergence_delta=True)
 
@@ -320,7 +323,7 @@ def test_a_layers_map_lies_where_its_units_looked(method, same):
 
 @pytest.mark.parametrize("same", [False, True])
 def test_maps_of_a_foreign_graph_lie_where_the_same_networks_do(same):
-    """The geometry of one is measured, of the other it follows from kernels and strides."""
+    """Whatever modules they are made of."""
     network = architectures.network("q", same=same)
     foreign = ForeignNetwork(to_onnx(network), network.card).eval()
     observations = architectures.observations(1).float() / 255
@@ -361,7 +364,7 @@ def pooling() -> ForeignNetwork:
 
 def test_a_map_behind_a_pool_lies_by_its_middles():
     foreign, seen = pooling(), torch.rand(1, 4, 84, 84)
-    rows, columns = shares_on_screen(foreign, "pool", seen)
+    rows, columns = field_shares(foreign, "pool")
     assert rows.shape == columns.shape == (84, 20)
     assert_close(rows.sum(dim=0), torch.ones(20))
     middles = (rows * torch.arange(84.0)[:, None]).sum(dim=0)
@@ -369,7 +372,7 @@ def test_a_map_behind_a_pool_lies_by_its_middles():
     assert_close(middles[1:], 4 * torch.arange(1.0, 20) + 2, atol=1e-3, rtol=0)
     assert attribute(foreign, seen, "grad_cam").values.shape == (1, 1, 84, 84)
     with pytest.raises(ValueError, match="layer 'flat' has no map; take a convolution"):
-        shares_on_screen(foreign, "flat", seen)
+        field_shares(foreign, "flat")
 
 
 @pytest.mark.parametrize("head", architectures.HEADS)

@@ -22,6 +22,9 @@ from atari_zoo.viz.fidelity.infidelity import infidelity, random_squares, sensit
 from atari_zoo.viz.fidelity.randomization import cascade, learned_layers, rank_correlation
 from atari_zoo.viz.fidelity.table import as_frame, as_markdown, fidelity_table
 
+# of small networks; that it is told is tried with the attributions
+pytestmark = pytest.mark.filterwarnings("ignore:.* misses the rise:UserWarning")
+
 SIDE = 20
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.heads import QHead
 from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.layers import activations
+from atari_zoo.viz.attribution.attribution import attribute
 from atari_zoo.viz.objectives.batches import diversity
 from atari_zoo.viz.objectives.quick_convolution import quickened
 from atari_zoo.viz.objectives.units import margin, neuron, output, units
@@ -391,11 +394,22 @@ def test_what_onnx2torch_makes_is_rendered_alike(network):
     assert_close(theirs.objective, ours.objective, atol=0.2 * float(ours.objective), rtol=0)
 
 
-def test_a_network_of_bytes_alone_has_no_gradient(network):
-    foreign = ForeignNetwork(to_onnx(network), network.card).eval()
-    foreign.bytes = True
-    with pytest.raises(ValueError, match="takes bytes alone, which have no gradient"):
-        render(foreign, "fc:5")
+def test_pixels_that_are_rounded_have_no_gradient(network):
+    class Rounding(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside = deepcopy(network)
+
+        def forward(self, pixels):
+            return self.inside((pixels * 255).int() / 255)
+
+    wrapped = zoo.wrap(Rounding(), "Pong")
+    with pytest.raises(ValueError, match=r"makes its pixels whole numbers: .* no gradient"):
+        render(wrapped, "output:0")
+    seen = torch.rand(1, 4, 84, 84)
+    with pytest.raises(ValueError, match="makes its pixels whole numbers"):
+        attribute(wrapped, seen, "gradient")
+    assert attribute(wrapped, seen, "feature_ablation", cells=2).values.abs().sum() > 0
 
 
 def test_half_precision_weights_and_autocast(network):

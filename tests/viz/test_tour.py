@@ -130,7 +130,7 @@ def test_the_lines_of_python_run_in_their_order(page, tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     exec("\n".join(page.blocks), {})
     written = {path.name for path in tmp_path.iterdir()}
-    assert written == {"movie.mp4", "conv1.png", "attribution.png"}
+    assert written == {"movie.mp4", "filters.png", "attribution.png"}
     assert "Score(finished=" in capsys.readouterr().out
 
 

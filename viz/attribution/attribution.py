@@ -30,6 +30,7 @@ from atari_zoo.viz.attribution.registry import ATTRIBUTION_METHODS, AttributionM
 from atari_zoo.viz.attribution.targets import DECISION, TargetLike
 
 GAP = 0.05  # of the rise, by which a sum may miss it unsaid
+ROUNDING = 1e-5  # of what is summed in float32
 
 
 @checked
@@ -54,6 +55,7 @@ def attribute(
     baseline: "black", "mean", "previous", "still", "blurred", "observations" or a tensor, such as
         `zoo.counterfactual` gives, of the methods that compare: see `baselines`.
     seed: of methods with randomness; an observation gets the same values in any batch.
+    Warns of sums that miss a promised rise by more than 5 %.
     Gradients are taken also where the caller has switched them off (`torch.no_grad`).
     A network that carries a state is asked in that of an episode's first step, which is warned of,
     or as `zoo.as_it_was(network, recording, step)` has it.
@@ -64,6 +66,23 @@ def attribute(
     >>> attribute(network, observations, "deeplift", "margin").values.shape
     torch.Size([8, 4, 84, 84])
     """
+    found = attribution_of(network, observations, method, target, baseline, seed, **options)
+    chosen = method_named(method)
+    if chosen.complete == "rise" and found.delta is not None:
+        _tell_gap(found.values, found.delta, method, "delta has the gaps")
+    return found
+
+
+def attribution_of(
+    network: Network,
+    observations: ObservationsLike,
+    method: str,
+    target: TargetLike = DECISION,
+    baseline: BaselineLike = "black",
+    seed: int = 0,
+    **options: Any,
+) -> Attribution:
+    """`attribute` for those who tell the delta themselves: it warns of none."""
     chosen = method_named(method, options)
     return attributed(
         chosen, case_for(network, observations, chosen, target, baseline, seed), options
@@ -127,20 +146,28 @@ def attribute_layer(
         if return_convergence_delta:
             raise ValueError(f"{kind} promises no sum, so it has no delta; conductance does")
         return found
-    rise = rises(case)
-    delta = found.flatten(1).sum(1) - rise
+    delta = found.flatten(1).sum(1) - rises(case)
     if return_convergence_delta:
         return found, delta
-    if bool((delta.abs() > GAP * rise.abs()).any()):
-        worst = float((delta / rise).abs().max())
-        warnings.warn(
-            f"conductance at {layer} misses the rise by up to {worst:.0%}: take more steps than "
-            f"{steps}, if nothing goes around this layer (return_convergence_delta=True gives the "
-            "gaps)",
-            UserWarning,
-            stacklevel=2,
-        )
+    _tell_gap(
+        found,
+        delta,
+        f"conductance at {layer}",
+        f"take more steps than {steps}, if nothing goes around this layer "
+        "(return_convergence_delta=True gives the gaps)",
+    )
     return found
+
+
+def _tell_gap(values: Tensor, delta: Tensor, what: str, advice: str) -> None:
+    """Warns of sums that miss the rise by more than `GAP` of it, and by more than rounding."""
+    sums, sizes = values.flatten(1).sum(1), values.flatten(1).abs().sum(1)
+    rise = sums - delta
+    missed = (delta.abs() > GAP * rise.abs()) & (delta.abs() > ROUNDING * sizes)
+    if bool(missed.any()):
+        worst = float((delta / rise).abs()[missed].max())
+        words = f"{what} misses the rise by up to {worst:.0%}: {advice}"
+        warnings.warn(words, UserWarning, stacklevel=4)
 
 
 def methods() -> list[AttributionMethod]:

@@ -15,7 +15,7 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.observations import ObservationsLike, observations_for
 from atari_zoo.seeds import generator_seed
 from atari_zoo.viz.attribution.baselines import BaselineLike, references
-from atari_zoo.viz.attribution.gradient_mode import differentiable, gradients
+from atari_zoo.viz.attribution.gradient_mode import check_slopes, differentiable, gradients
 from atari_zoo.viz.attribution.module_checks import check_modules
 from atari_zoo.viz.attribution.registry import AttributionMethod, Case
 from atari_zoo.viz.attribution.targets import DECISION, TargetLike, resolved_target, target_score
@@ -63,6 +63,8 @@ def case_for(
     network = differentiable(network)
     weight = next(network.parameters())
     observations = _floats(network, observations).to(weight.device, weight.dtype)
+    if method.gradients:
+        check_slopes(network)
     asked = target_for(network, method, target)
     if method.baselines == "none" and not (isinstance(baseline, str) and baseline == "black"):
         raise ValueError(f"{method.name} compares with no baseline; leave it out")
@@ -158,8 +160,6 @@ def _compared(case: Case) -> Float[Tensor, "batch"]:
 
 def _floats(network: Network, given: ObservationsLike) -> Tensor:
     """The observations as a normal tensor of floats, on their own device."""
-    if getattr(network, "bytes", False):
-        raise ValueError("this network takes bytes alone, by which no pixel can be varied a little")
     observations = observations_for(network, given)
     if not observations.is_floating_point():
         raise ValueError(

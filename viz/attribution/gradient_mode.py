@@ -8,7 +8,7 @@ from copy import deepcopy
 
 import torch
 
-from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.foreign import ForeignNetwork, Network, observation_shape
 
 
 @contextmanager
@@ -26,3 +26,19 @@ def differentiable(network: Network) -> Network:
         with gradients():
             return deepcopy(network)
     return network
+
+
+@gradients()
+def check_slopes(network: Network) -> None:
+    """Raises ValueError if the outputs do not follow the pixels smoothly, as where these are made
+    whole numbers first."""
+    if not isinstance(network, ForeignNetwork):
+        return
+    weight, shape = next(network.parameters()), (network.batch or 1, *observation_shape(network))
+    pixels = torch.full(shape, 0.5, dtype=weight.dtype, device=weight.device, requires_grad=True)
+    outputs = network(pixels)
+    if outputs.requires_grad:
+        (slope,) = torch.autograd.grad(outputs.sum(), pixels, allow_unused=True)
+        if slope is not None:
+            return
+    raise ValueError("this network makes its pixels whole numbers: its outputs have no gradient")

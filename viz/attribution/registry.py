@@ -57,7 +57,7 @@ class AttributionMethod:
     source: the paper. complete: what the values of an observation sum to: "rise", the target's
         rise from the baseline; "whole", the target itself; or nothing in particular.
     modules: what it asks of a network: "", "relu" (every ReLU is a module), "linear" (and nothing
-        else bends, and each module runs once) or "relevance" (nothing bends but ReLUs).
+        else bends) or "relevance" (nothing bends but ReLUs).
     baselines: how many references it compares an observation with: "none", "one" or "many".
     target: whether it explains a target, and not all outputs at once.
     action: whether that target is an action's output, and nothing else.

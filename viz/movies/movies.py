@@ -16,17 +16,16 @@ from torch import Tensor
 
 from atari_zoo.agent_states import check_states, recorded_states
 from atari_zoo.converters.arguments import checked
-from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.finite import check_finite
+from atari_zoo.converters.network.foreign import Network
 from atari_zoo.layers import activations
 from atari_zoo.players import check_play, is_own_play, player_words
 from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.recordings import Recording, check_environment
 from atari_zoo.viz.movies.mp4 import check_movie, write_mp4
 from atari_zoo.viz.movies.panels import MovieMoment, Panel, Range
+from atari_zoo.viz.movies.shown_layers import shown_layers
 
-# those that are there
-SHOWN_LAYERS = ("conv1", "conv2", "conv3", "block1", "block2", "block3", "fc", "memory")
 FULL = 99.0  # percentile of the outputs' differences that gets a whole bar
 BATCH = 128  # observations at a time: bounds the memory, about 15 MB of activations
 
@@ -47,17 +46,16 @@ class Seen(NamedTuple):
 
 @checked
 def activation_movie(
-    network: AgentNetwork,
+    network: Network,
     recording: Recording,
     path: str | Path,
     env: int = 0,
     fps: int = 30,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Writes an mp4 of the game beside the layers conv1, conv2, conv3, fc and output, and a
-    recurrent agent's memory; of IMPALA's ResNet block1, block2, block3 for the first three.
+    """Writes an mp4 of the game beside the layers that `shown_layers` names, and the output.
 
-    Each channel of a convolution and each unit of fc has one scale for the whole recording, so
+    Each channel of a map and each unit of the dense layer has one scale for the whole recording, so
     that brightness can be compared between frames. What never changes is grey. The bars of the
     outputs show how far each lies from their mean, on one scale: what all share, as the value of
     the state in Q-values, decides nothing.
@@ -77,7 +75,7 @@ def activation_movie(
 
 
 def _pictures(
-    network: AgentNetwork,
+    network: Network,
     recording: Recording,
     env: int,
     progress: Callable[[int, int], None],
@@ -89,7 +87,7 @@ def _pictures(
         outputs = np.asarray(recording.outputs[:, env])
     else:
         outputs = activations(network, observations, ["output"], batch=BATCH)["output"].numpy()
-    names = [name for name in SHOWN_LAYERS if name in network.layers]
+    names = shown_layers(network).names
     wanted = [*names, "value"] if "value" in network.layers else names
     seen = Seen(observations, recorded_states(network, recording, env, layers=wanted))
     ranges, shapes = _ranges(network, seen, names)
@@ -119,7 +117,7 @@ def _pictures(
 
 
 def _steps(
-    network: AgentNetwork, seen: Seen, names: Sequence[str]
+    network: Network, seen: Seen, names: Sequence[str]
 ) -> Iterator[tuple[int, dict[str, np.ndarray], float | None]]:
     """Step by step: its number, the layers' values, the state's value where there is one."""
     wanted = [*names, "value"] if "value" in network.layers else list(names)
@@ -136,7 +134,7 @@ def _steps(
 
 
 def _ranges(
-    network: AgentNetwork, seen: Seen, names: Sequence[str]
+    network: Network, seen: Seen, names: Sequence[str]
 ) -> tuple[dict[str, Range], dict[str, tuple[int, ...]]]:
     """Each channel's smallest and largest value over all observations, and the layers' shapes."""
     low: dict[str, Tensor] = {}
@@ -152,7 +150,7 @@ def _ranges(
     return {name: Range(low[name].numpy(), high[name].numpy()) for name in names}, shapes
 
 
-def _values(network: AgentNetwork, some: Seen, names: Sequence[str]) -> dict[str, Tensor]:
+def _values(network: Network, some: Seen, names: Sequence[str]) -> dict[str, Tensor]:
     values = activations(network, some.observations, names, batch=BATCH, state=some.states)
     if "fc" in values and values["fc"].ndim == 3:  # IQN: (steps, samples, units)
         values["fc"] = values["fc"].mean(dim=1)
@@ -167,7 +165,7 @@ def differences_range(outputs: Float[np.ndarray, "steps actions"]) -> Range:
     return Range(np.asarray(low), np.asarray(high))
 
 
-def _check(network: AgentNetwork, recording: Recording, env: int) -> None:
+def _check(network: Network, recording: Recording, env: int) -> None:
     kept = {name: getattr(recording, name) for name in ("screens", "frames", "outputs")}
     missing = [name for name, values in kept.items() if values is None]
     if missing:

@@ -19,7 +19,7 @@ from atari_zoo.analysis.peaks import recorded_peaks, unit_count
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.converters.network.receptive_fields import map_size, receptive_field
+from atari_zoo.converters.network.receptive_fields import layer_fields
 from atari_zoo.players import check_play, is_own_play
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.scores import OUTPUT
@@ -65,13 +65,13 @@ def atlas(
         state's value, would have all actions answer to the same moments.
     selection: how many top patches, and as many bottom ones, of each unit, and how far apart.
     progress: called with the observations done and those there are, of all layers together.
-    Raises ValueError if the network is not that of Mnih et al. or diverged, a layer is not there,
+    Raises ValueError if the network diverged, a layer is not there or it is not known what it sees,
     images do not fit, or the recording has no steps or no screens, or is of another game or other
     actions.
     """
     names = list(layers) if layers else atlas_layers(network)
     for name in names:
-        receptive_field(network, read_from(name))  # refuses before all the work
+        layer_fields(network, read_from(name))  # refuses before all the work
     check_play(network, recording)
     check_page(path)
     images = images or {}
@@ -150,8 +150,8 @@ def _synthesized(
     network: Network, layer: str, images: Float[Tensor, "units frames 84 84"]
 ) -> Sheets:
     """Each unit's frames side by side, oldest first; of a convolution, what the middle sees."""
-    rows, columns = map_size(network, read_from(layer))
-    seen = receptive_field(network, read_from(layer), rows // 2, columns // 2).seen
+    fields = layer_fields(network, read_from(layer))
+    seen = fields.at(fields.size[0] // 2, fields.size[1] // 2).seen
     cut = images[:, :, *seen.slices].cpu()
     # fewer greys, which in such pictures nobody sees: the page is a third smaller
     cut = _grey((cut * GREY_STEPS).round() / GREY_STEPS)

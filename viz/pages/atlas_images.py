@@ -36,8 +36,8 @@ def atlas_images(
     layers: as `atlas` has them, "margin" too.
     steps: of the optimization. progress: called with the thousandths of layers that are done, and
     all there are.
-    Returns layer -> images in 0..1, on the CPU. Raises ValueError if a layer is not there, or the
-    network is not that of Mnih et al.
+    Returns layer -> images in 0..1, on the CPU. Raises ValueError if a layer is not there, or it is
+    not known what it sees.
     """
     objectives = [_all_units(network, layer) for layer in layers]
     images = {}

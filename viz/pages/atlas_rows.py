@@ -13,7 +13,7 @@ from torch import Tensor
 
 from atari_zoo.analysis.peaks import Peaks, dead_units, peaks
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.converters.network.receptive_fields import receptive_field
+from atari_zoo.converters.network.receptive_fields import LayerFields, layer_fields
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.scores import OUTPUT
 from atari_zoo.viz.attribution.target_registry import action_names
@@ -39,7 +39,8 @@ def layer_row(
     found: the layer's peaks in the recording.
     """
     dead = dead_units(network, read_from(layer), found.values).tolist()
-    field = receptive_field(network, read_from(layer)).whole
+    fields = layer_fields(network, read_from(layer))
+    field = fields.at().whole
     actions = action_names(network) if layer in (OUTPUT, MARGIN, "advantage") else []
     units = []
     for unit, silent in enumerate(dead):
@@ -50,10 +51,10 @@ def layer_row(
         for end in ENDS:
             ranked = ranking(end, values[:, None])[:, 0]
             moments = distinct_moments(ranked, recording, replace(selection, which=end))
-            row[end] = [_spot(network, recording, layer, found, unit, spot) for spot in moments]
+            row[end] = [_spot(recording, fields, found, unit, spot) for spot in moments]
         units.append(row)
     size = [field.height, field.width]
-    return {"name": layer, "field": size, "map": size != [84, 84], "units": units}
+    return {"name": layer, "field": size, "map": fields.size != (1, 1), "units": units}
 
 
 def read_from(name: str) -> str:
@@ -116,10 +117,10 @@ def _statistics(values: Float[Tensor, "observations"]) -> dict[str, Any]:
 
 
 def _spot(
-    network: Network, recording: Recording, layer: str, found: Peaks, unit: int, moment: int
+    recording: Recording, fields: LayerFields, found: Peaks, unit: int, moment: int
 ) -> list[Any]:
     place = int(found.rows[moment, unit]), int(found.columns[moment, unit])
-    field = receptive_field(network, read_from(layer), *place)
+    field = fields.at(*place)
     seen = field.seen
     spot = [moment, short(found.values[moment, unit]), field.whole.top, field.whole.left]
     spot += [seen.top, seen.left, seen.height, seen.width]

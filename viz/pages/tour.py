@@ -13,8 +13,8 @@ from torch import Tensor
 from atari_zoo.agent_states import as_it_was
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.files import written_whole
-from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.finite import check_finite
+from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.recurrent import RecurrentNetwork
 from atari_zoo.games import game as find_game
 from atari_zoo.models import load
@@ -27,6 +27,7 @@ from atari_zoo.viz.attribution import attribution
 from atari_zoo.viz.attribution.targets import DECISION, rates_actions, target_words
 from atari_zoo.viz.images import enlarge
 from atari_zoo.viz.movies import movies
+from atari_zoo.viz.movies.shown_layers import shown_layers
 from atari_zoo.viz.pages.templates import check_page
 from atari_zoo.viz.pages.tour_page import DecisiveStep, Score, TourFindings, tour_page
 from atari_zoo.viz.saliency import overlays
@@ -53,15 +54,13 @@ def tour(
     steps: agent steps in the movie. score_steps: played in each of 4 games for the score.
     device: where the network runs. progress: called with the steps done and those there are.
 
-    Raises UnknownModel or ConversionError as `load` does; ValueError if the network is not
-    of an architecture with a name or diverged, or its card names no game.
+    Raises UnknownModel or ConversionError as `load` does; ValueError if the network diverged, or
+    its card names no game.
     """
     seed = whole(seed)
     check_page(path)
     network = load(model, device)
     check_finite(network)
-    if not isinstance(network, AgentNetwork):
-        raise ValueError(f"{model}: a tour needs an architecture with a name; this is another one")
     total = score_steps + 2 * steps
 
     def report(before: int) -> Callable[[int, int], None]:
@@ -77,6 +76,7 @@ def tour(
         progress=report(score_steps),
     )
     fps = max(1, round(60 / recording.preprocessing.frame_skip))  # as fast as the game runs
+    first = filters.first_convolution(network)
     movie = _movie(network, recording, fps, report(score_steps + steps))
     found = TourFindings(
         card=network.card,
@@ -87,7 +87,9 @@ def tour(
         steps=steps,
         fps=fps,
         movie=movie,
-        filters=filters.filter_picture(network),
+        shown=shown_layers(network),
+        first=first[0] if first else "",
+        filters=filters.filter_picture(network) if first else None,
         rates_actions=rates_actions(network),
         decisions=[_decision(network, recording, step) for step in decisive_steps(recording)],
         examples=_examples(str(model), recording, seed, score_steps, fps),
@@ -137,7 +139,7 @@ def decisive_steps(recording: Recording, count: int = MOMENTS, env: int = 0) -> 
 
 
 def _movie(
-    network: AgentNetwork, recording: Recording, fps: int, progress: Callable[[int, int], None]
+    network: Network, recording: Recording, fps: int, progress: Callable[[int, int], None]
 ) -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "movie.mp4"
@@ -145,14 +147,14 @@ def _movie(
         return path.read_bytes()
 
 
-def _decision(network: AgentNetwork, recording: Recording, step: int) -> DecisiveStep:
+def _decision(network: Network, recording: Recording, step: int) -> DecisiveStep:
     assert recording.frames is not None and recording.outputs is not None  # tour records them
     observation = recording.observations()[step]
     action, frame = int(recording.actions[step, 0]), recording.frames[step, 0]
     outputs = torch.from_numpy(np.array(recording.outputs[step, 0]))
     target = f"{DECISION}:{action}"
     asked = as_it_was(network, recording, step)
-    found = attribution.attribute(asked, observation[None] / 255, METHOD, target)
+    found = attribution.attribution_of(asked, observation[None] / 255, METHOD, target)
     assert found.delta is not None  # integrated gradients have one
     values = found.values[0].cpu().numpy()
     return DecisiveStep(
@@ -169,7 +171,7 @@ def _decision(network: AgentNetwork, recording: Recording, step: int) -> Decisiv
     )
 
 
-def _weights(network: AgentNetwork) -> dict[str, int]:
+def _weights(network: Network) -> dict[str, int]:
     """How many each layer has; of one that holds other layers, those that are in none of them."""
     counted: set[Tensor] = set()
     counts = {}
@@ -206,7 +208,7 @@ def _examples(
         "filters": [
             "from atari_zoo.viz import filters",
             "",
-            'filters.save_filters(net, "conv1.png")',
+            'filters.save_filters(net, "filters.png")',
         ],
         "attribution": [
             "from atari_zoo.viz import attribution, images",

@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.games import Game, score_source
 from atari_zoo.viz.filters import frame_names
+from atari_zoo.viz.movies.shown_layers import ShownLayers
 from atari_zoo.viz.pages.templates import filled
 
 RULES = {
@@ -44,7 +45,7 @@ class DecisiveStep:
 
     explains: what is shared out over the pixels, in words; total: the sum of all parts, and delta
     by how much it misses what it should be. output, mean: of that action, and of all.
-    overlay: attributions on the screen. strip: on each of the four frames.
+    overlay: attributions on the screen. strip: on each frame.
     """
 
     step: int
@@ -65,7 +66,8 @@ class TourFindings:
 
     rates_actions: whether the outputs are values of actions, and no policy's.
     weights: of each layer that has some, how many. envs: games played for the score.
-    steps, fps, movie: of the movie, an mp4 file. filters: the picture of conv1.
+    steps, fps, movie: of the movie, an mp4 file. shown: its layers. first: the first convolution's
+    name, and filters: its picture; None where there is none.
     examples: by name, lines of Python that find the same.
     """
 
@@ -77,7 +79,9 @@ class TourFindings:
     steps: int
     fps: int
     movie: bytes
-    filters: UInt8[np.ndarray, "filters_height filters_width 3"]
+    shown: ShownLayers
+    first: str
+    filters: UInt8[np.ndarray, "filters_height filters_width 3"] | None
     rates_actions: bool
     decisions: Sequence[DecisiveStep]
     examples: Mapping[str, str]

@@ -18,9 +18,9 @@ from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.receptive_fields import (
     Box,
+    LayerFields,
     ReceptiveField,
-    map_size,
-    receptive_field,
+    layer_fields,
 )
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.objectives.layers import unit_name
@@ -97,13 +97,13 @@ def patches(
 
     recording: with keep=["screens"], and "frames" for the colour screens.
     selection: how many, which, and how far apart.
-    Raises ValueError if the network is not that of Mnih et al. or diverged, if a layer or unit is
-    not there, or the recording has no steps or no screens, or is of another game or other actions.
+    Raises ValueError if the network diverged, a layer or unit is not there, or it is not known what
+    it sees; if the recording has no steps or no screens, or is of another game or other actions.
 
     >>> patches(network, recording, "conv3", [60])[0].patches[0].field.seen
     Box(top=24, left=40, height=36, width=36)
     """
-    mapped = map_size(network, layer) != (1, 1)  # refuses other networks before anything is read
+    fields = layer_fields(network, layer)  # refuses before anything is read
     found = recorded_peaks(network, recording, layer, units, progress=progress)
     dead = dead_units(network, layer, found.values).tolist()
     ranked = ranking(selection.which, found.values, selection.seed)
@@ -116,22 +116,22 @@ def patches(
             selection.which,
             dead[index],
             tuple(
-                _patch(network, recording, layer, found, index, moment)
+                _patch(recording, fields, found, index, moment)
                 for moment in distinct_moments(ranked[:, index], recording, selection)
             ),
             found.values[:, index].reshape(shape).numpy(),
-            mapped,
+            fields.size != (1, 1),
         )
         for index, unit in enumerate(units)
     ]
 
 
 def _patch(
-    network: Network, recording: Recording, layer: str, found: Peaks, index: int, moment: int
+    recording: Recording, fields: LayerFields, found: Peaks, index: int, moment: int
 ) -> Patch:
     step, env = divmod(moment, recording.starts.shape[1])
     row, column = int(found.rows[moment, index]), int(found.columns[moment, index])
-    field = receptive_field(network, layer, row, column)
+    field = fields.at(row, column)
     frame = None if recording.frames is None else recording.frames[step, env]
     return Patch(
         step,

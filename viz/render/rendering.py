@@ -19,7 +19,7 @@ from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.observations import ObservationsLike, observations_for
-from atari_zoo.viz.attribution.gradient_mode import differentiable, gradients
+from atari_zoo.viz.attribution.gradient_mode import check_slopes, differentiable, gradients
 from atari_zoo.viz.objectives.checks import check_objective
 from atari_zoo.viz.objectives.joining import joined
 from atari_zoo.viz.objectives.objectives import Objective
@@ -67,10 +67,9 @@ def render(
     torch.Size([512, 4, 84, 84])
     """
     settings = settings or Settings()
-    if getattr(network, "bytes", False):
-        raise ValueError("this network takes bytes alone, which have no gradient to ascend")
     check_finite(network)
     network = differentiable(network)
+    check_slopes(network)
     if observations is not None:
         observations = observations_for(network, observations)
     check_transforms(settings.transforms, observation_shape(network))

@@ -17,7 +17,7 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.players import check_play, player_words
 from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.recordings import Recording, check_environment
-from atari_zoo.viz.attribution.attribution import attribute, methods
+from atari_zoo.viz.attribution.attribution import attribution_of, methods
 from atari_zoo.viz.attribution.cases import NOTHING, Attribution, target_for
 from atari_zoo.viz.attribution.registry import UNIT, AttributionMethod, method_named
 from atari_zoo.viz.attribution.targets import DECISION, target_words
@@ -58,7 +58,7 @@ class Decision:
         self, method: str, options: Mapping[str, Any] = NOTHING
     ) -> tuple[MethodFacts, Picture]:
         """Numbers, for JSON, and a picture of one method."""
-        found = attribute(
+        found = attribution_of(
             self.asked, self.seen[-1:], method, self.target, self.compared, self.seed, **options
         )
         used = method_named(method)
@@ -68,9 +68,10 @@ class Decision:
         values = found.values[0].cpu().numpy()
         sums = ", ".join(f"{number:.3g}" for number in row["per_frame"])
         delta = "" if row["delta"] is None else f"; delta {row['delta']:.2g}"
+        of_each = " of each frame" * (len(row["per_frame"]) > 1)
         notes = [
             f"frames: full colour at {brightest(np.abs(values)):.2g}, {used.unit or UNIT}",
-            f"sum of each frame: {sums}{delta}" if len(row["per_frame"]) > 1 else f"sum: {sums}",
+            f"sum{of_each}: {sums}{delta}",
         ]
         compared = f"baseline {row['baseline']}; " if row["baseline"] else ""
         notes.append(f"{compared}the agent's choice is {row['action']}")
@@ -145,7 +146,8 @@ class Decision:
         """With what of target and baseline the method takes."""
         target = self.target if method.target else DECISION
         compared = self.compared if self._compares(method) else "black"
-        return attribute(self.asked, self.seen[-1:], method.name, target, compared, self.seed)
+        seen = self.seen[-1:]
+        return attribution_of(self.asked, seen, method.name, target, compared, self.seed)
 
     def _compares(self, method: AttributionMethod) -> bool:
         """Whether the method can take this baseline."""

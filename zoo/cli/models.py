@@ -129,6 +129,13 @@ def convert(
         str | None,
         typer.Option(help="What Keras ran on, where its file does not tell, such as theano."),
     ] = None,
+    action_output: Annotated[
+        str | None,
+        typer.Option(help="The name of the graph's output that rates the actions, of several."),
+    ] = None,
+    value_output: Annotated[
+        str | None, typer.Option(help="The name of the graph's output that is the state's value.")
+    ] = None,
     float16: Annotated[bool, typer.Option(help="Store the weights in half the bytes.")] = False,
     force: Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not tell what was found.")] = False,
@@ -152,6 +159,7 @@ def convert(
         if output.exists() and place.exists() and output.samefile(place):
             raise ValueError(f"{output} is the source itself; give another file with -o")
     check_file(output, force, *ENDINGS)
+    roles = {"output": action_output, "value": value_output}
     done = convert_model(
         source,
         algorithm=algorithm,
@@ -163,6 +171,7 @@ def convert(
         float16=float16,
         input_range=input_range,
         backend=backend,
+        outputs={role: name for role, name in roles.items() if name},
     )
     save_as(done.model, output)
     if as_json:

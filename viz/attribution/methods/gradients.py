@@ -3,20 +3,18 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from captum.attr import (
-    GuidedBackprop,
     InputXGradient,
     Saliency,
 )
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from atari_zoo.viz.attribution.registry import BATCH, Case, method
+from atari_zoo.viz.attribution.ruled_modules import with_rule
 
 Values = Float[Tensor, "batch frames height width"]
 SLOPE = "of the target for a pixel from black to white"
@@ -75,8 +73,13 @@ def smoothgrad(case: Case, *, samples: int = 50, noise: float = 0.15) -> Values:
 def guided_backprop(case: Case) -> Values:
     """The derivative, of which each ReLU lets only positive parts back through."""
     pixels, arguments = leaf(case)
-    with quiet():
-        return GuidedBackprop(case.score).attribute(pixels, additional_forward_args=arguments)
+    ruled = with_rule(case.score, (nn.ReLU,), _guided)
+    (slope,) = torch.autograd.grad(ruled(pixels, *arguments).sum(), pixels)
+    return slope
+
+
+def _guided(module: nn.Module, values: Tensor, results: Tensor, slope: Tensor) -> Tensor:
+    return slope.clamp(min=0) * (values > 0)
 
 
 def leaf(case: Case) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -110,11 +113,3 @@ def at_least(least: int, **given: float) -> None:
     for name, number in given.items():
         if number < least:
             raise ValueError(f"{name} is {number}; it must be at least {least}")
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without Captum's warning that it sets hooks, which it also removes."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Setting (forward, )?backward hooks", UserWarning)
-        yield

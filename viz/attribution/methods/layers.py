@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.converters.network.hooks import layer_named, recorded
-from atari_zoo.viz.attribution.placing import shares_on_screen
+from atari_zoo.converters.network.receptive_fields import layer_fields
 from atari_zoo.viz.attribution.registry import BATCH, Case, method
 from atari_zoo.viz.attribution.scores import OUTPUT, layer_value
 
@@ -164,6 +164,4 @@ def _on_screen(values: Tensor, case: Case, layer: str) -> ScreenMap:
     """Channels summed; each place's value is spread over its receptive field, its sum kept."""
     if values.ndim != 4:
         raise ValueError(f"values {tuple(values.shape[1:])} are no maps; take a convolution")
-    shares = shares_on_screen(case.network, layer, case.observations[:1])
-    rows, columns = (share.to(values) for share in shares)
-    return rows @ values.sum(dim=1, keepdim=True) @ columns.T
+    return layer_fields(case.network, layer).on_screen(values.sum(dim=1))[:, None]

@@ -1,10 +1,10 @@
 """Attribution as a difference from references, along the way to them; through Captum
-(https://captum.ai), but what draws from the global random state there."""
+(https://captum.ai), but what draws from the global random state there, and DeepLIFT."""
 
 from __future__ import annotations
 
 import torch
-from captum.attr import DeepLift, IntegratedGradients
+from captum.attr import IntegratedGradients
 from torch import Tensor
 
 from atari_zoo.viz.attribution.methods.gradients import (
@@ -13,9 +13,9 @@ from atari_zoo.viz.attribution.methods.gradients import (
     count,
     leaf,
     mean_gradient,
-    quiet,
 )
 from atari_zoo.viz.attribution.registry import BATCH, Case, method
+from atari_zoo.viz.attribution.rescaling import multipliers
 from atari_zoo.viz.attribution.scores import TargetScore
 
 
@@ -44,7 +44,7 @@ def integrated_gradients(case: Case, *, steps: int = 50) -> Values:
     gradients=True,
 )
 def deeplift(case: Case) -> Values:
-    """The difference to the baseline, carried back through each ReLU by its own slope."""
+    """The difference to the baseline, carried back through each activation by its own slope."""
     return _deeplift(case.score, case.observations, case.baselines)
 
 
@@ -94,9 +94,9 @@ def gradient_shap(case: Case, *, samples: int = 50, noise: float = 0.0) -> Value
 
 
 def _deeplift(score: TargetScore, observations: Tensor, baselines: Tensor) -> Tensor:
-    pixels = observations.detach().clone().requires_grad_()
-    with quiet():
-        found = DeepLift(score).attribute(
-            pixels, baselines=baselines, additional_forward_args=score.arguments
+    if size := getattr(score.network, "batch", 0):
+        raise ValueError(
+            "deeplift looks at observations and references together, and this network's file takes "
+            f"{size} at once: export it for any number, or use integrated_gradients"
         )
-    return found.detach()
+    return (observations - baselines) * multipliers(score, observations, baselines)
