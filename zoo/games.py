@@ -96,11 +96,17 @@ def agent_actions(count: int, card: ModelCard, game: Game, source: str) -> tuple
     elsewhere = card.game and card.game != game.name and named == _own_actions(card.game)
     if named and len(named) == count and not elsewhere:
         return checked_actions(named, source)
+    chosen = named and not elsewhere and named != game.actions
+    if chosen:
+        raise ValueError(
+            f"{source}: the network has {count} actions, but {len(named)} are named: "
+            f"{' '.join(named)}"
+        )
     if count in (len(game.actions), FULL):
         return game.actions if count == len(game.actions) else FULL_ACTIONS
     raise ValueError(
         f"{source}: the network has {count} actions, but {game.name} has {len(game.actions)} "
-        f"({' '.join(game.actions)}): is it another game's? If not, name them (--actions)"
+        f"({' '.join(game.actions)}): is it another game's? If not, name them (--actions, actions=)"
     )
 
 

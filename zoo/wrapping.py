@@ -19,7 +19,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.outputs import OUTPUT, VALUE
 from atari_zoo.converters.preprocessings import as_preprocessing
-from atari_zoo.games import checked_actions
+from atari_zoo.games import agent_actions, checked_actions
 from atari_zoo.games import game as find_game
 
 
@@ -75,7 +75,8 @@ def wrap(
     preprocessing: how a screen becomes an observation, the name of such in `PREPROCESSINGS`, or
         what to change of "vector", as in {"size": (80, 80), "stack": 1}; "name" among that is of
         another one to begin from.
-    actions: ALE's names of the outputs, in order; the game's own if not given.
+    actions: ALE's names of the outputs, in order; the game's own, or of 18 outputs the emulator's
+        full set, if not given.
     shape: (frames, height, width) of what it takes; the preprocessing's if not given.
     input_range: the pixels that it takes, "0..1" or "0..255".
     action_rule: "argmax", "sample" or "epsilon-greedy".
@@ -93,9 +94,7 @@ def wrap(
     if shape is not None and (len(shape) != 3 or min(shape) < 1):
         raise ValueError(f"shape is {tuple(shape)}; expected (frames, height, width)")
     played = find_game(game)
-    meanings = (
-        played.actions if actions is None else checked_actions(actions, type(module).__name__)
-    )
+    meanings = checked_actions(actions or (), type(module).__name__)
     seen = as_preprocessing(preprocessing)
     card = ModelCard(
         game=played.name,
@@ -115,11 +114,8 @@ def wrap(
         network = WrappedNetwork(module, card, (frames, height, width), channels_last, roles)
     except ConversionError as error:
         raise ConversionError(f"{name}: {error}") from error
-    if network.actions != len(meanings):
-        raise ConversionError(
-            f"{name}: it gives {network.actions} numbers; {played.name} is played with "
-            f"{len(meanings)}: {' '.join(meanings)} (actions=, if others are meant)"
-        )
+    meanings = agent_actions(network.actions, card, played, name)
+    network.card = network.card.replace(action_meanings=meanings)
     if network.roles.assumed:
         warnings.warn(f"{name}: assumed {network.roles.assumed}", UserWarning, stacklevel=2)
     return network
