@@ -120,7 +120,7 @@ class ForeignNetwork(StatefulNetwork):
         ends: dict[str, nn.Module] = {VALUE: self.value} if self.roles.value >= 0 else {}
         named = {self._paths.get(name, name): name for name in self._named}
         inner = {name: self.graph.get_submodule(place) for name, place in named.items()}
-        ends |= {OUTPUT: self.readout}
+        ends[OUTPUT] = self.readout
         return {name: part for name, part in inner.items() if name not in ends} | ends
 
     def _parts(self) -> dict[str, nn.Module]:

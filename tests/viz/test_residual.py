@@ -107,8 +107,8 @@ def test_attribution_reaches_the_screen(made: ImpalaNetwork) -> None:
 
 
 def test_pictures_of_the_first_convolution(made: ImpalaNetwork) -> None:
-    weights = filters.first_weights(made)
-    assert torch.equal(weights, made.trunk.block1.conv.weight)
+    found = filters.first_convolution(made)
+    assert found is not None and found[1] is made.trunk.first is made.trunk.block1.conv
     assert filters.filter_picture(made).shape[2] == 3
 
 
