@@ -44,6 +44,8 @@ class StatefulNetwork(nn.Module):
 
     def initial_state(self, batch: int = 1) -> Float[Tensor, "batch numbers"]:
         """The state at an episode's first step: zeros."""
+        if not self.states:
+            return torch.zeros(batch, 0)  # whatever its weights are
         weight = next(self.parameters())
         return torch.zeros(batch, state_size(self), dtype=weight.dtype, device=weight.device)
 
