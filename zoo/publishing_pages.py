@@ -11,12 +11,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from dataclasses import fields
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
-from atari_zoo.converters.cards import ModelCard
+from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.files import encodable
 from atari_zoo.games import UnknownGame, game, score_source
 from atari_zoo.intervals import FEW, interval
@@ -26,24 +27,7 @@ LICENCES = frozenset(
     "apache-2.0 mit bsd bsd-2-clause bsd-3-clause isc mpl-2.0 unlicense gpl-2.0 gpl-3.0 lgpl-3.0 "
     "agpl-3.0 cc0-1.0 cc-by-4.0 cc-by-sa-4.0 cc-by-nc-4.0 cc-by-nc-sa-4.0 unknown".split()
 )
-# fields of Preprocessing, and what they say
-PREPROCESSING = {
-    "frame_skip": "emulator frames an action is repeated for",
-    "grey": "how colours become grey",
-    "max_pool": "what the maximum of the last two frames is taken of",
-    "resize_colour": "whether colours are resized first, and made grey after",
-    "resize": "how a frame becomes 84x84",
-    "rounding": "to bytes, or none",
-    "stack": "frames in an observation, newest last",
-    "stack_start": "what stands before an episode's first frame",
-    "reset": "whose rules an episode begins by",
-    "noops": "no-ops at its start: fewer than this, or 1 to this many",
-    "fire_reset": "FIRE is pressed at its start, in games that have it",
-    "fire_after_life_loss": "and after each lost life",
-    "life_loss_ends": "whether an episode ends with a life for the agent",
-    "sticky": "probability that the emulator repeats the action before",
-    "max_frames": "emulator frames in an episode",
-}
+PARTS = {f.name: f.metadata["help"] for f in fields(Preprocessing) if f.name != "name"}
 
 Cells = Sequence[object]
 # what Markdown, HTML or the Hub's formulas take for more than text, and what ends a heading
@@ -74,8 +58,8 @@ def model_page(card: ModelCard, parameters: int, files: Mapping[str, str], repo:
     files: names and SHA-256 sums of what is beside it. repo: as user/name, or "" where unknown.
     """
     algorithm = ALGORITHMS.get(card.algorithm)
-    fields = vars(card.preprocessing)
-    facts = [(Markdown(name), fields[name], words) for name, words in PREPROCESSING.items()]
+    seen = vars(card.preprocessing)
+    facts = [(Markdown(name), seen[name], words) for name, words in PARTS.items()]
     template = _environment().get_template("model_page.md")
     body = template.render(
         card=card,

@@ -34,7 +34,7 @@ from atari_zoo.converters import ModelCard, save_onnx, to_onnx
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 from atari_zoo.games import game
 from atari_zoo.publishing import PublishingError, build_repository, push
-from atari_zoo.publishing_pages import PREPROCESSING, metadata
+from atari_zoo.publishing_pages import metadata, model_page
 
 FILES = {"model.onnx", "model.safetensors", "card.json", "README.md"}
 PUSH = """
@@ -280,7 +280,12 @@ class Rollout:
 
 
 def test_every_field_of_the_preprocessing_is_told():
-    assert set(PREPROCESSING) == {field.name for field in fields(Preprocessing)} - {"name"}
+    card = ModelCard("es", "Pong", preprocessing=PREPROCESSINGS["baby-a3c"])
+    page = model_page(card, 1, {}, "somebody/agent")
+    for field in fields(Preprocessing):
+        if field.name != "name":
+            assert f"| {field.name}" in page.replace("\\", "").replace("`", ""), field.name
+    assert "35" in page and "195" in page
 
 
 @pytest.mark.parametrize(
