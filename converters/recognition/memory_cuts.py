@@ -97,8 +97,12 @@ class CutGraph:
         """What is read of a recurrent operator, (batch, units): what it gives but for its axes."""
         found: list[str] = []
         ahead = [name for name in node.output[:2] if name]
+        seen = set[str]()
         while ahead:
             name = ahead.pop()
+            if name in seen:  # a damaged graph may go round
+                continue
+            seen.add(name)
             users = [n for n in self.graph.node if name in n.input[:1] and n.op_type in MOVING]
             for output in (user.output[0] for user in users):
                 (found if self._axes.get(output) == 2 else ahead).append(output)
