@@ -117,7 +117,7 @@ class ForeignNetwork(StatefulNetwork):
         """The graph's modules by the paths of the torch modules that they were exported from,
         where the file has them, or else the names of their nodes; then "value", where there is
         such an output, and "output"."""
-        ends = {VALUE: self.value} if self.roles.value >= 0 else {}
+        ends: dict[str, nn.Module] = {VALUE: self.value} if self.roles.value >= 0 else {}
         named = {self._paths.get(name, name): name for name in self._named}
         inner = {name: self.graph.get_submodule(place) for name, place in named.items()}
         ends |= {OUTPUT: self.readout}
