@@ -55,7 +55,6 @@ WALK: dict[str, tuple[list[str], str, str]] = {
         ZERO,
     ),
     "peaks": (["NAMED", "memory", "PLAYED", "-o", "peaks"], "", ""),
-    "tour of a graph": (["GRAPH", "--no-open", "-o", "u.html"], "an architecture with a name", ""),
     "convert": (["NAMED", "-o", "a.npz"], "", ""),
     "convert to float16": (["NAMED", "--float16", "-o", "half.onnx"], "", ""),
     "convert for SB3": (["NAMED", "-o", "a.pth"], "no memory", ""),
