@@ -32,7 +32,7 @@ def test_every_format_has_its_row() -> None:
 
 def test_the_page_says_what_each_collections_agents_saw() -> None:
     rows = [line.split("|")[1:3] for line in PAGE.read_text().splitlines() if line.count("|") == 4]
-    names = {name for row, _ in rows for name in re.findall("`([a-z-]+)`", row)}
+    names = {name for row, _ in rows for name in re.findall("`([a-z0-9-]+)`", row)}
     assert set(PREPROCESSINGS) <= names
     for group in published():
         assert any(
