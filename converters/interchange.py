@@ -34,7 +34,10 @@ def read_card(model: onnx.ModelProto) -> ModelCard | None:
 def write_card(model: onnx.ModelProto, card: ModelCard) -> None:
     """Puts the card into the model's metadata, in place of one that is there."""
     kept = [(e.key, e.value) for e in model.metadata_props if e.key != CARD_KEY]
-    helper.set_model_props(model, dict(kept) | {CARD_KEY: card.to_json()})
+    try:
+        helper.set_model_props(model, dict(kept) | {CARD_KEY: card.to_json()})
+    except UnicodeDecodeError as error:
+        raise ConversionError("its metadata are no text: damaged") from error
 
 
 def save_onnx(model: onnx.ModelProto, path: str | Path) -> None:

@@ -83,8 +83,27 @@ def onnx_files() -> list[Seed]:
     gelu = Trunk([ConvShape(4, (8, 8), (4, 4), activation=Activation("gelu"))], 8)
     networks += [MnihNetwork(gelu, heads.QHead(8, 3))]
     networks += [ImpalaNetwork(ImpalaTrunk(impala_blocks((2, 3)), 8), heads.QHead(8, 3))]
+    networks += recurrent_networks()
     models = [network_to_onnx(network) for network in networks]
     return [Seed({"a.onnx": m.SerializeToString()}, "a.onnx", _rewired_onnx) for m in models]
+
+
+def recurrent_networks() -> list[Any]:
+    """Two small ones: told of the last step, and with a critic apart."""
+    from atari_zoo.converters.network.heads import PolicyHead
+    from atari_zoo.converters.network.memories import Critic, RecurrentLayers
+    from atari_zoo.converters.network.networks import Trunk, mnih_convolutions
+    from atari_zoo.converters.network.recurrent import RecurrentNetwork
+
+    def trunk() -> Trunk:
+        return Trunk(mnih_convolutions((4, 4, 4)), 8)
+
+    critic = Critic(RecurrentLayers("gru", 8, 3, prefix="critic_"))
+    told = ("reward", "action")
+    return [
+        RecurrentNetwork(trunk(), RecurrentLayers("lstm", 12, 4, 2), PolicyHead(4, 3), told=told),
+        RecurrentNetwork(trunk(), RecurrentLayers("gru", 8, 3), PolicyHead(3, 3), critic),
+    ]
 
 
 def dopamine_checkpoints() -> list[Seed]:
@@ -186,7 +205,7 @@ def safetensors_files() -> list[Seed]:
     from safetensors.torch import save
     from torch_zoo_files import acktr_model
 
-    made = (acktr_model(**SIZES), TorchBeast((2, 3)))
+    made = (acktr_model(**SIZES), TorchBeast((2, 3)), *recurrent_networks())
     return [Seed({"a.safetensors": save(each.state_dict())}, "a.safetensors") for each in made]
 
 

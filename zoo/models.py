@@ -30,6 +30,7 @@ from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.finite import all_finite
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.outputs import with_outputs_named
+from atari_zoo.converters.network.stateful import state_parts
 from atari_zoo.converters.preprocessings import as_preprocessing
 from atari_zoo.converters.registry import Source, is_prefix
 from atari_zoo.converters.reports import Report, report
@@ -101,7 +102,8 @@ def as_network(model: Network | str | Path) -> Network:
 
 
 def facts_about(name: str | Path) -> dict[str, Any]:
-    """What is known of a model: its card's fields, what the catalogue has measured, its layers.
+    """What is known of a model: its card's fields, what the catalogue has measured, its layers, and
+    the parts of the state that it carries.
 
     Raises as `load` does.
     """
@@ -111,6 +113,7 @@ def facts_about(name: str | Path) -> dict[str, Any]:
     facts["living_units"] = facts["scores"].pop("living_units", {})
     facts["architecture"] = network.architecture
     facts["parameters"] = sum(parameter.numel() for parameter in network.parameters())
+    facts["state"] = {part.name: list(part.shape) for part in state_parts(network)}
     return facts | {"layers": list(network.layers)}
 
 

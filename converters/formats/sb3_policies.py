@@ -16,7 +16,7 @@ import numpy as np
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.formats.sb3 import refuse_others, rescale
 from atari_zoo.converters.formats.torch_files import opened_torch, pickle_mentions
-from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.pickles.arrays import PickledType
 from atari_zoo.converters.pickles.opaque import Opaque, OpaqueClass
 from atari_zoo.converters.pickles.torch_contents import state_dict_in
@@ -34,7 +34,7 @@ def _is_policy(probe: Probe) -> bool:
 @reader(
     "sb3-policy",
     "Stable-Baselines3 policy (torch file)",
-    "what `policy.save` writes of A2C, PPO, DQN and QR-DQN with CnnPolicy",
+    "what `policy.save` writes of A2C, PPO, DQN and QR-DQN with CnnPolicy, and of RecurrentPPO",
     _is_policy,
 )
 def read_sb3_policy(path: Path) -> Source:
@@ -49,7 +49,7 @@ def read_sb3_policy(path: Path) -> Source:
     count = content["data"].get("n_quantiles")
     quantiles = count if type(count) is int and 0 < count < 1 << 20 else 0
     source = source_of(weights, HeadFacts(quantiles=quantiles))
-    assert isinstance(source.model, MnihNetwork)
+    assert isinstance(source.model, AgentNetwork)
     source.notes += rescale(source.model, settings)
     source.card.setdefault("action_rule", "sample")  # of A2C and PPO, which have one policy
     return source

@@ -28,13 +28,14 @@ def initializers(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
 
     Raises ConversionError if one is damaged.
     """
-    constants = {}
-    for tensor in graph.initializer:
-        try:
-            constants[tensor.name] = numpy_helper.to_array(tensor)
-        except Exception as error:  # whatever a damaged tensor provokes
-            raise ConversionError(f"tensor '{tensor.name}' is damaged: {error}") from error
-    return constants
+    return {tensor.name: _stored(tensor) for tensor in graph.initializer}
+
+
+def _stored(tensor: onnx.TensorProto) -> np.ndarray:
+    try:
+        return numpy_helper.to_array(tensor)
+    except Exception as error:  # whatever a damaged tensor provokes
+        raise ConversionError(f"tensor '{tensor.name}' is damaged: {error}") from error
 
 
 def fold(
@@ -81,14 +82,19 @@ class Constants:
         depth: of the computation that may lie behind it.
         """
         if name in self.stored:
-            return numpy_helper.to_array(self.stored[name])
+            return _stored(self.stored[name])
         node = self.nodes.get(name)
         if node is None or not depth:
             return None
         given = [self.get(other, depth - 1) for other in node.input if other]
         if any(value is None for value in given):
             return None
-        values = fold(node, given, self.opset)
+        try:
+            values = fold(node, given, self.opset)
+        except ConversionError:
+            raise
+        except Exception:  # a malformed node breaks whatever computes it
+            return None
         return None if values is None else values[list(node.output).index(name)]
 
 

@@ -104,9 +104,8 @@ def with_stored_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         if name and name not in stored
     }
     # those of other layers too, where they are stored in half the bytes
-    wanted |= {
-        n.output[0] for n in model.graph.node if n.op_type == "Cast" and n.input[0] in stored
-    }
+    casts = [node for node in model.graph.node if node.op_type == "Cast"]
+    wanted |= {node.output[0] for node in casts if stored & {*node.input[:1]}}
     if not wanted:
         return model
     constants, changed = Constants(model), onnx.ModelProto()

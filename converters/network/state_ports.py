@@ -75,7 +75,7 @@ def _made(name: str, makers: dict[str, onnx.NodeProto]) -> set[tuple[str, str]]:
         if node is None:
             continue
         if node.op_type in RECURRENT:
-            found.add((MADE[list(node.output).index(name)], _name(node)))
+            found.add((MADE.get(list(node.output).index(name), ""), _name(node)))
         elif node.op_type in MOVING:
             given = node.input if node.op_type == "Concat" else node.input[:1]
             behind += [other for other in given if other not in seen]
@@ -85,13 +85,17 @@ def _made(name: str, makers: dict[str, onnx.NodeProto]) -> set[tuple[str, str]]:
 
 def _name(node: onnx.NodeProto) -> str:
     """A recurrent operator's, by what it gives first."""
-    return next(filter(None, node.output))
+    return next(filter(None, node.output), "")
 
 
 def _root(name: str, makers: dict[str, onnx.NodeProto]) -> str:
     """The tensor that this one is, but for its axes."""
-    while (node := makers.get(name)) is not None and node.op_type in MOVING - {"Concat"}:
-        name = node.input[0]
+    seen = set[str]()
+    while name not in seen:  # a damaged graph may go round
+        seen.add(name)
+        node = makers.get(name)
+        if node is not None and node.op_type in MOVING - {"Concat"}:
+            name = node.input[0]
     return name
 
 

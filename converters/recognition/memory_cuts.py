@@ -42,17 +42,23 @@ class CutGraph:
 
     def root(self, name: str) -> str:
         """The tensor that this one is, but for its axes."""
-        while (node := self.makers.get(name)) is not None and node.op_type in MOVING - {"Concat"}:
-            name = node.input[0]
-        return name
+        *_, last = self._behind(name)
+        return last
 
     def flat(self, name: str) -> str:
         """The same; but of maps that are flattened the flat ones."""
-        found = name
-        while (node := self.makers.get(name)) is not None and node.op_type in MOVING - {"Concat"}:
-            name = node.input[0]
-            found = name if self._axes.get(name) == 2 else found
-        return found if self._axes.get(found) == 2 else name
+        chain = list(self._behind(name))
+        return next((each for each in reversed(chain) if self._axes.get(each) == 2), chain[-1])
+
+    def _behind(self, name: str) -> Iterator[str]:
+        """The tensor, and those that it is but for its axes, each made of the next."""
+        seen = set[str]()
+        while name not in seen:  # a damaged graph may go round
+            yield name
+            seen.add(name)
+            node = self.makers.get(name)
+            if node is not None and node.op_type in MOVING - {"Concat"}:
+                name = node.input[0]
 
     def read_by(self, name: str) -> set[str]:
         """The first outputs of recurrent operators that a tensor is computed from."""
@@ -91,8 +97,12 @@ class CutGraph:
         """What is read of a recurrent operator, (batch, units): what it gives but for its axes."""
         found: list[str] = []
         ahead = [name for name in node.output[:2] if name]
+        seen = set[str]()
         while ahead:
             name = ahead.pop()
+            if name in seen:  # a damaged graph may go round
+                continue
+            seen.add(name)
             users = [n for n in self.graph.node if name in n.input[:1] and n.op_type in MOVING]
             for output in (user.output[0] for user in users):
                 (found if self._axes.get(output) == 2 else ahead).append(output)
@@ -109,7 +119,7 @@ class CutGraph:
             if name in below.values():
                 continue
             chain = [name]
-            while chain[-1] in below:
+            while chain[-1] in below and below[chain[-1]] not in chain:
                 chain.append(below[chain[-1]])
             ordered = tuple(nodes[each] for each in reversed(chain))
             yield MemoryNodes(ordered, self.flat(ordered[0].input[0]))
@@ -174,7 +184,7 @@ class CutGraph:
 
 def first_output(node: onnx.NodeProto) -> str:
     """An operator's name, for our purposes."""
-    return next(filter(None, node.output))
+    return next(filter(None, node.output), "")
 
 
 def _stand_in(

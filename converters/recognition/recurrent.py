@@ -61,7 +61,7 @@ def recognise_recurrent(
         model = with_stored_weights(with_told_returned(model))
         whole = ForeignNetwork(model, ModelCard(), maximum or 1.0)
         network = _network(model, whole, maximum).eval()
-    except ConversionError:
+    except Exception:  # a malformed graph breaks whatever reads it: who translates it says how
         return None
     found = RecognisedMemory(network, model, whole)
     return found if _computes_the_same(network, whole) else None

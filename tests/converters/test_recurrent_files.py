@@ -157,6 +157,11 @@ def test_recurrent_ppo_gives_the_policys_own_outputs(case: str, tmp_path: Path) 
             if not apart:
                 torch.testing.assert_close(layers["value"], value, **CLOSE)
     assert verify(to_onnx(tmp_path / "ppo_lstm-PongNoFrameskip-v4.zip"))[0].difference < 1e-5
+    policy.save(tmp_path / "policy.pth")  # the same weights, in another file
+    alone = to_torch(tmp_path / "policy.pth")
+    assert isinstance(alone, RecurrentNetwork) and alone.card.action_rule == "sample"
+    for name, weight in network.state_dict().items():
+        torch.testing.assert_close(alone.state_dict()[name], weight, msg=name)
 
 
 NETWORKS: dict[str, dict[str, Any]] = {

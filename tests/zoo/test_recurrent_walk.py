@@ -13,7 +13,7 @@ from recurrent_agents import WithMemory, exported, recurrent_network
 import atari_zoo as zoo
 from atari_zoo.__main__ import main
 from atari_zoo.converters import save_onnx, to_onnx
-from atari_zoo.models import convert
+from atari_zoo.models import convert, facts_about
 
 NAMED, GRAPH = "named.onnx", "graph.onnx"
 ZERO = "that of an episode's first step"
@@ -55,7 +55,6 @@ WALK: dict[str, tuple[list[str], str, str]] = {
         ZERO,
     ),
     "peaks": (["NAMED", "memory", "PLAYED", "-o", "peaks"], "", ""),
-    "tour of a graph": (["GRAPH", "--no-open", "-o", "u.html"], "an architecture with a name", ""),
     "convert": (["NAMED", "-o", "a.npz"], "", ""),
     "convert to float16": (["NAMED", "--float16", "-o", "half.onnx"], "", ""),
     "convert for SB3": (["NAMED", "-o", "a.pth"], "no memory", ""),
@@ -107,6 +106,11 @@ def test_a_verb_works_or_says_why_not(
     assert refusal or not said
     if "-o" in words:
         assert Path(words[words.index("-o") + 1]).exists() == (not refusal)
+
+
+def test_its_facts_tell_the_state(folder: Path) -> None:
+    assert facts_about(folder / NAMED)["state"] == {"hidden": [1, 24], "cell": [1, 24]}
+    assert facts_about(folder / GRAPH)["state"] == {"h": [1, 24], "c": [1, 24]}
 
 
 def test_half_the_bytes_are_the_same_agent(folder: Path) -> None:
