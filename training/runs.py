@@ -22,9 +22,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.converters.files import Hold, missing_folders, remove_empty, written_whole
 from atari_zoo.converters.network.finite import all_finite
+from atari_zoo.converters.preprocessings import preprocessing_from
 
 
 class RunFolder:
@@ -60,7 +60,7 @@ class RunFolder:
             return  # until the first checkpoint: a run that could not begin leaves nothing behind
         there = json.loads(file.read_text())
         if isinstance(there.get("preprocessing"), dict):  # it may have got fields since
-            there["preprocessing"] = asdict(Preprocessing()) | there["preprocessing"]
+            there["preprocessing"] = asdict(preprocessing_from(there["preprocessing"]))
         # a run may be prolonged; anything else would make it another run
         differs = sorted(k for k in config if k != "frames" and there.get(k) != config[k])
         if differs:

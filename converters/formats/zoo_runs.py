@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from atari_zoo.converters.algorithms import ALGORITHMS
-from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.converters.environment_ids import game_of_rom
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.formats.torch_files import safetensors_in
+from atari_zoo.converters.preprocessings import preprocessing_from
 from atari_zoo.converters.registry import Probe, Source, reader
 from atari_zoo.converters.weights.named_heads import HeadFacts
 from atari_zoo.converters.weights.state_dicts import source_of
@@ -77,7 +77,7 @@ def run_card(run: Path) -> dict[str, Any]:
             "game": game_of_rom(config["rom"]),
             "run": str(config["seed"]),
             "action_rule": algorithm.action_rule,
-            "preprocessing": Preprocessing(**config["preprocessing"]),
+            "preprocessing": preprocessing_from(config["preprocessing"]),
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise ConversionError(f"{run / CONFIG}: no configuration of a run ({error})") from error

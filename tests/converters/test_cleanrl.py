@@ -105,7 +105,7 @@ def without(model: torch.nn.Module, *names: str) -> dict[str, torch.Tensor]:
 
 SMALL: dict[str, Any] = {"widths": (4, 4, 4), "units": 8}
 REFUSED: dict[str, tuple[Any, str]] = {
-    "lstm": (without(Agent(memory=16, **SMALL), "lstm.weight_hh_l0"), "part of 'lstm' is missing"),
+    "lstm": (without(Agent(memory=16, **SMALL), "lstm.weight_hh_l0"), "memory 'lstm' lacks"),
     "nan": (nan_atoms().state_dict(), "'atoms' that are not finite"),
     "atoms": (
         QNetwork(**SMALL, actions=7).state_dict() | {"atoms": torch.linspace(-1, 1, 4)},

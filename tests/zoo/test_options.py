@@ -154,7 +154,8 @@ def test_an_array_has_a_help_and_a_reader(name: str) -> None:
     attributes = [key for key, value in vars(Arrays).items() if value is array]
     assert len(attributes) == 1 and array.help
     assert getattr(zoo.Recording, attributes[0]) is array
-    assert (name in KEEP) is (name not in ALWAYS and name != "colours")
+    computed = name not in ALWAYS and not array.stateful and name != "colours"
+    assert (name in KEEP) is computed
     if name in KEEP:
         assert f'"{name}": {array.help}' in " ".join(zoo.rollout.__doc__.split())
         keep = {parameter.name: parameter for parameter in COMMANDS["record"].params}["keep"]

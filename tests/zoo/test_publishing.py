@@ -376,10 +376,11 @@ def test_a_file_of_another_architecture_is_published_as_it_is(tmp_path):
         def __init__(self) -> None:
             super().__init__()
             self.conv = torch.nn.Conv2d(4, 3, 5, stride=4)
-            self.out = torch.nn.Linear(3 * 20 * 20, 6)
+            self.out = torch.nn.Linear(3 * 10 * 10, 6)
 
         def forward(self, seen: torch.Tensor) -> torch.Tensor:
-            return self.out(torch.sigmoid(self.conv(seen)).flatten(1))
+            pooled = torch.max_pool2d(torch.sigmoid(self.conv(seen)), 2)
+            return self.out(pooled.flatten(1))
 
     seen, small = torch.rand(2, 4, 84, 84), Small()
     names = {"input_names": ["observations"], "output_names": ["output"]}

@@ -108,4 +108,7 @@ def test_a_configuration_is_whole_before_any_checkpoint(tmp_path: Path) -> None:
     assert not (tmp_path / "config.json").exists()
     folder.save(0, UNTRAINED["a2c"](6).state_dict(), {})
     there = json.loads((tmp_path / "config.json").read_text())
-    assert there == {"algorithm": "a2c"} | dataclasses.asdict(config)
+    told = {"algorithm": "a2c"} | dataclasses.asdict(config)
+    assert there == json.loads(json.dumps(told))  # which has lists for tuples
+    folder.release()
+    RunFolder(tmp_path, "a2c", config).release()  # and is gone on with
