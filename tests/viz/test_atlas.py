@@ -199,7 +199,7 @@ def test_units_are_as_all_observations_at_once_tell(network, recording, page, na
                 at = int(step) * ENVS + int(env)
                 place = int(found.rows[at, number]), int(found.columns[at, number])
                 field = receptive_field(network, name, *place)
-                box, native = field.seen, native_box(field.seen, (210, 160), "area")
+                box, native = field.seen, native_box(field.seen, (210, 160), Preprocessing())
                 assert spot[2:] == [
                     *(field.whole.top, field.whole.left),
                     *(box.top, box.left, box.height, box.width),

@@ -30,6 +30,7 @@ from atari_zoo.viz.patches.histograms import histogram_picture
 from atari_zoo.viz.patches.moments import Selection, distinct_moments
 from atari_zoo.viz.patches.native_boxes import native_box
 from atari_zoo.viz.patches.pictures import MARK, boxed, patch_picture
+from atari_zoo.viz.saliency.overlays import on_screen
 
 STEPS, ENVS = 40, 2
 
@@ -177,6 +178,17 @@ def test_no_more_than_a_block_of_a_recording_is_read_at_once(network):
     assert screens.most <= 256 + 3  # a block, and the stack before its first step
 
 
+def test_native_boxes_of_a_part_of_the_screen():
+    seen = Preprocessing(crop=(35, 195, 8, 152), size=(80, 72), window=(10, 70, 12, 60))
+    # two pixels of the screen for each, and the part of both cuts before it
+    assert native_box(Box(0, 0, 4, 6), (210, 160), seen) == Box(55, 32, 8, 12)
+    assert native_box(Box(56, 42, 4, 6), (210, 160), seen) == Box(35 + 132, 8 + 108, 8, 12)
+    values = np.zeros((60, 48), np.float32)
+    values[:4, :6] = 1
+    shown = on_screen(values, 210, 160, seen)
+    assert shown[56:62, 33:43].min() == 1 and shown[70:].max() == shown[:, :30].max() == 0
+
+
 @pytest.mark.parametrize("screen", [(210, 160), (250, 160)])
 @pytest.mark.parametrize("resize", RESIZES)
 def test_native_boxes_are_what_the_observation_is_made_from(resize, screen):
@@ -185,7 +197,7 @@ def test_native_boxes_are_what_the_observation_is_made_from(resize, screen):
     low, high = (random.integers(0, 255, screen).astype(np.float32) for _ in range(2))
     boxes = [Box(0, 0, 22, 8), Box(24, 40, 36, 20), Box(62, 71, 22, 13)]
     # a triangle reaches half a pixel of the observation further, bilinear less than one inside
-    slack = {"area": 0, "bilinear": 2, "triangle": 2}[resize]
+    slack = {"area": 0, "nearest": 2}.get(resize, 2)
     plain = RESIZES[resize](low)
     for axis, size in enumerate(screen):
         changed = []  # which of the observation's pixels each of the screen's lines does
@@ -194,7 +206,7 @@ def test_native_boxes_are_what_the_observation_is_made_from(resize, screen):
             np.moveaxis(frame, axis, 0)[line] = 255 - np.moveaxis(high, axis, 0)[line]
             changed.append(RESIZES[resize](frame) != plain)
         for box in boxes:
-            native = native_box(box, screen, resize)
+            native = native_box(box, screen, Preprocessing(resize=resize))
             start, end = ((native.top, native.bottom), (native.left, native.right))[axis]
             lines = [line for line in range(size) if changed[line][box.slices].any()]
             assert abs(lines[0] - start) <= slack

@@ -45,8 +45,8 @@ def attribute(
 ) -> Attribution:
     """What each pixel did for a number that the network computes.
 
-    observations: (batch, frames, height, width), or one without the batch; floats in 0..1, oldest
-        frame first.
+    observations: (batch, frames, height, width), or one without the batch; bytes, or floats in
+        0..1, oldest frame first.
     method: a name in `methods()`; options are the method's own, as its row there lists them.
     target: "decision" (of Q-networks the chosen action's margin, of policies its output),
         "chosen", an action's number or name, (batch,) numbers of actions, "margin", "value",

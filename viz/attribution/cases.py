@@ -54,7 +54,8 @@ def case_for(
 ) -> Case:
     """What `attribute` would explain: the target and baselines of these observations, looked up.
 
-    observations: (batch, frames, height, width), or one without the batch; floats in 0..1.
+    observations: (batch, frames, height, width), or one without the batch; bytes, or floats in
+        0..1.
     Raises ValueError if something is not there, or no number in 0..1.
     """
     seed = generator_seed(seed)
@@ -162,8 +163,5 @@ def _floats(network: Network, given: ObservationsLike) -> Tensor:
     """The observations as a normal tensor of floats, on their own device."""
     observations = observations_for(network, given)
     if not observations.is_floating_point():
-        raise ValueError(
-            f"observations are {observations.dtype}; attribution takes floats in 0..1: "
-            "divide bytes by 255"
-        )
+        return observations.float() / 255
     return observations.detach().clone()  # a normal one also of what inference mode made

@@ -125,6 +125,6 @@ def _spot(
     spot = [moment, short(found.values[moment, unit]), field.whole.top, field.whole.left]
     spot += [seen.top, seen.left, seen.height, seen.width]
     if recording.frames is not None:
-        box = native_box(seen, recording.frames.shape[2:4], recording.preprocessing.resize)
+        box = native_box(seen, recording.frames.shape[2:4], recording.preprocessing)
         spot += [box.top, box.left, box.height, box.width]
     return spot

@@ -166,7 +166,7 @@ def _decision(network: Network, recording: Recording, step: int) -> DecisiveStep
         output=float(outputs[action]),
         mean=float(outputs.mean()),
         frame=enlarge(frame, 2),
-        overlay=overlays.overlay(frame, values, resize=recording.preprocessing.resize),
+        overlay=overlays.overlay(frame, values, preprocessing=recording.preprocessing),
         strip=overlays.frame_strip(observation.numpy(), values),
     )
 

@@ -143,7 +143,5 @@ def _patch(
         field,
         recording.observations(env, slice(step, step + 1))[0],
         frame,
-        None
-        if frame is None
-        else native_box(field.seen, frame.shape[:2], recording.preprocessing.resize),
+        None if frame is None else native_box(field.seen, frame.shape[:2], recording.preprocessing),
     )

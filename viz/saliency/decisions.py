@@ -80,7 +80,7 @@ class Decision:
         title = f"{self._whose}: {method} of {row['explains']}"
         signs = used.signs(options)
         picture = explanation(
-            self.frame, grey, values, title, notes, signs, used.signed, self._resize
+            self.frame, grey, values, title, notes, signs, used.signed, self.recording.preprocessing
         )
         return row, picture
 
@@ -102,7 +102,9 @@ class Decision:
                 continue
             rows.append(self._row(method, found))
             values = found.values[0].cpu().numpy()
-            pictures[method.name] = overlay(self.frame, values, 1, resize=self._resize)
+            pictures[method.name] = overlay(
+                self.frame, values, 1, preprocessing=self.recording.preprocessing
+            )
         refused = [row["refused"] for row in rows if "refused" in row]
         words = target_words(self.network, self.target, self.outputs)
         others = ", ".join(method.name for method in real if not method.target)
@@ -165,10 +167,6 @@ class Decision:
     def choice(self) -> str:
         """The action with the largest output, by its name."""
         return self.recording.action_names[int(self.outputs.argmax())]
-
-    @property
-    def _resize(self) -> str:
-        return self.recording.preprocessing.resize
 
     @property
     def _whose(self) -> str:

@@ -169,14 +169,14 @@ def _pictures(
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     assert recording.frames is not None  # saliency_movie has looked
     scales = {side: float(np.percentile(values, FULL)) or 1.0 for side, values in maps.items()}
-    names, resize = recording.action_names, recording.preprocessing.resize
+    names, shown = recording.action_names, recording.preprocessing
     for step in range(len(next(iter(maps.values())))):
         frame = np.asarray(recording.frames[step, env])
         if "values" in maps:
-            game = overlay(frame, maps["values"][step][None], _ZOOM, scales["values"], resize)
+            game = overlay(frame, maps["values"][step][None], _ZOOM, scales["values"], shown)
         else:
             sides = {side: values[step] / scales[side] for side, values in maps.items()}
-            game = two_colours(frame, sides.get("actor"), sides.get("critic"), _ZOOM, resize)
+            game = two_colours(frame, sides.get("actor"), sides.get("critic"), _ZOOM, shown)
         score, action = recording.scores[step, env], names[recording.actions[step, env]]
         status = f"step {step}    score {score:g}    {taken}{action}"
         yield _labelled(game, title, status, _legend(scales, notes))

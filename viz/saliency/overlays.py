@@ -5,28 +5,30 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from atari_zoo.converters.preprocessings import Preprocessing
 from atari_zoo.viz.images import diverging, enlarge, grid, in_grey, resized, sequential
 
+VECTOR = Preprocessing()
 WEAK, BRIGHT = 0.35, 0.65  # of the colours, where the weakest values begin and what is left
 ACTOR, CRITIC = np.array([40, 110, 255]), np.array([255, 40, 40])  # blue and red, as the paper's
 
 
 def overlay(
     frame: UInt8[np.ndarray, "height width 3"],
-    values: Float[np.ndarray, "frames 84 84"],
+    values: Float[np.ndarray, "frames rows columns"],
     factor: int = 2,
     scale: float | None = None,
-    resize: str = "area",
+    preprocessing: Preprocessing = VECTOR,
 ) -> UInt8[np.ndarray, "taller wider 3"]:
     """The colour frame, dimmed, and on it where the attributions are large, of either sign.
 
     Absolute values are summed over the frames, so that opposite ones do not cancel: an object
     that moves is often positive where it is and negative where it was.
     scale: the sum that gets the brightest colour; its 99.8th percentile if not given.
-    resize: how the frame became what the agent saw, as its Preprocessing names it.
+    preprocessing: how the frame became what the agent saw.
     """
     height, width = frame.shape[:2]
-    strength = resized(np.abs(values).sum(axis=0), height, width, resize)
+    strength = on_screen(np.abs(values).sum(axis=0), height, width, preprocessing)
     strength = np.clip(strength / (scale or brightest(strength)), 0, 1)
     dim = 0.35 * frame + 20
     # weak attributions are noise spread over the whole screen: let them fade
@@ -37,28 +39,43 @@ def overlay(
 
 def two_colours(
     frame: UInt8[np.ndarray, "height width 3"],
-    actor: Float[np.ndarray, "84 84"] | None,
-    critic: Float[np.ndarray, "84 84"] | None,
+    actor: Float[np.ndarray, "rows columns"] | None,
+    critic: Float[np.ndarray, "rows columns"] | None,
     factor: int = 2,
-    resize: str = "area",
+    preprocessing: Preprocessing = VECTOR,
 ) -> UInt8[np.ndarray, "taller wider 3"]:
     """The frame with the actor's saliency added in blue and the critic's in red, as Greydanus et
     al. (2018, https://arxiv.org/abs/1711.00138) draw them; 1 is the full colour.
 
-    resize: as of `overlay`.
+    preprocessing: as of `overlay`.
     """
     picture = 0.6 * frame
     height, width = frame.shape[:2]
     for colour, values in ((ACTOR, actor), (CRITIC, critic)):
         if values is not None:
-            strength = np.clip(resized(values, height, width, resize), 0, 1)[..., None]
+            strength = np.clip(on_screen(values, height, width, preprocessing), 0, 1)[..., None]
             picture = picture + strength * colour
     return enlarge(np.rint(np.clip(picture, 0, 255)).astype(np.uint8), factor)
 
 
+def on_screen(
+    values: Float[np.ndarray, "rows columns"], height: int, width: int, preprocessing: Preprocessing
+) -> Float[np.ndarray, "{height} {width}"]:
+    """A map of an observation's pixels on the screen that it was made from; 0 where that was cut
+    off."""
+    first, last, begin, end = preprocessing.window or (0, values.shape[0], 0, values.shape[1])
+    whole = np.zeros(preprocessing.size if preprocessing.window else values.shape, np.float32)
+    whole[first:last, begin:end] = values
+    top, bottom, left, right = preprocessing.crop or (0, height, 0, width)
+    screen = np.zeros((height, width), np.float32)
+    seen = resized(whole, bottom - top, right - left, preprocessing.resize)
+    screen[top:bottom, left:right] = seen
+    return screen
+
+
 def frame_strip(
-    observation: UInt8[np.ndarray, "frames 84 84"],
-    values: Float[np.ndarray, "frames 84 84"],
+    observation: UInt8[np.ndarray, "frames rows columns"],
+    values: Float[np.ndarray, "frames rows columns"],
     factor: int = 2,
     signed: bool = True,
 ) -> UInt8[np.ndarray, "height width 3"]:

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
+from atari_zoo.converters.preprocessings import Preprocessing
 from atari_zoo.viz.images import FAINT, INK, PAPER, enlarge, text, written_width
-from atari_zoo.viz.saliency.overlays import frame_strip, overlay
+from atari_zoo.viz.saliency.overlays import VECTOR, frame_strip, overlay
 
 _HEAD, _FOOT, _GAP = 22, 18, 12  # pixels: above each picture, of a note, between
 
@@ -22,19 +23,19 @@ def explanation(
     notes: Sequence[str] = (),
     signs: str = "red raised the number, blue lowered it",
     signed: bool = True,
-    resize: str = "area",
+    preprocessing: Preprocessing = VECTOR,
 ) -> UInt8[np.ndarray, "taller wider 3"]:
     """One decision: the screen, the attribution on it, and below, frame by frame with signs.
 
     values: of each frame, or one map for all, which is then drawn on the newest frame.
     signs: what the colours of the strip say; signed: whether there are any below 0.
-    resize: as of `overlay`.
+    preprocessing: as of `overlay`.
     """
     seen = observation[-len(values) :]
     strip = frame_strip(seen, values, signed=signed)
     top = [
         ("the game", enlarge(frame, 2)),
-        ("absolute values", overlay(frame, values, resize=resize)),
+        ("absolute values", overlay(frame, values, preprocessing=preprocessing)),
     ]
     height, width = top[0][1].shape[:2]
     below = _GAP + _HEAD + _HEAD + height + _GAP
