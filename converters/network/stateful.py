@@ -46,8 +46,8 @@ class StatefulNetwork(nn.Module):
         """The state at an episode's first step: zeros."""
         if not self.states:
             return torch.zeros(batch, 0)  # whatever its weights are
-        weight = next(self.parameters())
-        return torch.zeros(batch, state_size(self), dtype=weight.dtype, device=weight.device)
+        like = self._weight()
+        return torch.zeros(batch, state_size(self), dtype=like.dtype, device=like.device)
 
     def begun(
         self, state: Float[Tensor, "batch numbers"], starts: Bool[Tensor, "batch"]
@@ -77,9 +77,13 @@ class StatefulNetwork(nn.Module):
         if state is None:
             state = self.initial_state() if self.held is None else self.held
             state = state.expand(len(observations), -1)
-        weight = next(self.parameters())
         check_state(self, state, len(observations))
-        return self.step(observations, state.to(weight))[0]
+        return self.step(observations, state.to(self._weight()))[0]
+
+    def _weight(self) -> Tensor:
+        """One of its weights, for its type and device; a graph's may be no parameters."""
+        floats = (b for b in self.buffers() if b.is_floating_point())
+        return next(self.parameters(), next(floats, torch.zeros(0)))
 
 
 def state_parts(network: nn.Module) -> tuple[StatePart, ...]:
