@@ -486,10 +486,11 @@ def test_a_network_that_diverged_is_refused(seen):
         attribute(network, seen[1])
 
 
-def test_refuses_bytes(seen):
+def test_bytes_are_the_floats_that_they_stand_for(seen):
     network, observations = seen
-    with pytest.raises(ValueError, match=r"torch\.uint8; attribution takes floats"):
-        unchecked(network, (observations * 255).to(torch.uint8))
+    pixels = (observations * 255).to(torch.uint8)
+    expected = attribute(network, pixels.float() / 255)
+    assert attribute(network, pixels).values.equal(expected.values)
 
 
 def test_integrated_gradients_of_actions(seen):
