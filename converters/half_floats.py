@@ -98,7 +98,8 @@ def widened(model: onnx.ModelProto) -> onnx.ModelProto:
     del wide.graph.node[:]
     wide.graph.node.extend(node for node in model.graph.node if node not in casts)
     for cast in casts:
-        kind = helper.tensor_dtype_to_np_dtype(cast.attribute[0].i)
+        (to,) = (attribute.i for attribute in cast.attribute if attribute.name == "to")
+        kind = helper.tensor_dtype_to_np_dtype(to)
         values = numpy_helper.to_array(stored[cast.input[0]]).astype(kind)
         wide.graph.initializer.append(numpy_helper.from_array(values, cast.output[0]))
     return wide

@@ -94,6 +94,8 @@ def agent_actions(count: int, card: ModelCard, game: Game, source: str) -> tuple
     """
     named = tuple(name.upper() for name in card.action_meanings)
     elsewhere = card.game and card.game != game.name and named == _own_actions(card.game)
+    if count == len(named) == len(game.actions) and not set(named) <= set(FULL_ACTIONS):
+        return game.actions  # somebody's own words for them
     if named and len(named) == count and not elsewhere:
         return checked_actions(named, source)
     chosen = named and not elsewhere and named != game.actions
@@ -108,6 +110,11 @@ def agent_actions(count: int, card: ModelCard, game: Game, source: str) -> tuple
         f"{source}: the network has {count} actions, but {game.name} has {len(game.actions)} "
         f"({' '.join(game.actions)}): is it another game's? If not, name them (--actions, actions=)"
     )
+
+
+def as_ale_writes(names: Sequence[str]) -> tuple[str, ...]:
+    """The emulator's names in capitals; others as they are."""
+    return tuple(name.upper() if name.upper() in FULL_ACTIONS else name for name in names)
 
 
 def checked_actions(names: Sequence[str], source: str) -> tuple[str, ...]:

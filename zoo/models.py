@@ -36,8 +36,10 @@ from atari_zoo.converters.registry import Source, is_prefix
 from atari_zoo.converters.reports import Report, report
 from atari_zoo.converters.weights.named_heads import expected_actions
 from atari_zoo.downloads.bars import download_bars
+from atari_zoo.emulator.resets import reset_rule
 from atari_zoo.games import agent_actions, checked_actions
 from atari_zoo.games import game as find_game
+from atari_zoo.preprocessing.renderable import TALLEST, check_renderable
 from atari_zoo.remote.references import is_remote
 from atari_zoo.remote.remote_models import remote_source
 from atari_zoo.untrained.untrained import initial_network
@@ -157,7 +159,7 @@ def convert(
     actions: Sequence[str] | None = None,
     float16: bool = False,
     input_range: str | None = None,
-    backend: str | None = None,
+    keras_backend: str | None = None,
     outputs: Mapping[str, str] | None = None,
 ) -> Conversion:
     """A file as ONNX with a full card: what is not given is what the file tells, or follows from
@@ -167,15 +169,15 @@ def convert(
     preprocessing: its name, or what to change of the file's, as in {"resize": "linear"}; "name"
         among that is of the one to begin from.
     actions: ALE's names of the outputs, in order, where they are not the game's own nor all 18.
-    input_range: see `load`. backend: what Keras ran on, where its file does not tell: Theano turned
-        its kernels over.
+    input_range: see `load`.
+    keras_backend: what Keras ran on, where its file does not tell: Theano turned its kernels over.
     outputs: of a graph with several, the names of that which rates the actions, as "output", and of
         the state's value, as "value", where their shapes and names do not tell.
     Raises ValueError for an unknown algorithm, game, preprocessing or action rule, or where the
     network's actions are not the game's; ConversionError where the file is no agent.
     """
     count = len(actions or (find_game(game).actions if game else ()))
-    with expected_actions(count), written_with(backend or ""):
+    with expected_actions(count), written_with(keras_backend or ""):
         found = _source(source)
     model = written(found) if input_range is None else _ranged(found, input_range)
     model = with_outputs_named(model, outputs or {})
@@ -201,6 +203,14 @@ def convert(
     for role, name in (outputs or {}).items():
         if role not in network.layers:
             raise ConversionError(f"{source}: output '{name}' is not (batch, 1), as a {role} is")
+    if preprocessing:
+        check_renderable(card.preprocessing, *TALLEST)
+        reset_rule(card.preprocessing)
+        if card.preprocessing.shape != network.shape:
+            raise ValueError(
+                f"{source}: the network sees observations of {network.shape}; preprocessing "
+                f"'{card.preprocessing.name}' makes {card.preprocessing.shape}"
+            )
     if card.game:
         named = agent_actions(network.actions, card, find_game(card.game), str(source))
         card = card.replace(action_meanings=named)

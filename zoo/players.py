@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.games import UnknownGame
+from atari_zoo.games import UnknownGame, as_ale_writes
 from atari_zoo.games import game as find_game
 
 # of a preprocessing, what is no part of the picture
@@ -102,7 +102,7 @@ def _game(name: str) -> str:
 
 def _actions(card: ModelCard, game: str) -> tuple[str, ...]:
     if card.action_meanings:
-        return tuple(card.action_meanings)
+        return as_ale_writes(card.action_meanings)
     try:
         return find_game(game).actions if game else ()
     except UnknownGame:

@@ -135,11 +135,6 @@ def _add_cleanba(source: Source, args: Mapping[str, Any]) -> None:
         return
     if script.startswith("cleanba_impala"):
         source.card["algorithm"] = "impala"
-    if "impala_atari_wrapper" in script:
-        source.assumptions.append(
-            "EnvPool's usual settings: its script has IMPALA's own, with sticky actions and all 18 "
-            "actions, which are no preprocessing here"
-        )
 
 
 def _source(found: Layers, fc: AffineLayer, head: Head, algorithm: str) -> Source:

@@ -22,8 +22,8 @@ from atari_zoo.converters.weights.state_dicts import source_of
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 CONFIGURATION = 1 << 24  # bytes
 BACKEND_ASSUMED = (
-    "kernels as TensorFlow has them: the file does not tell what Keras ran on (--backend theano if "
-    "it was Theano)"
+    "kernels as TensorFlow has them: the file does not tell what Keras ran on (--keras-backend "
+    "theano if it was Theano)"
 )
 
 LAST_ASSUMED = (

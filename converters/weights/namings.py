@@ -191,6 +191,7 @@ NAMINGS = (
         _each("convs."),
         {"value fc": "fc_h_v", "value": "fc_z_v", "advantage fc": "fc_h_a", "advantage": "fc_z_a"},
         algorithm="rainbow",
+        preprocessing=PREPROCESSINGS["kaixhin"],
         noisy=True,
     ),
     LayerNames(

@@ -242,8 +242,11 @@ WRONG = [
     ({"stack": 9}, "stack is 9; expected 1 to 8"),
     ({"grey": "colour"}, "take the maximum in 'rgb'"),
     ({"grey": "colour", "max_pool": "rgb", "stretch": True}, "stretch is for greys"),
-    ({"frame_skip": 0}, "expected 1 frame or more"),
-    ({"frame_skip_least": 5}, "frame_skip is 4, at least 5"),
+    ({"frame_skip": 0}, "frame_skip is 0; expected 1 to 10000"),
+    ({"frame_skip": 10**12}, "expected 1 to 10000"),
+    ({"noops": 10**6}, "noops is 1000000; expected 0 to 10000"),
+    ({"sticky": 7}, "sticky is 7; expected 0 to 1"),
+    ({"frame_skip_least": 5}, "frame_skip_least is 5; expected no more than frame_skip, 4"),
     ({"stack_start": "ones"}, "no stack_start 'ones'; there are zeros, copies"),
 ]
 
@@ -372,13 +375,17 @@ def test_area_resize_of_random_images(height, width):
         np.testing.assert_array_equal(ours, area(image))
 
 
-@pytest.mark.parametrize("size", [21, 42, 64])
+# of whole areas OpenCV has another way to add up
+SIZES_TO = [(21, 21), (42, 42), (64, 64), (70, 80), (42, 40), (30, 20), (105, 80), (70, 40)]
+
+
+@pytest.mark.parametrize("size", SIZES_TO)
 def test_other_sizes(size):
-    for image in np.random.default_rng(size).integers(0, 256, (4, 210, 160), np.uint8):
-        expected = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-        np.testing.assert_array_equal(
-            np.rint(resize_area(image.astype(np.float32), (size, size))), expected
-        )
+    for image in np.random.default_rng(size[0]).integers(0, 256, (4, 210, 160), np.uint8):
+        found = resize_area(image.astype(np.float32), size)
+        np.testing.assert_array_equal(np.rint(found), of_size(*size, image))
+        plain = of_size(*size, image.astype(np.float32))
+        np.testing.assert_allclose(found, plain, atol=1e-4)  # and where nothing is rounded
 
 
 @pytest.mark.parametrize("field", ["grey", "max_pool", "resize", "rounding"])

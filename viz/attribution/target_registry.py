@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.registration import Registry
-from atari_zoo.games import UnknownGame
+from atari_zoo.games import UnknownGame, as_ale_writes
 from atari_zoo.games import game as find_game
 from atari_zoo.viz.attribution.scores import TargetScore, layer_value
 
@@ -96,7 +96,7 @@ def action_named(network: Network, word: str) -> int:
 def action_names(network: Network) -> list[str]:
     """The actions' names, as the card or the game has them; none where neither is known."""
     if network.card.action_meanings or not network.card.game:
-        return list(network.card.action_meanings)
+        return list(as_ale_writes(network.card.action_meanings))
     try:
         return list(find_game(network.card.game).actions)
     except UnknownGame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import torch
@@ -11,8 +12,8 @@ from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.outputs import OUTPUT, VALUE
 
-# of architectures with a name, those that are there
-MAPS, DENSE, MEMORY = "conv1 conv2 conv3 block1 block2 block3".split(), "fc", "memory"
+# of architectures with a name
+MAPS, DENSE, MEMORY = re.compile(r"conv\d+|block\d+"), "fc", "memory"
 MOST_MAPS = 4
 
 
@@ -34,7 +35,7 @@ def shown_layers(network: Network) -> ShownLayers:
     others the last layer of each size of map, four at most, and the last one of more units than
     there are actions."""
     if isinstance(network, AgentNetwork):
-        there = [name for name in MAPS if name in network.layers]
+        there = [name for name in network.layers if MAPS.fullmatch(name)]
         rest = (name if name in network.layers else "" for name in (DENSE, MEMORY))
         return ShownLayers(there, *rest)
     names = [name for name in network.layers if name not in (OUTPUT, VALUE)]

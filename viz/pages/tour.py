@@ -218,7 +218,8 @@ def _examples(
             "observation = rec.observations()[step : step + 1] / 255",
             f'target = f"{DECISION}:{{action}}"',
             f'found = attribution.attribute({asked}, observation, "{METHOD}", target)',
-            "picture = overlays.overlay(rec.frames[step, 0], found.values[0].numpy())",
+            "values, seen = found.values[0].numpy(), rec.preprocessing",
+            "picture = overlays.overlay(rec.frames[step, 0], values, preprocessing=seen)",
             'images.save_png(picture, "attribution.png")',
         ],
     }

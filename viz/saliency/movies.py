@@ -142,6 +142,9 @@ def _one_by_one(
         asked = question
         if compared is not None:
             asked = replace(question, baseline=compared[step : step + 1])
+        target = question.target
+        if isinstance(target, Tensor | np.ndarray | list | tuple) and len(target) == len(seen):
+            asked = replace(asked, target=target[step : step + 1])  # an action for each step
         maps, gap = _maps(held_at(network, state), seen[step : step + 1], asked, None, _unheard)
         parts.append(maps)
         gaps += [] if gap is None else [gap]

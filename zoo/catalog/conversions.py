@@ -88,6 +88,7 @@ def _card(listed: ModelCard, source: Source, model: onnx.ModelProto) -> ModelCar
     facts = {name: source.card[name] for name in FACTS if source.card.get(name)}
     network, game = to_torch(model), find_game(listed.game)
     named = agent_actions(network.actions, listed, game, listed.name)
-    card = listed.replace(**facts, action_meanings=named)
+    assumed = tuple(source.assumptions)
+    card = listed.replace(**facts, action_meanings=named, assumptions=assumed)
     with naming(listed.name):
         return card.replace(verified=report(source, model, network).verified)

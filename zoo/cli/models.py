@@ -125,7 +125,7 @@ def convert(
         str | None,
         typer.Option(help="Pixels that it takes, where the file does not tell: 0..1 or 0..255."),
     ] = None,
-    backend: Annotated[
+    keras_backend: Annotated[
         str | None,
         typer.Option(help="What Keras ran on, where its file does not tell, such as theano."),
     ] = None,
@@ -167,10 +167,10 @@ def convert(
         run=run,
         preprocessing=preprocessing,
         action_rule=action,
-        actions=actions.split(",") if actions else None,
+        actions=[name.strip() for name in actions.split(",")] if actions else None,
         float16=float16,
         input_range=input_range,
-        backend=backend,
+        keras_backend=keras_backend,
         outputs={role: name for role, name in roles.items() if name},
     )
     save_as(done.model, output)

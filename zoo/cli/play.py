@@ -19,6 +19,7 @@ from atari_zoo.play.plans import CACHE, Plan, as_cached
 from atari_zoo.progress import progress_bar
 
 if TYPE_CHECKING:
+    from atari_zoo.converters.network.foreign import Network
     from atari_zoo.recordings.recordings import Recording
 
 ARCHIVES = ".npz", ".zip"
@@ -33,8 +34,10 @@ ARCHIVES = ".npz", ".zip"
 @with_plan_options("play", {"episodes": 10})
 def play(model: Model, plan: Plan, device: Device = "cpu", as_json: Json = False) -> None:
     """Plays whole episodes, or some steps, and says how well."""
+    import atari_zoo as zoo
+
     unit = "steps" if plan.episodes is None else "episodes"
-    _tell(model, _recording(model, device, plan, unit), as_json)
+    _tell(model, _recording(zoo.load(model, device), plan, unit), as_json)
 
 
 @verb(
@@ -56,6 +59,8 @@ def record(
     as_json: Json = False,
 ) -> None:
     """Records play: by default screens, RAM, outputs and the dense layer, as the paper's cache."""
+    import atari_zoo as zoo
+
     network_name = Path(model).stem if Path(model).exists() else file_name(model)
     output = output or Path(f"{network_name}.zarr")
     archive = output.suffix.lower() in ARCHIVES
@@ -65,17 +70,18 @@ def record(
         check_ending(output, ".zarr", *ARCHIVES)
         if force and output.exists():
             raise ValueError(f"{output}: a recording is gone on with; remove it to begin anew")
-    plan = replace(as_cached(plan), path=None if archive else output, resume=True)
-    recording = _recording(model, device, plan, "steps")
+    network = zoo.load(model, device)
+    path = None if archive else output
+    plan = replace(as_cached(plan, network.layers), path=path, resume=True)
+    recording = _recording(network, plan, "steps")
     if archive:
         recording.save(output)
     _tell(model, recording, as_json, str(output))
 
 
-def _recording(model: str, device: str, plan: Plan, unit: str) -> Recording:
+def _recording(network: Network, plan: Plan, unit: str) -> Recording:
     import atari_zoo as zoo
 
-    network = zoo.load(model, device)
     with progress_bar("playing", unit) as update:
         return zoo.rollout(network, plan, progress=update)
 

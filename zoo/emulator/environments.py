@@ -13,8 +13,10 @@ from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.emulator.cartridges import Cartridge, cartridge
 from atari_zoo.emulator.native_frames import Frames, NativeFrames
 from atari_zoo.emulator.rendered_frames import Raw, RenderedFrames
+from atari_zoo.emulator.resets import reset_rule
 from atari_zoo.emulator.screens import Screen as Screen
 from atari_zoo.emulator.screens import screen as screen
+from atari_zoo.preprocessing.renderable import check_renderable
 
 
 class Step(NamedTuple):
@@ -59,9 +61,11 @@ class Environments:
         self.device = torch.device(device)
         inside = cartridge(game)
         self.screen = screen(inside)
+        check_renderable(preprocessing, self.screen.height, self.screen.width)
+        reset_rule(preprocessing)
         names, fires = self.screen.actions, self.screen.fires
-        self._fire = names.index("FIRE") if fires and "FIRE" in names else 0
-        if preprocessing.fire_after_life_loss and fires and not self._fire:
+        self._fire = names.index("FIRE") if fires and "FIRE" in names else None
+        if preprocessing.fire_after_life_loss and fires and self._fire is None:
             raise ValueError("fire_after_life_loss, but FIRE is none of the agent's actions")
         # of the full set, the vectorised emulator presses FIRE in any game
         exact = raw or not inside.plain or (bool(inside.actions) and not fires)
@@ -95,14 +99,15 @@ class Environments:
 
     def send(self, actions: Int[np.ndarray, "envs"]) -> None:
         """Has the actions played; returns at once. What comes of it is had from `recv`."""
-        self._actions = np.where(self._press_fire, self._fire, actions).astype(np.int32)
+        fire = 0 if self._fire is None else self._fire  # pressed where it is there
+        self._actions = np.where(self._press_fire, fire, actions).astype(np.int32)
         self._frames.send(self._actions)
 
     def recv(self) -> Step:
         """Waits for the step that `send` began."""
         new = self._frames.recv()
         over = new.terminated | new.truncated
-        if self.preprocessing.fire_after_life_loss and self._fire:
+        if self.preprocessing.fire_after_life_loss and self._fire is not None:
             self._press_fire = (new.lives < self._lives) & ~over
         self._lives = new.lives
         newest = self._channels(new.frames)

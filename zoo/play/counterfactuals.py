@@ -62,7 +62,7 @@ def counterfactual(
             replay.console.ale.setRAM(address, value)
         replay.step(before, edited=bool(ram))
         frames.append(replay.frame())
-    seen = torch.from_numpy(np.stack(frames))[None]
+    seen = torch.from_numpy(np.stack(frames)).reshape(1, *recording.preprocessing.shape)
     return seen.float() / 255 if seen.dtype == torch.uint8 else seen
 
 

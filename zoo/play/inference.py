@@ -69,6 +69,11 @@ class Inference:
             raise ValueError("onnxruntime plays on the CPU and in float32: use backend='torch'")
         if backend == "onnxruntime" and state_size(network):
             raise ValueError("onnxruntime plays no network that carries a state: leave it out")
+        if backend == "onnxruntime" and not isinstance(network, AgentNetwork):
+            raise ValueError(
+                "onnxruntime plays architectures that have a name; this has none: use "
+                "backend='torch'"
+            )
         if backend != "torch" and portable and isinstance(network, AgentNetwork) and plain:
             self._session = None if hooked else _session(network)
             same = self._session is not None and self._computes_the_same(network.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,10 @@ def plan_of(flat: Mapping[str, Any]) -> Plan:
     return Plan(**gathered(Plan, flat))
 
 
-def as_cached(plan: Plan) -> Plan:
-    """The plan; but the dense layer is recorded, as in that cache, if it says nothing of layers."""
-    return plan if plan.layers or plan.recompute else replace(plan, layers=["fc"])
+def as_cached(plan: Plan, layers: Collection[str]) -> Plan:
+    """The plan; but the dense layer is recorded, as in that cache, if it says nothing of layers.
+
+    layers: the network's, of which it may be none.
+    """
+    asked = plan.layers or plan.recompute or "fc" not in layers
+    return plan if asked else replace(plan, layers=["fc"])

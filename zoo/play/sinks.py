@@ -141,6 +141,7 @@ SAME = {  # in the header of a recording that is gone on with, and what errors c
 
 
 def _agree(path: str | Path, there: Header, new: Header, arrays: set[str]) -> None:
+    there, new = (replace(h, preprocessing=replace(h.preprocessing, name="")) for h in (there, new))
     other = [word for name, word in SAME.items() if getattr(there, name) != getattr(new, name)]
     if set(there.arrays) != arrays:
         other.append("kept arrays")

@@ -31,8 +31,11 @@ def resize_area(
     sums = lines.reshape(-1, columns.whole) @ columns.block.T
     means = sums.reshape(size) / np.float32(rows.whole * columns.whole)
     halves = means - np.floor(means) == 0.5
-    if halves.any() and (rows.whole, columns.whole) == (2, 2) and rows.block.size == 2:
-        means[halves] += 0.5  # a half of such bytes OpenCV rounds up
+    if len(rows.block) == len(columns.block) == 1:  # whole areas, which OpenCV sums otherwise
+        if (rows.whole, columns.whole) != (2, 2):
+            return sums.reshape(size) * np.float32(1 / (rows.whole * columns.whole))
+        # a half of such bytes it rounds up
+        means[halves] = np.nextafter(means[halves], np.float32(np.inf))
     elif halves.any():
         means[halves] = _as_opencv_adds(frame, halves, rows, columns)
     return means

@@ -12,7 +12,9 @@ from atari_zoo.preprocessing.resizes import RESIZES
 
 STACKS = range(1, 9)  # frames in an observation
 STARTS = ("zeros", "copies")
+TALLEST = 250, 160  # height and width of the largest screens that ale-py's games have
 LARGEST = 1024  # pixels of a side
+MOST_FRAMES = 10_000  # of one step, and of no-ops: nearly three minutes
 
 
 def _nearest(frame: np.ndarray) -> np.ndarray:
@@ -51,14 +53,23 @@ def check_renderable(preprocessing: Preprocessing, height: int, width: int) -> N
         raise ValueError(f"stack is {preprocessing.stack}; expected 1 to {STACKS[-1]} frames")
     kind = preprocessing.grey, preprocessing.max_pool, preprocessing.rounding
     if preprocessing.resize_colour and kind not in COLOURED:
-        raise ValueError(f"resize_colour with {kind}; it is for {COLOURED} alone")
+        raise ValueError(
+            f"resize_colour with {kind}; colours that are resized are bytes: take the grey luma or "
+            "gymnasium, the maximum in rgb or of the last frame (none), and rounding nearest"
+        )
     if preprocessing.grey == COLOUR and preprocessing.max_pool == "grey":
         raise ValueError("grey 'colour' with max_pool 'grey': take the maximum in 'rgb'")
     if preprocessing.stretch and (preprocessing.grey == COLOUR or preprocessing.resize_colour):
         raise ValueError("stretch is for greys: colours are resized as they are")
     least, most = preprocessing.frame_skip_least, preprocessing.frame_skip
-    if most < 1 or least > most:
-        raise ValueError(f"frame_skip is {most}, at least {least}; expected 1 frame or more")
+    if not 1 <= most <= MOST_FRAMES:
+        raise ValueError(f"frame_skip is {most}; expected 1 to {MOST_FRAMES} frames")
+    if least > most:
+        raise ValueError(f"frame_skip_least is {least}; expected no more than frame_skip, {most}")
+    if preprocessing.noops > MOST_FRAMES:
+        raise ValueError(f"noops is {preprocessing.noops}; expected 0 to {MOST_FRAMES}")
+    if not 0 <= preprocessing.sticky <= 1:
+        raise ValueError(f"sticky is {preprocessing.sticky}; expected 0 to 1")
     _check_sizes(preprocessing, height, width)
 
 

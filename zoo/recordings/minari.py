@@ -24,9 +24,9 @@ def to_minari(recording: Recording, dataset_id: str, **metadata: Any) -> MinariD
     """Makes the local Minari dataset `dataset_id`, such as "atari/pong/a2c-v0", of a recording.
 
     Every episode of every environment becomes one of the dataset, in that order, the one that the
-    recording's end cut off too, as truncated. Observations are (stack, 84, 84), actions those
-    executed. Minari wants an observation after the last action, which recordings do not have: the
-    last one stands there twice.
+    recording's end cut off too, as truncated. Observations are (channels, height, width), actions
+    those executed. Minari wants an observation after the last action, which recordings do not
+    have: the last one stands there twice.
 
     metadata: what `minari.create_dataset_from_buffers` takes, such as author=, code_permalink=,
         description= or data_format=. Minari keeps datasets in MINARI_DATASETS_PATH.

@@ -25,6 +25,8 @@ from atari_zoo.recordings.recordings import Recording
 
 ROWS = 64  # steps that are written at once
 
+SHAPE = (4, 84, 84)  # of an observation, in this form
+
 
 def save_cached_play(
     recording: Recording,
@@ -50,6 +52,11 @@ def save_cached_play(
         )
     if recording.screens is None and recording.raw_frames is None:
         raise not_kept("screens", "screens", "frames")
+    if recording.preprocessing.shape != SHAPE:
+        raise ValueError(
+            f"observations are {recording.preprocessing.shape} (frames, height, width); this form "
+            f"holds {SHAPE} alone: save it as .zarr or .zip"
+        )
     steps = len(recording.starts)
     pieces: dict[str, Iterator[np.ndarray]] = {"observations": map(_as_stored, _stacks(recording))}
     if recording.frames is not None:

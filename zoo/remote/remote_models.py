@@ -27,17 +27,23 @@ def remote_source(name: str) -> Source:
         with download_bars() as update:
             path = fetched_address(name, lambda done, size: update(path_name(name), done, size))
         names, metadata = unquote(urlsplit(name).path).strip("/").split("/"), {}
-        origin = name
+        origin = without_secrets(name)
     else:
         found = fetched_from_hub(reference)
         path, metadata = found.path, found.metadata
         names = [reference.repo.rpartition("/")[2], *found.file.split("/")]
-        origin = f"hf:{reference.repo}@{found.revision[:12]}/{found.file}"
+        origin = f"hf:{reference.repo}@{found.revision}/{found.file}"
     with naming(name):
         source = read(path)
     told = told_card(metadata, [re.sub(r"\.\w+$", "", part) for part in names])
     source.card = _joined(told, source.card) | {"source": origin}
     return source
+
+
+def without_secrets(address: str) -> str:
+    """An address without what may let somebody in: a user's name, a query, a fragment."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def path_name(address: str) -> str:

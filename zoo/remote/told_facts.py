@@ -84,7 +84,9 @@ def _algorithms(texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
         whole = SPELLINGS.get(text.lower(), text.lower())
         words = [whole] if whole in ALGORITHMS else re.split(r"[^A-Za-z0-9]+", whole)
-        yield from (word for word in words if word in ALGORITHMS)
+        # "es" is a language, too: a word of two letters counts where it begins a name
+        known = [n for n, word in enumerate(words) if word in ALGORITHMS]
+        yield from (words[n] for n in known if len(words[n]) > 2 or (n == 0 and len(words) > 1))
 
 
 def _preprocessing(library: list[str], tags: list[str], names: list[str]) -> Preprocessing | None:

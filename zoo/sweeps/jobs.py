@@ -125,8 +125,8 @@ def record(
     """Records play into `play.zarr`: by default all that the paper's cache held."""
     import atari_zoo as zoo
 
-    path = folder / "play.zarr"
-    return zoo.rollout(zoo.load(model, device), as_cached(plan), path=path).summary()
+    path, network = folder / "play.zarr", zoo.load(model, device)
+    return zoo.rollout(network, as_cached(plan, network.layers), path=path).summary()
 
 
 @job_of_a_plan({"episodes": 30})
