@@ -44,13 +44,13 @@ class Residual(nn.Module):
 
 
 class Impala(nn.Module):
-    """Of Espeholt et al. (2018), thinner: a policy and a value."""
+    """Of Espeholt et al. (2018), thinner, and with mean pools, so that it has no name."""
 
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for before, channels in ((4, 4), (4, 8), (8, 8)):
-            layers += [nn.Conv2d(before, channels, 3, padding=1), nn.MaxPool2d(3, 2, 1)]
+            layers += [nn.Conv2d(before, channels, 3, padding=1), nn.AvgPool2d(3, 2, 1)]
             layers += [Residual(channels), Residual(channels)]
         self.body, self.fc = nn.Sequential(*layers), nn.Linear(8 * 11 * 11, 32)
         self.policy, self.critic = nn.Linear(32, 6), nn.Linear(32, 1)
@@ -110,7 +110,7 @@ WALK: dict[str, list[str]] = {
     "maximize": [
         AGENT, "output:FIRE", "M:1", "D:2", "--iterations", "1", "--steps", "0", "-o", "m.png",
     ],
-    "peaks": [AGENT, PLAY, "--layer", "M", "-o", "peaks"],
+    "peaks": [AGENT, "M", "--recording", PLAY, "-o", "peaks"],
     "patches": [AGENT, "M:1", "output:FIRE", "-o", "p.png"],
     "atlas": [AGENT, "--layer", "M", "--layer", "output", "--iterations", "1", "-o", "l.html"],
     "push": [AGENT, "me/it", "--dry-run", "-o", "pushed"],
