@@ -21,6 +21,7 @@ from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.environments import Environments
 from atari_zoo.games import FULL_ACTIONS, game
 from atari_zoo.models import convert
+from atari_zoo.viz.attribution.target_registry import action_names
 
 BARE = Preprocessing(noops=0, fire_reset=False)
 SUBSET = ("LEFT", "NOOP", "RIGHT", "FIRE")
@@ -138,3 +139,25 @@ def test_a_file_of_some_actions_names_them(tmp_path: Path) -> None:
         convert(tmp_path / "agent.onnx", game="Pong", actions=["FIRE", "NOOP", "RIGHT", "FIRE"])
     with pytest.raises((ValueError, ConversionError), match="4 actions"):
         convert(tmp_path / "agent.onnx", game="Pong", actions=["NOOP", "RIGHT", "FIRE"])
+
+
+def test_fire_may_be_the_first_action() -> None:
+    cartridge = Cartridge("breakout", actions=("FIRE", "LEFT", "RIGHT"))
+    pressed = Preprocessing(fire_after_life_loss=True)
+    with closing(Environments(cartridge, 1, pressed)) as games:
+        games.reset(1)
+        assert games.step(np.array([1])).actions[0] == 1
+    without = Cartridge("breakout", actions=("LEFT", "RIGHT"))
+    with pytest.raises(ValueError, match="FIRE is none of the agent's actions"):
+        Environments(without, 1, pressed)
+
+
+def test_names_in_small_letters_are_the_emulators() -> None:
+    module = Pressing(4, 0)
+    names = tuple(name.lower() for name in game("Breakout").actions)
+    agent = zoo.wrap(module, "Breakout")
+    agent.card = agent.card.replace(action_meanings=names)
+    play = zoo.rollout(agent, steps=3, envs=1, keep=["screens", "outputs"])
+    assert play.action_names == game("Breakout").actions
+    zoo.activations(agent, play, ["output"])  # its own play
+    assert action_names(agent) == list(game("Breakout").actions)

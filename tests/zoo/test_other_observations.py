@@ -3,6 +3,7 @@ and what a recording gives again, from its frames or from the emulator's screens
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -116,3 +117,51 @@ def test_parts_are_options(tmp_path) -> None:
         assert isinstance(done.exception, ValueError) and message in str(done.exception)
     told = json.loads(CliRunner().invoke(app, ["info", out, "--json"]).stdout)
     assert told["preprocessing"]["size"] == [80, 80]
+
+
+def test_a_counterfactual_in_colour_is_what_was_seen() -> None:
+    network = zoo.wrap(Seeing((6, 60, 64)), "Pong", preprocessing=SEEN["colour"])
+    play = zoo.rollout(network, steps=9, envs=1, keep=["screens"])
+    again = zoo.counterfactual(play, 6, {})
+    torch.testing.assert_close(again[0], play.observations(0)[6].float() / 255)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"stack_start": "ones"}, "no stack_start 'ones'"),
+        ({"frame_skip": 0}, "frame_skip is 0"),
+        ({"sticky": 7.0}, "sticky is 7.0"),
+        ({"reset": "gently"}, "no reset 'gently'"),
+        ({"stack": 2}, "makes .2, 84, 84."),
+    ],
+)
+def test_what_the_vectorised_emulator_would_pass_over_is_refused(parts, message, tmp_path) -> None:
+    """When it is played, and before a card says so."""
+    network = zoo.load("a2c/Pong/1")
+    with pytest.raises(ValueError, match=message):
+        zoo.rollout(network, steps=1, envs=1, preprocessing=parts)
+    with pytest.raises(ValueError, match=message):
+        zoo.models.convert("a2c/Pong/1", preprocessing=parts)
+
+
+def test_play_is_gone_on_with_whatever_its_preprocessing_was_called(tmp_path) -> None:
+    path, network = tmp_path / "play.zarr", zoo.load("a2c/Pong/1")
+    older = dataclasses.replace(network.card.preprocessing, name="vector, changed", sticky=0.25)
+    zoo.rollout(network, steps=3, envs=1, path=path, preprocessing=older)
+    play = zoo.rollout(network, steps=5, envs=1, path=path, resume=True, sticky=0.25)
+    assert len(play.starts) == 5
+
+
+def test_the_original_form_holds_its_own_observations_alone(tmp_path) -> None:
+    network = zoo.wrap(Seeing((1, 80, 80)), "Pong", preprocessing="baby-a3c")
+    play = zoo.rollout(network, steps=3, envs=1, keep=["screens"], layers=["fc"])
+    with pytest.raises(ValueError, match=r"observations are \(1, 80, 80\).*holds \(4, 84, 84\)"):
+        play.save(tmp_path / "play.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_onnxruntime_is_asked_of_no_network_that_it_cannot_play() -> None:
+    network = zoo.wrap(Seeing((4, 84, 84)), "Pong")
+    with pytest.raises(ValueError, match="this has none: use backend='torch'"):
+        zoo.rollout(network, steps=1, envs=1, backend="onnxruntime")

@@ -131,7 +131,7 @@ def _moment(recording: Recording, moment: int) -> list[float]:
     return [step, env, short(recording.scores[step, env])]
 
 
-def _screens(recording: Recording, moments: Sequence[int]) -> Iterator[UInt8[np.ndarray, "84 84"]]:
+def _screens(recording: Recording, moments: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width"]]:
     for moment in moments:
         step, env = divmod(moment, recording.starts.shape[1])
         newest = recording.observations(env, slice(step, step + 1))[0, -1]
@@ -147,7 +147,7 @@ def _frames(
 
 
 def _synthesized(
-    network: Network, layer: str, images: Float[Tensor, "units frames 84 84"]
+    network: Network, layer: str, images: Float[Tensor, "units frames height width"]
 ) -> Sheets:
     """Each unit's frames side by side, oldest first; of a convolution, what the middle sees."""
     fields = layer_fields(network, read_from(layer))

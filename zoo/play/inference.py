@@ -109,7 +109,7 @@ class Inference:
 
     def step(
         self,
-        observations: Shaped[Tensor, "batch stack 84 84"],
+        observations: Shaped[Tensor, "batch channels height width"],
         state: Float[Tensor, "batch numbers"],
     ) -> tuple[Float[Tensor, "batch actions"], dict[str, Tensor], Float[Tensor, "batch numbers"]]:
         """The same in these states, and the states of the next step; float32 as they come."""
