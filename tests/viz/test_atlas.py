@@ -17,6 +17,7 @@ from PIL import Image
 from torch.testing import assert_close
 from typer.testing import CliRunner
 
+import atari_zoo as zoo
 from atari_zoo.analysis.peaks import peaks
 from atari_zoo.cli.app import app
 from atari_zoo.converters.cards import ModelCard, Preprocessing
@@ -392,3 +393,11 @@ def test_few_colours_make_small_files():
     few = random.integers(0, 2, (210, 160, 1), np.uint8) * np.ones(3, np.uint8)
     many = few + random.integers(0, 2, (210, 160, 3), np.uint8)
     assert len(png_file(few)) < 0.5 * len(png_file(many))
+
+
+def test_other_screens_are_refused_before_the_work(tmp_path: Path) -> None:
+    small = MnihNetwork(Trunk(shape=(1, 80, 80)), QHead(512, 6), ModelCard(game="Pong"))
+    play = zoo.rollout(small.eval(), steps=2, envs=1, keep=["screens"], preprocessing="baby-a3c")
+    with pytest.raises(ValueError, match="of 84x84; this network sees 80x80"):
+        atlas(small, play, tmp_path / "atlas.html")
+    assert not list(tmp_path.iterdir())

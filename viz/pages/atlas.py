@@ -18,7 +18,7 @@ from torch import Tensor
 from atari_zoo.analysis.peaks import recorded_peaks, unit_count
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.files import written_whole
-from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.converters.network.receptive_fields import layer_fields
 from atari_zoo.players import check_play, is_own_play
 from atari_zoo.recordings.recordings import Recording
@@ -38,6 +38,7 @@ from atari_zoo.viz.pages.templates import check_page
 from atari_zoo.viz.patches.moments import Selection
 from atari_zoo.viz.sheets import Sheets, packed
 
+SIDE = 84  # of the screens that the page draws
 MOST_UNITS = 4096  # of a layer that is shown unasked: IQN's dense layer has 32 times its units
 GREY_STEPS = 31  # steps from black to white in synthesized images
 Images = Mapping[str, Float[Tensor, "_ frames height width"]]
@@ -69,6 +70,12 @@ def atlas(
     images do not fit, or the recording has no steps or no screens, or is of another game or other
     actions.
     """
+    shape = observation_shape(network)
+    if shape[1:] != (SIDE, SIDE):
+        raise ValueError(
+            f"an atlas is drawn of observations of {SIDE}x{SIDE}; this network sees "
+            f"{shape[1]}x{shape[2]}"
+        )
     names = list(layers) if layers else atlas_layers(network)
     for name in names:
         layer_fields(network, read_from(name))  # refuses before all the work
@@ -87,7 +94,7 @@ def atlas(
         if name in images:
             add_reached(rows[-1], network, found, images[name])
     moments = numbered(rows)
-    pictures = {"screen": packed(_screens(recording, moments), 84, 84)}
+    pictures = {"screen": packed(_screens(recording, moments), SIDE, SIDE)}
     if recording.frames is not None:
         height, width = recording.frames.shape[2:4]
         pictures["frame"] = packed(_frames(recording, moments), height, width)
@@ -120,7 +127,7 @@ def atlas_layers(network: Network) -> list[str]:
 def _check_images(network: Network, images: Images) -> None:
     for layer, some in images.items():
         count = unit_count(network, read_from(layer))
-        if len(some) != count or some.shape[2:] != (84, 84):
+        if len(some) != count or some.shape[2:] != (SIDE, SIDE):
             raise ValueError(
                 f"images of {layer} are {tuple(some.shape)}; expected ({count}, frames, 84, 84)"
             )
@@ -131,7 +138,9 @@ def _moment(recording: Recording, moment: int) -> list[float]:
     return [step, env, short(recording.scores[step, env])]
 
 
-def _screens(recording: Recording, moments: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width"]]:
+def _screens(
+    recording: Recording, moments: Sequence[int]
+) -> Iterator[UInt8[np.ndarray, "height width"]]:
     for moment in moments:
         step, env = divmod(moment, recording.starts.shape[1])
         newest = recording.observations(env, slice(step, step + 1))[0, -1]
