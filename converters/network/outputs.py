@@ -33,8 +33,8 @@ def roles_told(outputs: Sequence[tuple[str, Tensor]], count: int) -> Roles:
     """Which of a network's outputs are what.
 
     outputs: their names, and what they are for so many observations.
-    The actions' is (batch, 2 to 18), the value's (batch,) or (batch, 1). Of several the name tells;
-    else the first is taken for the actions', and none for the value.
+    The actions' is (batch, 2 to 18), the value's (batch,) or (batch, 1), of floats. Of several the
+    name tells; else the first is taken for the actions', and none for the value.
     Raises ConversionError if none can be of actions.
     """
     shapes = [tuple(value.shape) for _, value in outputs]
@@ -47,7 +47,8 @@ def roles_told(outputs: Sequence[tuple[str, Tensor]], count: int) -> Roles:
         raise ConversionError(
             f"none of its outputs is (batch, actions): for {count} observations it gives {words}"
         )
-    scalar = [n for n, s in enumerate(shapes) if s in ((count,), (count, 1))]
+    floats = [value.is_floating_point() for _, value in outputs]  # an action drawn is no value
+    scalar = [n for n, s in enumerate(shapes) if floats[n] and s in ((count,), (count, 1))]
     names = [name for name, _ in outputs]
     output, value = _named(rated, names, OUTPUT), _named(scalar, names, VALUE)
     assumed = ""
