@@ -188,6 +188,61 @@ def test_what_is_no_state_is_refused_in_one_line(case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+class Told(WithMemory):
+    """Told the last reward, which it does not give back; its value is of the same shape."""
+
+    def forward(self, x: Tensor, reward: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        policy, *rest = super().forward(x, *states)
+        return policy + reward, *rest
+
+
+class Feedforward(nn.Module):
+    """Without memory, and told the last action or reward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.out = nn.Sequential(*nature((8, 8, 8), 16)), nn.Linear(16, 6)
+
+    def forward(self, x: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+        policy = self.out(self.body(x))
+        return policy + last, policy[:, : last.shape[1]] * 2
+
+
+@pytest.mark.parametrize("value", ["v", "baseline", "estimate"])
+def test_a_value_is_no_last_reward(value: str) -> None:
+    module, reward = Told("GRU"), torch.zeros(2, 1)
+    names = ["x", "last_reward", "h"], ["q", value, "next_h"]
+    graph = exported(module, seen(2, 0) / 255, reward, *module.zeros(2), names=names)
+    with pytest.raises(ConversionError, match=r"'last_reward'.*as 'next_last_reward' would"):
+        to_torch(graph)
+
+
+@pytest.mark.parametrize("told, width", [("reward", 1), ("prev_action", 6)])
+def test_an_output_is_not_fed_as_what_was_last_done(told: str, width: int) -> None:
+    names = ["x", told], ["q", "other"]
+    graph = exported(Feedforward(), seen(2, 0) / 255, torch.zeros(2, width), names=names)
+    with pytest.raises(ConversionError, match=f"input '{told}'"):
+        to_torch(graph)
+
+
+class Counting(WithMemory):
+    """Counts its steps, beside an LSTM whose outputs are the other way round."""
+
+    def forward(self, x: Tensor, count: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        policy, value, hidden, cell = super().forward(x, *states)
+        return policy, value, cell, hidden, count + 1
+
+
+def test_each_state_is_told_by_what_tells_it() -> None:
+    """h and c by where they go, which a sum tells nothing of; that by its name."""
+    module = Counting()
+    names = ["x", "steps", "a", "b"], ["q", "extra", "one", "two", "new_steps"]
+    graph = exported(module, seen(2, 0) / 255, torch.zeros(2, 1), *module.zeros(2), names=names)
+    found = {state.input: state.output for state in carried_states(graph)[1]}
+    assert found == {"steps": "new_steps", "a": "two", "b": "one"}
+
+
 class Critic(nn.Module):
     """A critic without memory beside an actor with one: it is not the agent."""
 
@@ -346,7 +401,7 @@ def test_a_state_that_does_not_fit_is_refused() -> None:
 def test_a_graph_that_is_told_the_last_step_is_not_played_without_it() -> None:
     model = network_to_onnx(recurrent_network(told=("reward", "action")))
     del model.graph.node[-1].attribute[:]  # now it is no architecture that is known
-    with pytest.raises(ConversionError, match="input 'action'"):
+    with pytest.raises(ConversionError, match="input 'reward'"):
         to_torch(model)
 
 
