@@ -18,7 +18,7 @@ from onnx import helper
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.heads import MOST_ACTIONS
-from atari_zoo.converters.network.outputs import NAMES, VALUE
+from atari_zoo.converters.network.outputs import NAMES, VALUE, rating
 from atari_zoo.converters.network.state_ports import input_ports, output_ports
 from atari_zoo.converters.network.stateful import StatePart
 
@@ -44,6 +44,15 @@ class Carried(NamedTuple):
     axis: int
 
 
+class GraphStates(NamedTuple):
+    """The output that is the actions', the states that a graph carries, none of most, and what is
+    assumed of the output: "" where it is told."""
+
+    main: str
+    carried: tuple[Carried, ...] = ()
+    assumed: str = ""
+
+
 class GraphEnds(NamedTuple):
     """A graph's inputs, stored tensors aside, and outputs, by name with their sizes; 0 where open.
 
@@ -56,39 +65,42 @@ class GraphEnds(NamedTuple):
     kinds: Mapping[str, int]
 
 
-def carried_states(model: onnx.ModelProto) -> tuple[str, tuple[Carried, ...]]:
-    """The output that is the actions', and the states that the graph carries: none of most.
+def carried_states(model: onnx.ModelProto) -> GraphStates:
+    """The states that a graph carries, and the output that is the actions'.
 
+    Of several that leave enough for the states the name tells; else the first is assumed to be it.
     Raises StateMismatch where an input is neither an observation nor a state, or two states cannot
     be told apart.
     """
     ends = _ends(model)
     first = next(iter(ends.outputs), "")
     if len(ends.inputs) < 2:
-        return first, ()
+        return GraphStates(first)
     image = _image(ends)
     states = [name for name in ends.inputs if name != image]
     for name in states:
         if ends.kinds[name] not in FLOATS:
             kind = onnx.TensorProto.DataType.Name(ends.kinds[name])
             raise StateMismatch(f"input '{name}' is {kind}; a state is of floats")
-    # the actions are the first output that can be them, the rest being enough for the states
-    reasons = []
+    reasons: list[StateMismatch] = []
+    found: dict[str, dict[str, str]] = {}  # by the output that is the actions', each state's
     for main, sizes in ends.outputs.items():
         if len(sizes) == 2 and sizes[1] >= 2 and (main == first or sizes[1] <= MOST_ACTIONS):
             try:
-                outputs = _matched(model, ends, states, main)
+                found[main] = _matched(model, ends, states, main)
             except StateMismatch as error:
                 reasons.append(error)
-                continue
-            batch = ends.inputs[image][0]
-            axes = {name: _batch_axis(ends, image, name, batch) for name in states}
-            return main, tuple(_carried(ends, name, outputs[name], axes[name]) for name in states)
-    raise (
-        reasons[0]
-        if reasons
-        else StateMismatch("an agent's first output is (batch, actions); this one's is not")
-    )
+    if not found:
+        other = StateMismatch("an agent's first output is (batch, actions); this one's is not")
+        raise reasons[0] if reasons else other
+    mains = [name for name in found if not any(_are_named_alike(s, name) for s in states)]
+    mains = mains or list(found)
+    mains = [name for name in mains if ends.outputs[name][1] <= MOST_ACTIONS] or mains
+    number, assumed = rating(mains)
+    outputs = found[mains[number]]
+    axes = {name: _batch_axis(ends, image, name, ends.inputs[image][0]) for name in states}
+    carried = tuple(_carried(ends, name, outputs[name], axes[name]) for name in states)
+    return GraphStates(mains[number], carried, assumed)
 
 
 def with_told_returned(model: onnx.ModelProto) -> onnx.ModelProto:

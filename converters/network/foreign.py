@@ -64,12 +64,13 @@ class ForeignNetwork(StatefulNetwork):
     carried: tuple[Carried, ...] = ()
     readout: nn.Module
     _places: Sequence[int] = ()
+    _assumed: str = ""
 
     def __init__(self, model: onnx.ModelProto, card: ModelCard, maximum: float = 1.0) -> None:
         super().__init__()
         self.card, self.maximum = card, maximum
         self.readout, self.value = nn.Identity(), nn.Identity()  # layers of what it gives
-        self.main, self.carried = carried_states(model)
+        self.main, self.carried, self._assumed = carried_states(model)
         self.states = tuple(state.part for state in self.carried)
         self._places = list(range(len(self.carried)))  # of each, among the graph's own
         model = with_states_apart(model, self.main, self.carried)
@@ -191,7 +192,9 @@ class ForeignNetwork(StatefulNetwork):
         called = [(names.get(n, str(n)), output) for n, output in enumerate(outputs)]
         roles = roles_told(called, count)
         # of a graph with states, which output is the actions' was told with them
-        self.roles = Roles(0, roles.value if roles.value else -1) if self.carried else roles
+        if self.carried:
+            roles = Roles(0, roles.value if roles.value else -1, self._assumed)
+        self.roles = roles
         self.actions = outputs[self.roles.output].shape[1]
         if self.roles.assumed and self.roles.assumed not in self.card.assumptions:
             assumptions = (*self.card.assumptions, self.roles.assumed)
