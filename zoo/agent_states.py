@@ -68,10 +68,16 @@ def as_it_was(network: Network, recording: Play, step: int, env: int = 0) -> Net
     """The network as it was before a step of its play: a forward pass begins from the state that it
     had there. One that carries no state is itself.
 
-    Raises ValueError as `check_states` does.
+    step: from 0. Raises ValueError if there is no such step, and as `check_states` does.
 
     >>> attribute(as_it_was(net, recording, 200), recording.observations()[200:201] / 255)
     """
+    if not state_size(network):
+        return network
+    check_states(network, recording)
+    steps = len(recording.state)  # type: ignore[attr-defined]  # check_states has looked
+    if not 0 <= step < steps:
+        raise ValueError(f"no step {step}: the recording has steps 0 to {steps - 1}")
     states = recorded_states(network, recording, env, slice(step, step + 1))
     return network if states is None else held_at(network, states)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from atari_zoo.agent_states import recorded_states, warn_of_zero_state
 from atari_zoo.converters.arguments import checked
-from atari_zoo.converters.network.foreign import ForeignNetwork, Network
+from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.stateful import check_state, state_size
 from atari_zoo.models import as_network
@@ -83,14 +83,12 @@ def activations(
         state = state.expand(len(seen), -1) if state.shape[:1] == (1,) else state
         check_state(network, state, len(seen))
     with torch.inference_mode(), recorded(network, names, before_relu) as values:
-        # a graph with a batch of its own takes more in parts, and fills the last one
-        fixed = network.batch if isinstance(network, ForeignNetwork) else 0
-        for start in range(0, len(seen), fixed or batch):
-            share = seen[start : start + (fixed or batch)].to(device)
+        for start in range(0, len(seen), batch):
+            share = seen[start : start + batch].to(device)
             if state is None or not state_size(network):
                 network(share)
             else:
                 network(share, state[start : start + len(share)].to(device))
             for name in names:
-                parts[name].append(values[name][: len(share)].cpu())
+                parts[name].append(values[name].cpu())
     return {name: torch.cat(part) for name, part in parts.items()}

@@ -28,8 +28,8 @@ from atari_zoo.converters.interchange import read_card, write_card
 from atari_zoo.converters.keras.backends import written_with
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.finite import all_finite
-from atari_zoo.converters.network.foreign import Network
-from atari_zoo.converters.network.outputs import with_outputs_named
+from atari_zoo.converters.network.foreign import ForeignNetwork, Network
+from atari_zoo.converters.network.outputs import OUTPUT, with_outputs_named
 from atari_zoo.converters.network.stateful import state_parts
 from atari_zoo.converters.preprocessings import as_preprocessing
 from atari_zoo.converters.registry import Source, is_prefix
@@ -201,6 +201,11 @@ def convert(
     card = card.replace(**changes)
     network = to_torch(model)
     for role, name in (outputs or {}).items():
+        carrying = isinstance(network, ForeignNetwork) and network.carried
+        if role == OUTPUT and carrying and network.main != OUTPUT:
+            raise ConversionError(
+                f"{source}: output '{name}' is not (batch, actions), or is the next step's state"
+            )
         if role not in network.layers:
             raise ConversionError(f"{source}: output '{name}' is not (batch, 1), as a {role} is")
     if preprocessing:

@@ -8,7 +8,9 @@ refused.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import NamedTuple
 
 import onnx
@@ -16,6 +18,7 @@ from onnx import helper
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.heads import MOST_ACTIONS
+from atari_zoo.converters.network.outputs import NAMES, VALUE, rating
 from atari_zoo.converters.network.state_ports import input_ports, output_ports
 from atari_zoo.converters.network.stateful import StatePart
 
@@ -41,6 +44,15 @@ class Carried(NamedTuple):
     axis: int
 
 
+class GraphStates(NamedTuple):
+    """The output that is the actions', the states that a graph carries, none of most, and what is
+    assumed of the output: "" where it is told."""
+
+    main: str
+    carried: tuple[Carried, ...] = ()
+    assumed: str = ""
+
+
 class GraphEnds(NamedTuple):
     """A graph's inputs, stored tensors aside, and outputs, by name with their sizes; 0 where open.
 
@@ -53,39 +65,42 @@ class GraphEnds(NamedTuple):
     kinds: Mapping[str, int]
 
 
-def carried_states(model: onnx.ModelProto) -> tuple[str, tuple[Carried, ...]]:
-    """The output that is the actions', and the states that the graph carries: none of most.
+def carried_states(model: onnx.ModelProto) -> GraphStates:
+    """The states that a graph carries, and the output that is the actions'.
 
+    Of several that leave enough for the states the name tells; else the first is assumed to be it.
     Raises StateMismatch where an input is neither an observation nor a state, or two states cannot
     be told apart.
     """
     ends = _ends(model)
     first = next(iter(ends.outputs), "")
     if len(ends.inputs) < 2:
-        return first, ()
+        return GraphStates(first)
     image = _image(ends)
     states = [name for name in ends.inputs if name != image]
     for name in states:
         if ends.kinds[name] not in FLOATS:
             kind = onnx.TensorProto.DataType.Name(ends.kinds[name])
             raise StateMismatch(f"input '{name}' is {kind}; a state is of floats")
-    # the actions are the first output that can be them, the rest being enough for the states
-    reasons = []
+    reasons: list[StateMismatch] = []
+    found: dict[str, dict[str, str]] = {}  # by the output that is the actions', each state's
     for main, sizes in ends.outputs.items():
         if len(sizes) == 2 and sizes[1] >= 2 and (main == first or sizes[1] <= MOST_ACTIONS):
             try:
-                outputs = _matched(model, ends, states, main)
+                found[main] = _matched(model, ends, states, main)
             except StateMismatch as error:
                 reasons.append(error)
-                continue
-            batch = ends.inputs[image][0]
-            axes = {name: _batch_axis(ends, image, name, batch) for name in states}
-            return main, tuple(_carried(ends, name, outputs[name], axes[name]) for name in states)
-    raise (
-        reasons[0]
-        if reasons
-        else StateMismatch("an agent's first output is (batch, actions); this one's is not")
-    )
+    if not found:
+        other = StateMismatch("an agent's first output is (batch, actions); this one's is not")
+        raise reasons[0] if reasons else other
+    mains = [name for name in found if not any(_are_named_alike(s, name) for s in states)]
+    mains = mains or list(found)
+    mains = [name for name in mains if ends.outputs[name][1] <= MOST_ACTIONS] or mains
+    number, assumed = rating(mains)
+    outputs = found[mains[number]]
+    axes = {name: _batch_axis(ends, image, name, ends.inputs[image][0]) for name in states}
+    carried = tuple(_carried(ends, name, outputs[name], axes[name]) for name in states)
+    return GraphStates(mains[number], carried, assumed)
 
 
 def with_told_returned(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -160,14 +175,23 @@ def _image(ends: GraphEnds) -> str:
 
 
 def _candidates(ends: GraphEnds, name: str, main: str) -> list[str]:
-    """The outputs of an input's shape."""
+    """The outputs of an input's shape that may be what it is at the next step.
+
+    A value or an auxiliary output is no last reward or action, though of its shape: a row of one
+    number, and what is called so, are states only where the output's name says the same.
+    """
     wanted = ends.inputs[name]
+    batches = {sizes[0] for sizes in ends.inputs.values() if len(sizes) == IMAGE_AXES}
+    alone = prod(size or 1 for size in wanted) in {1, *batches}
+    by_name = alone or any(word in name.lower() for word in TOLD)
     return [
         output
         for output, sizes in ends.outputs.items()
         if output != main
+        and output.lower() not in (VALUE, *NAMES[VALUE])
         and len(sizes) == len(wanted)
         and all(a == b or not a or not b for a, b in zip(sizes, wanted, strict=True))
+        and (not by_name or _are_named_alike(name, output))
     ]
 
 
@@ -180,20 +204,28 @@ def _matched(
         if not outputs:
             raise StateMismatch(
                 f"input '{name}' {tuple(ends.inputs[name])} is no observation, and no output of "
-                "its shape gives the next step's"
+                f"its shape gives the next step's, as 'next_{name}' would"
             )
-    if _is_told(found):
-        return {name: outputs[0] for name, outputs in found.items()}
     entered = input_ports(model.graph, states)
     left = output_ports(model.graph, list(ends.outputs))
-    for same in (
+    criteria = (
+        lambda name, output: True,
         lambda name, output: bool(entered[name]) and entered[name] == left[output],
         lambda name, output: bool(_stem(name)) and _stem(name) == _stem(output),
-    ):
-        told = {name: [o for o in outputs if same(name, o)] for name, outputs in found.items()}
-        if _is_told(told):
-            return {name: outputs[0] for name, outputs in told.items()}
-    alike = max(found, key=lambda name: len(found[name]))
+    )
+    told: dict[str, str] = {}
+    for same in criteria * len(states):  # what tells one leaves fewer outputs for the others
+        left_over = {
+            name: [o for o in outputs if o not in told.values() and same(name, o)]
+            for name, outputs in found.items()
+            if name not in told
+        }
+        only = {name: outputs[0] for name, outputs in left_over.items() if len(outputs) == 1}
+        claims = Counter(only.values())
+        told |= {name: output for name, output in only.items() if claims[output] == 1}
+    if len(told) == len(states):
+        return told
+    alike = max(found.keys() - told.keys(), key=lambda name: len(found[name]))
     raise StateMismatch(
         f"which output is the next step's '{alike}' cannot be told: "
         f"{', '.join(repr(o) for o in found[alike])} have its shape; export it with names such as "
@@ -201,10 +233,10 @@ def _matched(
     )
 
 
-def _is_told(found: Mapping[str, list[str]]) -> bool:
-    """Whether each has one, and no other has it."""
-    alone = [outputs[0] for outputs in found.values() if len(outputs) == 1]
-    return len(alone) == len(found) == len(set(alone))
+def _are_named_alike(name: str, output: str) -> bool:
+    """Whether an output is called as an input is: "next_h" as "h", "state_out" as "state"."""
+    both = "state" in name.lower() and "state" in output.lower()
+    return _stem(name) == _stem(output) and (bool(_stem(name)) or both)
 
 
 def _stem(name: str) -> str:

@@ -18,7 +18,7 @@ from atari_zoo.converters.network.carried_states import (
     with_states_apart,
 )
 from atari_zoo.converters.network.free_batches import with_free_batch
-from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.converters.network.hooks import Part, recorded
 from atari_zoo.converters.network.layouts import is_maps
 from atari_zoo.converters.network.older_opsets import module_path, with_older_operators
 from atari_zoo.converters.network.outputs import OUTPUT, VALUE, Roles, roles_told
@@ -63,13 +63,15 @@ class ForeignNetwork(StatefulNetwork):
 
     carried: tuple[Carried, ...] = ()
     readout: nn.Module
+    part: Part | None = None  # which is being run, where the graph takes only so many
     _places: Sequence[int] = ()
+    _assumed: str = ""
 
     def __init__(self, model: onnx.ModelProto, card: ModelCard, maximum: float = 1.0) -> None:
         super().__init__()
         self.card, self.maximum = card, maximum
         self.readout, self.value = nn.Identity(), nn.Identity()  # layers of what it gives
-        self.main, self.carried = carried_states(model)
+        self.main, self.carried, self._assumed = carried_states(model)
         self.states = tuple(state.part for state in self.carried)
         self._places = list(range(len(self.carried)))  # of each, among the graph's own
         model = with_states_apart(model, self.main, self.carried)
@@ -137,9 +139,14 @@ class ForeignNetwork(StatefulNetwork):
         if not self.batch or len(observations) == self.batch:
             return self._once(observations, state)
         parts = []
-        for part, rows in zip(observations.split(self.batch), state.split(self.batch), strict=True):
-            made = self._once(_filled(part, self.batch), _filled(rows, self.batch))
-            parts.append(tuple(values[: len(part)] for values in made))
+        shares = list(zip(observations.split(self.batch), state.split(self.batch), strict=True))
+        try:
+            for number, (some, rows) in enumerate(shares):
+                self.part = Part(number, len(some), number == len(shares) - 1)
+                made = self._once(_filled(some, self.batch), _filled(rows, self.batch))
+                parts.append(tuple(values[: len(some)] for values in made))
+        finally:
+            self.part = None
         outputs, states = zip(*parts, strict=True)
         return torch.cat(outputs), torch.cat(states)
 
@@ -191,7 +198,9 @@ class ForeignNetwork(StatefulNetwork):
         called = [(names.get(n, str(n)), output) for n, output in enumerate(outputs)]
         roles = roles_told(called, count)
         # of a graph with states, which output is the actions' was told with them
-        self.roles = Roles(0, roles.value if roles.value else -1) if self.carried else roles
+        if self.carried:
+            roles = Roles(0, roles.value if roles.value else -1, self._assumed)
+        self.roles = roles
         self.actions = outputs[self.roles.output].shape[1]
         if self.roles.assumed and self.roles.assumed not in self.card.assumptions:
             assumptions = (*self.card.assumptions, self.roles.assumed)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from atari_zoo.converters.network.activations import activation_before
@@ -19,11 +20,23 @@ class Layered(Protocol):
     def layers(self) -> dict[str, nn.Module]: ...
 
 
+class Part(NamedTuple):
+    """Which part of its observations a network runs that takes only so many at once.
+
+    number: from 0. rows: how many there are, those that fill it up aside. last: whether it is.
+    """
+
+    number: int
+    rows: int
+    last: bool
+
+
 @contextmanager
 def recorded(
     network: Layered, layers: Sequence[str], before_relu: bool = False
 ) -> Iterator[dict[str, Tensor]]:
-    """While it is open, every forward pass leaves the layers' values in the yielded dict.
+    """While it is open, every forward pass leaves the layers' values in the yielded dict, those of
+    all observations though the network runs them in parts.
 
     before_relu: what enters a layer's activation function (a ReLU, mostly) and not what
         leaves it, of the layers that have one.
@@ -33,7 +46,7 @@ def recorded(
     modules = {name: layer_named(network, name) for name in layers}  # all there, or no hook is set
     if before_relu:
         modules = {name: activation_before(module) or module for name, module in modules.items()}
-    hooks = [m.register_forward_hook(_keep(values, name)) for name, m in modules.items()]
+    hooks = [m.register_forward_hook(_keep(network, values, name)) for name, m in modules.items()]
     try:
         yield values
     finally:
@@ -48,8 +61,17 @@ def layer_named(network: Layered, name: str) -> nn.Module:
     return network.layers[name]
 
 
-def _keep(values: dict[str, Tensor], name: str) -> Callable[..., None]:
+def _keep(network: Layered, values: dict[str, Tensor], name: str) -> Callable[..., None]:
+    parts: list[Tensor] = []
+
     def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
-        values[name] = output
+        part: Part | None = getattr(network, "part", None)
+        if part is None:
+            values[name] = output
+            return
+        del parts[part.number :]  # a module may run twice; the last value is its own
+        parts.append(output[: part.rows])
+        if part.last:
+            values[name] = torch.cat(parts)
 
     return hook

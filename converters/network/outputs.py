@@ -33,8 +33,8 @@ def roles_told(outputs: Sequence[tuple[str, Tensor]], count: int) -> Roles:
     """Which of a network's outputs are what.
 
     outputs: their names, and what they are for so many observations.
-    The actions' is (batch, 2 to 18), the value's (batch,) or (batch, 1). Of several the name tells;
-    else the first is taken for the actions', and none for the value.
+    The actions' is (batch, 2 to 18), the value's (batch,) or (batch, 1), of floats. Of several the
+    name tells; else the first is taken for the actions', and none for the value.
     Raises ConversionError if none can be of actions.
     """
     shapes = [tuple(value.shape) for _, value in outputs]
@@ -47,23 +47,29 @@ def roles_told(outputs: Sequence[tuple[str, Tensor]], count: int) -> Roles:
         raise ConversionError(
             f"none of its outputs is (batch, actions): for {count} observations it gives {words}"
         )
-    scalar = [n for n, s in enumerate(shapes) if s in ((count,), (count, 1))]
+    floats = [value.is_floating_point() for _, value in outputs]  # an action drawn is no value
+    scalar = [n for n, s in enumerate(shapes) if floats[n] and s in ((count,), (count, 1))]
     names = [name for name, _ in outputs]
-    output, value = _named(rated, names, OUTPUT), _named(scalar, names, VALUE)
-    assumed = ""
-    if output < 0:
-        output = rated[0]
-        others = ", ".join(f"'{names[number]}'" for number in rated[1:])
-        assumed = (
-            f"output '{names[output]}' rates the actions, not {others} "
-            "(--action-output, or action_output=, if it is not so)"
-        )
-    return Roles(output, value, assumed)
+    number, assumed = rating([names[number] for number in rated])
+    return Roles(rated[number], _named(scalar, names, VALUE), assumed)
+
+
+def rating(names: Sequence[str]) -> tuple[int, str]:
+    """Which of the outputs that can be the actions' is, and what is assumed of it: "" if it is the
+    only one, or its name tells."""
+    number = _named(range(len(names)), names, OUTPUT)
+    if number >= 0:
+        return number, ""
+    others = ", ".join(f"'{name}'" for name in names[1:])
+    return 0, (
+        f"output '{names[0]}' rates the actions, not {others} "
+        "(--action-output, or action_output=, if it is not so)"
+    )
 
 
 def with_outputs_named(model: onnx.ModelProto, roles: Mapping[str, str]) -> onnx.ModelProto:
     """A copy whose outputs bear the names of their roles; where that of the actions is named, all
-    others that are not are left out.
+    others that are not are left out, but of a graph with states, which others may be.
 
     roles: "output" and "value", each to the name of an output.
     Raises ConversionError if the graph has no such output.
@@ -77,7 +83,8 @@ def with_outputs_named(model: onnx.ModelProto, roles: Mapping[str, str]) -> onnx
             raise ConversionError(f"no output '{name}'; there are {', '.join(there)}")
         if name != role:
             changes |= {role: f"{role}/other", name: role}
-    if OUTPUT in roles:
+    stored = {tensor.name for tensor in model.graph.initializer}
+    if OUTPUT in roles and len({i.name for i in model.graph.input} - stored) < 2:
         kept = [o for o in model.graph.output if o.name in roles.values()]
         del named.graph.output[:]
         named.graph.output.extend(kept)

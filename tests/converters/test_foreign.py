@@ -20,14 +20,17 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 import atari_zoo as zoo
+from atari_zoo.analysis.peaks import peaks
 from atari_zoo.converters import ConversionError, MnihNetwork, to_torch, verify
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.interchange import write_card
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.heads import QHead
+from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.networks import Trunk
 from atari_zoo.converters.saving import save_as
 from atari_zoo.models import convert
+from atari_zoo.viz.attribution.attribution import attribute_layer
 
 
 class Agent(nn.Module):
@@ -108,6 +111,33 @@ def test_a_fixed_batch_takes_any_number(kind: type[Agent], batch: int) -> None:
     with torch.no_grad():
         np.testing.assert_allclose(found(seen).numpy(), expected, atol=1e-5)
     assert verify(graph)[0].difference < 1e-5
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_layers_of_a_fixed_batch_are_of_all_observations(batch: int) -> None:
+    """What runs in parts, the last one filled up, leaves them all."""
+    seen = observations(4, 84, 84)
+    found = to_torch(exported(AcrossTheBatch(), seen[:batch] / 255, fixed=True))
+    layers = list(found.layers)
+    assert isinstance(found, ForeignNetwork) and found.batch == batch and layers[0] != "output"
+    with torch.no_grad(), recorded(found, layers) as values:
+        outputs = found(seen)
+        together = dict(values)
+        alone = [(found(seen[at : at + batch]), dict(values)) for at in range(0, 4, batch)]
+    assert torch.equal(together["output"], outputs)
+    assert torch.equal(outputs, torch.cat([output for output, _ in alone]))
+    for layer in layers:
+        expected = torch.cat([kept[layer] for _, kept in alone])
+        assert len(expected) == 4 and torch.equal(together[layer], expected)
+    assert len(peaks(found, seen, layers[0]).values) == 4
+    play = zoo.rollout(
+        found, steps=2, envs=4, game="Pong", layers=["output"], keep=["screens", "outputs"]
+    )
+    np.testing.assert_allclose(play.activations["output"], play.outputs, atol=1e-2)
+    with pytest.raises(ValueError, match=f"takes {batch} observation.* export it with an open"):
+        attribute_layer(found, seen[:2], layers[0], "conductance")
+    slopes = attribute_layer(found, seen[:batch], layers[0], "gradient_x_activation")
+    assert len(slopes) == batch
 
 
 @pytest.mark.parametrize("make, kind", [(mnih, MnihNetwork), (Agent, ForeignNetwork)])

@@ -45,6 +45,13 @@ def test_shapes_and_names_tell(case: str) -> None:
     assert (found.output, found.value, found.assumed) == (*expected, "")
 
 
+def test_whole_numbers_are_no_value() -> None:
+    """An action that the graph has chosen already."""
+    outputs = [("logits", torch.zeros(N, 6)), ("action", torch.zeros(N, dtype=torch.int64))]
+    assert roles_told(outputs, N).value == -1
+    assert roles_told([*outputs, ("v", torch.zeros(N))], N).value == 2
+
+
 def test_what_is_assumed_is_said() -> None:
     found = roles_told(named([("a", (N, 6)), ("b", (N, 6)), ("c", (N, 4))]), N)
     assert found.output == 0

@@ -4,6 +4,7 @@ the modules that were exported."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -23,6 +24,7 @@ from atari_zoo.converters.network.carried_states import carried_states
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.older_opsets import with_older_operators
 from atari_zoo.converters.network.recurrent import RecurrentNetwork
+from atari_zoo.models import convert
 
 MODULES: dict[str, Callable[[], WithMemory]] = {
     "LSTM": WithMemory,
@@ -102,7 +104,7 @@ class StatesFirst(WithMemory):
 def test_states_of_one_shape_are_told_by_where_they_go(kind: type[WithMemory]) -> None:
     module = kind()
     graph = exported(module, seen(2, 0) / 255, *module.zeros(2))
-    _, carried = carried_states(graph)
+    carried = carried_states(graph).carried
     given = [output.name for output in graph.graph.output]
     assert [state.output for state in carried] == [given[3], given[1]]
     network, plain = to_torch(graph), type(module).__mro__[1]()
@@ -143,7 +145,7 @@ def crossing(outputs: tuple[str, str], inputs: tuple[str, str] = ("a", "b")) -> 
 
 
 def test_states_that_cannot_be_told_apart_are_refused() -> None:
-    _, carried = carried_states(crossing(("next_b", "next_a")))
+    carried = carried_states(crossing(("next_b", "next_a"))).carried
     assert [state.output for state in carried] == ["next_a", "next_b"]
     for names in (("first", "second"), ("next_a", "new_a")):
         with pytest.raises(ConversionError, match="cannot be told: ") as caught:
@@ -186,6 +188,110 @@ def test_what_is_no_state_is_refused_in_one_line(case: str) -> None:
     with pytest.raises(ConversionError, match=message) as caught:
         to_torch(graph)
     assert "\n" not in str(caught.value)
+
+
+class Told(WithMemory):
+    """Told the last reward, which it does not give back; its value is of the same shape."""
+
+    def forward(self, x: Tensor, reward: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        policy, *rest = super().forward(x, *states)
+        return policy + reward, *rest
+
+
+class Feedforward(nn.Module):
+    """Without memory, and told the last action or reward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.out = nn.Sequential(*nature((8, 8, 8), 16)), nn.Linear(16, 6)
+
+    def forward(self, x: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+        policy = self.out(self.body(x))
+        return policy + last, policy[:, : last.shape[1]] * 2
+
+
+@pytest.mark.parametrize("value", ["v", "baseline", "estimate"])
+def test_a_value_is_no_last_reward(value: str) -> None:
+    module, reward = Told("GRU"), torch.zeros(2, 1)
+    names = ["x", "last_reward", "h"], ["q", value, "next_h"]
+    graph = exported(module, seen(2, 0) / 255, reward, *module.zeros(2), names=names)
+    with pytest.raises(ConversionError, match=r"'last_reward'.*as 'next_last_reward' would"):
+        to_torch(graph)
+
+
+@pytest.mark.parametrize("told, width", [("reward", 1), ("prev_action", 6)])
+def test_an_output_is_not_fed_as_what_was_last_done(told: str, width: int) -> None:
+    names = ["x", told], ["q", "other"]
+    graph = exported(Feedforward(), seen(2, 0) / 255, torch.zeros(2, width), names=names)
+    with pytest.raises(ConversionError, match=f"input '{told}'"):
+        to_torch(graph)
+
+
+class Counting(WithMemory):
+    """Counts its steps, beside an LSTM whose outputs are the other way round."""
+
+    def forward(self, x: Tensor, count: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        policy, value, hidden, cell = super().forward(x, *states)
+        return policy, value, cell, hidden, count + 1
+
+
+def test_each_state_is_told_by_what_tells_it() -> None:
+    """h and c by where they go, which a sum tells nothing of; that by its name."""
+    module = Counting()
+    names = ["x", "steps", "a", "b"], ["q", "extra", "one", "two", "new_steps"]
+    graph = exported(module, seen(2, 0) / 255, torch.zeros(2, 1), *module.zeros(2), names=names)
+    found = {state.input: state.output for state in carried_states(graph).carried}
+    assert found == {"steps": "new_steps", "a": "two", "b": "one"}
+
+
+class Several(WithMemory):
+    """Another output of the policy's shape before it; all that it computes is the policy's."""
+
+    def forward(self, x: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        policy, value, *rest = super().forward(x, *states)
+        return policy * 0.5 - 1, policy * 1, value, *rest
+
+
+def several(*outputs: str) -> onnx.ModelProto:
+    module = Several()
+    names = ["x", "h", "c"], [*outputs, "v", "next_h", "next_c"]
+    return exported(module, seen(2, 0) / 255, *module.zeros(2), names=names)
+
+
+@pytest.mark.parametrize("names, told", [(("aux", "pi"), True), (("aux", "other"), False)])
+def test_the_actions_of_several_outputs_are_told_by_name(
+    names: tuple[str, str], told: bool
+) -> None:
+    network = to_torch(several(*names))
+    assert isinstance(network, ForeignNetwork)
+    assert network.main == ("pi" if told else "aux") and "value" in network.layers
+    assumed = "output 'aux' rates the actions, not 'other' (--action-output"
+    assert [words.startswith(assumed) for words in network.card.assumptions] == [True] * (not told)
+    if told:
+        check_steps(network, WithMemory(), 2)
+
+
+def test_the_actions_output_of_a_graph_with_states_is_chosen(tmp_path: Path) -> None:
+    onnx.save(several("aux", "other"), tmp_path / "several.onnx")
+    how = {"game": "Pong", "input_range": "0..1"}
+    made = convert(tmp_path / "several.onnx", outputs={"output": "other"}, **how)
+    assert not any("rates the actions" in words for words in made.card.assumptions)
+    network = to_torch(made.model)
+    assert isinstance(network, ForeignNetwork)
+    check_steps(network, WithMemory(), 2)
+    with pytest.raises(ConversionError, match=r"'v' is not \(batch, actions\)"):
+        convert(tmp_path / "several.onnx", outputs={"output": "v"}, **how)
+
+
+def test_what_is_called_as_a_state_does_not_rate_the_actions() -> None:
+    """Both are of one shape, and either could be the other."""
+    graph = graph_of("float[N, 4, 84, 84] x, float[N, 6] h")
+    assert carried_states(graph)[::2] == ("q", "")
+    graph.graph.output[0].name, graph.graph.node[0].output[0] = "some", "some"
+    graph.graph.output.extend([graph.graph.output.pop(), graph.graph.output.pop()])
+    assert [o.name for o in graph.graph.output] == ["h2", "some"]
+    assert carried_states(graph)[::2] == ("some", "")
 
 
 class Critic(nn.Module):
@@ -346,7 +452,7 @@ def test_a_state_that_does_not_fit_is_refused() -> None:
 def test_a_graph_that_is_told_the_last_step_is_not_played_without_it() -> None:
     model = network_to_onnx(recurrent_network(told=("reward", "action")))
     del model.graph.node[-1].attribute[:]  # now it is no architecture that is known
-    with pytest.raises(ConversionError, match="input 'action'"):
+    with pytest.raises(ConversionError, match="input 'reward'"):
         to_torch(model)
 
 

@@ -147,6 +147,9 @@ def test_activations_are_those_of_play() -> None:
         np.testing.assert_allclose(found[layer], play.activations[layer], atol=2e-3, rtol=2e-3)
     later = zoo.activations(as_it_was(network, play, 40, 1), play.observations(1)[40:41], "memory")
     torch.testing.assert_close(later["memory"][0], found["memory"][40, 1], atol=1e-4, rtol=0)
+    for step in (-1, 60):
+        with pytest.raises(ValueError, match=rf"^no step {step}: the recording has steps 0 to 59$"):
+            as_it_was(network, play, step)
     states = torch.from_numpy(np.array(play.state[:, 0]))
     given = zoo.activations(network, play.observations(0), "memory", batch=7, state=states)
     torch.testing.assert_close(given["memory"], found["memory"][:, 0], atol=1e-4, rtol=0)

@@ -82,7 +82,14 @@ def layer_attribution(case: Case, layer: str, kind: str, steps: int = 50) -> Ten
         raise ValueError(f"steps is {steps}; it must be at least 1, a whole number")
     if kind not in KINDS:
         raise ValueError(f"no kind '{kind}'; there are {', '.join(KINDS)}")
-    _check_way(case, layer)
+    fixed, count = getattr(case.network, "batch", 0), len(case.observations)
+    if fixed and (count != fixed or kind in (CONDUCTANCE, "internal_influence")):
+        raise ValueError(
+            f"this network takes {fixed} observation{'s' * (fixed > 1)} at once, and {kind} "
+            f"of {count} needs a layer's derivatives at another number: export it with an open "
+            "batch"
+        )
+    _check_way(case, layer, fixed or 1)
     if kind == CONDUCTANCE:
         return _conductance(case, layer, steps)
     options: dict[str, Any] = {}
@@ -135,10 +142,10 @@ def _along(case: Case, layer: str, ends: Tensor) -> tuple[Tensor, Tensor]:
     return value.unflatten(0, (count, batch)), slope.unflatten(0, (count, batch))
 
 
-def _check_way(case: Case, layer: str) -> None:
+def _check_way(case: Case, layer: str, count: int) -> None:
     """Raises ValueError unless what is explained is computed from the layer's value."""
-    points = case.observations[:1].detach().clone().requires_grad_()
-    score = case.score.at(slice(0, 1))
+    points = case.observations[:count].detach().clone().requires_grad_()
+    score = case.score.at(slice(0, count))
     with recorded(case.network, [layer]) as values:
         number = score(points, *score.arguments).sum()
     value = values[layer]
