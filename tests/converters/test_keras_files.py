@@ -113,6 +113,38 @@ def test_weights_alone(tmp_path: Path, critic: bool) -> None:
             close(values[name], expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("case", ["2013", "80x80", "no dense layer between", "sorted"])
+def test_weights_alone_of_other_sizes(tmp_path: Path, case: str) -> None:
+    """Dense layers read height, width, channels, whatever their number is."""
+    random, side = np.random.default_rng(4), 80 if case == "80x80" else 84
+    x = seen_in = keras.Input((side, side, 4))
+    for width, kernel, stride in ((16, 8, 4), (8, 4, 2)):
+        x = layers.Conv2D(width, kernel, stride, activation="relu")(x)
+    x = layers.Flatten()(x)
+    if case != "no dense layer between":
+        x = layers.Dense(24, activation="relu", name="fc")(x)
+    ends = [layers.Dense(1, name="critic")(x), layers.Dense(6, name="policy")(x)]
+    model = lively(keras.Model(seen_in, ends))
+    arrays = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+    if case == "sorted":
+        arrays = dict(sorted(arrays.items()))
+        assert list(arrays).index("critic") < list(arrays).index("fc")
+    path = save_layers(tmp_path / "a.h5", arrays, backend="tensorflow", keras_version="2.2.4-tf")
+    seen = torch.from_numpy(random.integers(0, 256, (3, 4, side, side), np.uint8))
+    values = layer_values(to_torch(path), seen)
+    for name, expected in zip(("value", "output"), keras_outputs(model, seen / 255), strict=True):
+        close(values[name], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_which_dense_layer_is_first_may_not_be_clear(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    shapes = {"conv": (8, 8, 4, 6), "a": (600, 8), "b": (2400, 8), "out": (8, 6)}
+    arrays = {name: [random.normal(size=shape)] for name, shape in shapes.items()}
+    path = save_layers(tmp_path / "a.h5", arrays, backend="tensorflow", keras_version="2.2.4-tf")
+    with pytest.raises(ConversionError, match=r"6 channels is not clear \('a' \(600, 8\)"):
+        to_torch(path)
+
+
 def theanos(kernels: list[np.ndarray], seen: np.ndarray) -> np.ndarray:
     """True convolutions by SciPy. kernels: (out, in, height, width) each. seen: one observation."""
     x = seen
