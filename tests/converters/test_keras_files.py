@@ -263,6 +263,47 @@ def plain(*more: Any) -> Any:
     return keras.Sequential([keras.Input((84, 84, 4)), *more])
 
 
+ACTIVATIONS: dict[str, Any] = {
+    "relu": lambda: layers.ReLU(negative_slope=0.2),
+    "leaky": lambda: layers.LeakyReLU(negative_slope=0.4),
+    "elu": lambda: layers.ELU(alpha=0.3),
+    "softmax": lambda: layers.Softmax(),
+}
+
+
+@pytest.mark.parametrize("case", ACTIVATIONS)
+@pytest.mark.parametrize("ending", [".h5", ".keras"])
+def test_activations_that_are_objects_keep_their_settings(
+    tmp_path: Path, case: str, ending: str
+) -> None:
+    convolution = layers.Conv2D(4, 8, 8, activation=ACTIVATIONS[case]())
+    dense = layers.Dense(16, activation=ACTIVATIONS[case]())
+    model = lively(plain(convolution, layers.Flatten(), dense, layers.Dense(6)))
+    model.save(tmp_path / f"a{ending}")
+    seen = observations()
+    with torch.no_grad():
+        found = to_torch(tmp_path / f"a{ending}")(seen)
+    close(found, keras_outputs(model, seen / 255)[0], atol=1e-5, rtol=1e-4)
+
+
+def test_activations_with_settings_that_have_no_translation(tmp_path: Path) -> None:
+    for activation, message in (
+        (layers.ReLU(max_value=6), r"layer 'out' \(Dense\): an activation with a threshold"),
+        (layers.Softmax(axis=1), "a softmax over the axis 1; the last was expected"),
+    ):
+        dense = layers.Dense(8, activation=activation, name="out")
+        plain(dense, layers.Flatten(), layers.Dense(6)).save(tmp_path / "a.h5")
+        with pytest.raises(ConversionError, match=message):
+            to_torch(tmp_path / "a.h5")
+    config = json.loads(theano_config(2))
+    object_ = {"class_name": "Softplus", "config": {"beta": 2.0}}
+    config["config"][0]["config"]["activation"] = object_
+    arrays = {"conv0": [np.zeros((8, 8, 4, 4), np.float32)]}
+    path = save_layers(tmp_path / "b.h5", arrays, json.dumps(config))
+    with pytest.raises(ConversionError, match="the activation 'Softplus' with 'beta'"):
+        to_torch(path)
+
+
 REFUSED: dict[str, tuple[Any, str]] = {
     "lambda": (lambda_model, r"layer 'scale' \(Lambda\): Python code of its own, which is not run"),
     "recurrent": (
