@@ -127,14 +127,19 @@ def _histories(value: Any, depth: int = 0) -> Iterator[str]:
 
 
 def _sorted(layers: list[KerasLayer]) -> list[KerasLayer]:
-    """Each after those that it reads; raises ConversionError if there is no such order."""
+    """Each after those that it reads, and else as they were, since files may number them.
+
+    Raises ConversionError if there is no such order.
+    """
     done: dict[str, KerasLayer] = {}
     left = layers
     while left:
-        ready = [layer for layer in left if all(name in done for name in layer.inputs)]
-        if not ready:
+        before = len(done)
+        for layer in left:
+            if all(name in done for name in layer.inputs):
+                done[layer.name] = layer
+        if len(done) == before:
             raise ConversionError("layers that wait for each other: damaged")
-        done |= {layer.name: layer for layer in ready}
         left = [layer for layer in left if layer.name not in done]
     return list(done.values())
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +220,38 @@ def test_weights_alone_of_keras_1_on_theano(tmp_path: Path) -> None:
     with torch.no_grad():
         found = to_torch(convert(path, backend="theano").model)(seen)[0]
     close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def without_names(path: Path) -> Path:
+    """As Keras 3.0 wrote it: groups of variables do not tell their layers' own names."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    content = io.BytesIO(parts["model.weights.h5"])
+    with h5py.File(content, "a") as file:
+        groups: list[Any] = []
+        file.visititems(lambda name, node: groups.append(node) if name.endswith("vars") else None)
+        for group in groups:
+            group.attrs.pop("name", None)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in (parts | {"model.weights.h5": content.getvalue()}).items():
+            archive.writestr(name, part)
+    return path
+
+
+def test_layers_without_names_are_told_by_class_and_number(tmp_path: Path) -> None:
+    """A session's second model: its dense_1 is the first of its file, whose second is dense_1."""
+    seen_in = keras.Input((84, 84, 4))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 8, 4, activation="relu")(seen_in))
+    y = layers.Dense(8, activation="tanh", name="dense_1")(x)
+    y = layers.Dense(8, name="dense_2")(y)
+    z = layers.Dense(8, activation="sigmoid", name="dense_3")(x)  # ready before dense_2 is
+    model = lively(keras.Model(seen_in, layers.Dense(6, name="dense_4")(layers.Add()([y, z]))))
+    model.save(tmp_path / "a.keras")
+    seen = observations()
+    expected = keras_outputs(model, seen / 255)[0]
+    for path in (tmp_path / "a.keras", without_names(tmp_path / "a.keras")):
+        with torch.no_grad():
+            close(to_torch(path)(seen), expected, atol=1e-5, rtol=1e-4)
 
 
 class Subclassed(keras.Model):
