@@ -101,11 +101,11 @@ def _layer(row: Any, inputs: tuple[str, ...]) -> KerasLayer:
 
 
 def _before(row: Any) -> Iterator[str]:
-    """The layers before one, in a Functional model."""
+    """The layers before one, in a Functional model; it may read one twice."""
     nodes = _value(row, "inbound_nodes", (list,))
     if len(nodes) > 1:
         raise ConversionError(f"{_text(row, 'class_name')[:SHOWN]!a} stands in several places")
-    yield from dict.fromkeys(_histories(nodes)) if len(nodes) == 1 else ()
+    yield from _histories(nodes)
 
 
 def _histories(value: Any, depth: int = 0) -> Iterator[str]:

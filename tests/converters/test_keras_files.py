@@ -100,6 +100,19 @@ def test_residual_sums_and_averages(tmp_path: Path) -> None:
     close(found, keras_outputs(model, seen / 255)[0], atol=1e-5, rtol=1e-4)
 
 
+def test_a_layer_may_read_another_twice(tmp_path: Path) -> None:
+    seen_in = keras.Input((84, 84, 4))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 8, 4, activation="relu")(seen_in))
+    x = layers.Concatenate()([layers.Multiply()([x, x]), layers.Add()([x, x, x])])
+    model = lively(keras.Model(seen_in, layers.Dense(6)(x)))
+    seen = observations()
+    for name in ("a.keras", "a.h5"):
+        model.save(tmp_path / name)
+        with torch.no_grad():
+            found = to_torch(tmp_path / name)(seen)
+        close(found, keras_outputs(model, seen / 255)[0], atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("critic", [False, True])
 def test_weights_alone(tmp_path: Path, critic: bool) -> None:
     model, seen = keras_network(critic=critic), observations()
