@@ -132,6 +132,8 @@ def keras_pooling(step: KerasStep) -> str:
     size = step.pair("pool_size", 2)
     given = step.layer.settings.get("strides")
     strides = size if given is None else step.pair("strides")
+    if step.theano and step.layer.settings.get("padding") == "same":
+        raise ConversionError("a pooling with padding 'same' of Theano's, which is not known")
     value = step.first(step.inputs[0])
     pads = step.pads(size, strides, step.graph.shape(value)[2:])
     op = "MaxPool" if step.layer.kind == "MaxPooling2D" else "AveragePool"

@@ -160,19 +160,27 @@ def test_which_dense_layer_is_first_may_not_be_clear(tmp_path: Path) -> None:
         to_torch(path)
 
 
-def theanos(kernels: list[np.ndarray], seen: np.ndarray) -> np.ndarray:
-    """True convolutions by SciPy. kernels: (out, in, height, width) each. seen: one observation."""
-    x = seen
+def theanos(kernels: list[np.ndarray], seen: np.ndarray, padding: str = "valid") -> np.ndarray:
+    """True convolutions by SciPy. kernels: (out, in, height, width) each. seen: one observation.
+
+    padding "same" is Theano's "half": k // 2 before, cut to ceil(size / stride) outputs.
+    """
+    x, mode = seen, "full" if padding == "same" else "valid"
     for kernel, stride in zip(kernels, (4, 2, 1), strict=True):
         maps = [
-            sum(convolve(x[i], kernel[o, i], "valid") for i in range(len(x)))
+            sum(convolve(x[i], kernel[o, i], mode) for i in range(len(x)))
             for o in range(len(kernel))
         ]
-        x = np.maximum(np.array(maps)[:, ::stride, ::stride], 0)
+        side, width = x.shape[-1], kernel.shape[-1]
+        whole = np.array(maps)
+        if padding == "same":  # "full" begins width - 1 before the first pixel
+            begin = width - 1 - width // 2
+            whole = whole[:, begin : begin + side, begin : begin + side]
+        x = np.maximum(whole[:, ::stride, ::stride], 0)
     return x.reshape(-1)  # channels, height, width: as its Flatten did
 
 
-def theano_config(version: int) -> str:
+def theano_config(version: int, padding: str = "valid") -> str:
     """Sequential, channels first, as Keras 1 and early Keras 2 wrote it."""
     first = {"batch_input_shape": [None, 4, 84, 84]}
     rows: list[dict[str, Any]] = []
@@ -181,10 +189,10 @@ def theano_config(version: int) -> str:
         config |= first if not number else {}
         if version == 1:
             sizes = {"nb_filter": 4, "nb_row": kernel, "nb_col": kernel, "dim_ordering": "th"}
-            config |= sizes | {"subsample": [stride, stride], "border_mode": "valid"}
+            config |= sizes | {"subsample": [stride, stride], "border_mode": padding}
         else:
             config |= {"filters": 4, "kernel_size": [kernel, kernel], "strides": [stride, stride]}
-            config |= {"data_format": "channels_first", "padding": "valid"}
+            config |= {"data_format": "channels_first", "padding": padding}
         rows.append({"class_name": "Convolution2D" if version == 1 else "Conv2D", "config": config})
     rows.append({"class_name": "Flatten", "config": {"name": "flatten"}})
     for name, activation in (("dense", "relu"), ("out", "linear")):
@@ -217,6 +225,36 @@ def test_theanos_convolutions_turn_their_kernels_over(tmp_path: Path, version: i
         assert not torch.allclose(to_torch(other.model)(seen), to_torch(done.model)(seen))
         with pytest.raises(ConversionError, match="no backend 'theno' of Keras's"):
             convert(path, backend="theno")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_theanos_same_padding_is_half_a_kernel_before(tmp_path: Path, version: int) -> None:
+    random = np.random.default_rng(3)
+    shapes = ((4, 4, 8, 8), (4, 4, 4, 4), (4, 4, 3, 3))
+    kernels = [random.normal(0, 0.2, shape).astype(np.float32) for shape in shapes]
+    dense = random.normal(0, 0.1, (4 * 121, 8)).astype(np.float32)
+    out = random.normal(0, 1, (8, 6)).astype(np.float32)
+    stored = [k if version == 1 else k.transpose(2, 3, 1, 0) for k in kernels]
+    arrays = {f"conv{i}": [k] for i, k in enumerate(stored)} | {"dense": [dense], "out": [out]}
+    told = {"backend": "theano", "keras_version": "1.2.2" if version == 1 else "2.1.2"}
+    path = save_layers(tmp_path / "a.h5", arrays, theano_config(version, "same"), **told)
+    seen = observations(1)
+    features = theanos(kernels, seen[0].numpy() / 255.0, "same")
+    assert features.shape == (4 * 121,)
+    with torch.no_grad():
+        found = to_torch(path)(seen)[0]
+    close(found, np.maximum(features @ dense, 0) @ out, atol=1e-4, rtol=1e-4)
+
+
+def test_theanos_pools_with_padding_are_refused(tmp_path: Path) -> None:
+    config = json.loads(theano_config(2))
+    pool = {"name": "pool", "padding": "same", "data_format": "channels_first"}
+    config["config"].insert(1, {"class_name": "MaxPooling2D", "config": pool})
+    arrays = {"conv0": [np.zeros((8, 8, 4, 4), np.float32)]}
+    told = {"backend": "theano", "keras_version": "2.1.2"}
+    path = save_layers(tmp_path / "a.h5", arrays, json.dumps(config), **told)
+    with pytest.raises(ConversionError, match="a pooling with padding 'same' of Theano's"):
+        to_torch(path)
 
 
 def test_weights_alone_of_keras_1_on_theano(tmp_path: Path) -> None:
