@@ -28,11 +28,15 @@ OUTPUT, VALUE = "action_parameterization.distribution_linear", "critic_linear"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Weights by name; the activation; and what pixels of 0..255 are divided by."""
+    """Weights by name; the activation; what pixels of 0..255 are divided by.
+
+    subtracted: from pixels, before they are divided.
+    """
 
     weights: dict[str, np.ndarray]
     activation: str
     scale: float
+    subtracted: float = 0.0
 
 
 class _Policy:
@@ -94,6 +98,8 @@ def policy_graph(recipe: Recipe) -> tuple[onnx.ModelProto, list[str]]:
     made.value = made.graph.input(
         "observations", [BATCH, frames, SIZE, SIZE], onnx.TensorProto.FLOAT
     )
+    if recipe.subtracted:
+        made.add("Sub", "shifted", made.constant("subtracted", np.array(recipe.subtracted)))
     made.add("Mul", "scaled", made.constant("scale", np.array(1 / WHITE)))
     if f"{STATISTICS}running_mean" in recipe.weights:
         _normalize(made)
