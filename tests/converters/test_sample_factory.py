@@ -86,6 +86,18 @@ def changed(path: Path, **weights: torch.Tensor) -> Path:
     return path
 
 
+def test_the_units_of_the_value_are_told(tmp_path: Path) -> None:
+    path = save_sample_factory(tmp_path / NAME, units=8)
+    mean, variance = torch.tensor([2.5]), torch.tensor([16.0 - 1e-5])
+    changed(path, returns_normalizer__running_mean=mean, returns_normalizer__running_var=variance)
+    (line,) = [note for note in convert(path).report.notes if "normalized returns" in note]
+    assert "times 4, plus 2.5" in line
+    content = torch.load(path, weights_only=True)
+    kept = {k: v for k, v in content["model"].items() if not k.startswith("returns_normalizer")}
+    torch.save(content | {"model": kept}, path)
+    assert not any("returns" in note for note in convert(path).report.notes)
+
+
 def test_what_was_subtracted_must_be_told(tmp_path: Path) -> None:
     path = save_sample_factory(tmp_path / NAME, units=8)
     (path.parent.parent / "config.json").write_text(json.dumps({"obs_subtract_mean": "x"}))
