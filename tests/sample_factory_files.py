@@ -41,13 +41,13 @@ class StatisticsOfKeys(nn.Module):
 
 
 class Normalizer(nn.Module):
-    def __init__(self, scale: float, normalized: bool) -> None:
+    def __init__(self, scale: float, normalized: bool, subtracted: float) -> None:
         super().__init__()
-        self.scale = scale
+        self.scale, self.subtracted = scale, subtracted
         self.running_mean_std = StatisticsOfKeys() if normalized else None
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x / self.scale
+        x = (x - self.subtracted) / self.scale
         if self.running_mean_std is None:
             return x
         return self.running_mean_std.running_mean_std["obs"](x)
@@ -132,11 +132,12 @@ class SharedPolicy(nn.Module):
         scale: float = 255.0,
         normalized: bool = True,
         more: tuple[int, ...] = (),
+        subtracted: float = 0.0,
     ) -> None:
         super().__init__()
         torch.manual_seed(0)
         activation = {"relu": nn.ReLU(), "elu": nn.ELU(), "tanh": nn.Tanh()}[nonlinearity]
-        self.obs_normalizer = Normalizer(scale, normalized)
+        self.obs_normalizer = Normalizer(scale, normalized, subtracted)
         self.returns_normalizer = Statistics((1,))
         encoder: nn.Module = Encoder(kind, units, activation, widths)
         self.encoder = MultiInput(encoder if kind == "resnet_impala" else Enc(encoder))
@@ -144,6 +145,7 @@ class SharedPolicy(nn.Module):
         self.critic_linear = nn.Linear(self.decoder.units, 1)
         self.action_parameterization = Distribution(self.decoder.units, actions)
         self.settings = {"nonlinearity": nonlinearity, "obs_scale": scale, "use_rnn": False}
+        self.settings["obs_subtract_mean"] = subtracted
         lively(self)
 
     def both(self, seen: Tensor) -> tuple[Tensor, Tensor]:

@@ -35,7 +35,10 @@ TITLES = (
     "UpNDown VideoPinball WizardOfWor YarsRevenge"
 ).split()
 RELU_ASSUMED = "ReLUs, as its Atari agents have: config.json is not beside the file"
-SCALE_ASSUMED = "pixels divided by 255, as its Atari agents do: config.json is not beside the file"
+SCALE_ASSUMED = (
+    "pixels divided by 255 and nothing subtracted, as its Atari agents do: config.json is not "
+    "beside the file"
+)
 
 
 def _is_checkpoint(probe: Probe) -> bool:
@@ -56,9 +59,8 @@ def read_sample_factory(path: Path) -> Source:
         weights = file.tensors(state_dict_in(inside if inside is not None else content))
     config = _config(path)
     assumptions: list[str] = []
-    recipe = Recipe(
-        _floats(weights), _activation(config, assumptions), _scale(config, weights, assumptions)
-    )
+    activation, scale = _activation(config, assumptions), _scale(config, weights, assumptions)
+    recipe = Recipe(_floats(weights), activation, scale, _subtracted(config, weights))
     model, notes = policy_graph(recipe)
     card: dict[str, Any] = {"algorithm": "ppo", "action_rule": "sample"}
     card["preprocessing"] = PREPROCESSINGS["cleanrl"]  # the same wrappers, as its source says
@@ -99,11 +101,29 @@ def _scale(config: dict[str, Any], weights: Mapping[str, Tensor], assumptions: l
     scale = config.get("obs_scale")
     if isinstance(scale, int | float) and 0 < scale < 1e6:
         return float(scale)
-    means = [tensor for name, tensor in weights.items() if name.endswith("obs.running_mean")]
+    means = list(_means(weights).values())
     if means:
         return 1.0 if float(means[0].max()) > 1 else 255.0
     assumptions.append(SCALE_ASSUMED)
     return 255.0
+
+
+def _subtracted(config: dict[str, Any], weights: Mapping[str, Tensor]) -> float:
+    """What is taken from its pixels before they are divided."""
+    mean = config.get("obs_subtract_mean", 0.0)
+    if not isinstance(mean, int | float) or not abs(mean) < 1e6:
+        raise ConversionError(f"its obs_subtract_mean is {str(mean)[:40]!a}; a number was expected")
+    below = [name for name, tensor in _means(weights).items() if float(tensor.min()) < 0]
+    if below and "obs_subtract_mean" not in config:
+        raise ConversionError(
+            f"{below[0][:80]!a} has negative means, so that something was subtracted from pixels; "
+            "put the experiment's config.json (obs_subtract_mean) beside the file"
+        )
+    return float(mean)
+
+
+def _means(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in weights.items() if name.endswith("obs.running_mean")}
 
 
 def _game(config: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from atari_zoo.converters.tf.onnx_graph import OnnxGraph
 
 ACTIVATIONS = {"relu": "Relu", "elu": "Elu", "tanh": "Tanh"}
 STATISTICS = "obs_normalizer.running_mean_std.running_mean_std.obs."
+RETURNS = "returns_normalizer."
 EPSILON, CLIP = 1e-5, 5.0
 WHITE = 255.0  # pixels are divided by this, and what follows is made for that
 # of convnet_atari and convnet_simple; of convnet_impala
@@ -28,11 +29,15 @@ OUTPUT, VALUE = "action_parameterization.distribution_linear", "critic_linear"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Weights by name; the activation; and what pixels of 0..255 are divided by."""
+    """Weights by name; the activation; what pixels of 0..255 are divided by.
+
+    subtracted: from pixels, before they are divided.
+    """
 
     weights: dict[str, np.ndarray]
     activation: str
     scale: float
+    subtracted: float = 0.0
 
 
 class _Policy:
@@ -94,6 +99,8 @@ def policy_graph(recipe: Recipe) -> tuple[onnx.ModelProto, list[str]]:
     made.value = made.graph.input(
         "observations", [BATCH, frames, SIZE, SIZE], onnx.TensorProto.FLOAT
     )
+    if recipe.subtracted:
+        made.add("Sub", "shifted", made.constant("subtracted", np.array(recipe.subtracted)))
     made.add("Mul", "scaled", made.constant("scale", np.array(1 / WHITE)))
     if f"{STATISTICS}running_mean" in recipe.weights:
         _normalize(made)
@@ -112,6 +119,7 @@ def policy_graph(recipe: Recipe) -> tuple[onnx.ModelProto, list[str]]:
         made.value = trunk
         made.dense(VALUE, "value")
         outputs.append("value")
+        notes += _value_units(recipe.weights)
     else:
         notes.append("the critic has a network of its own, which is left out")
     _refuse_rest(made, separate)
@@ -148,6 +156,18 @@ def _normalize(made: _Policy) -> None:
     made.add("Mul", "normalized", made.constant("factor", factor))
     limits = [made.constant(name, np.array(n)) for name, n in (("least", -CLIP), ("most", CLIP))]
     made.add("Clip", "clipped", *limits)
+
+
+def _value_units(weights: dict[str, np.ndarray]) -> list[str]:
+    """What a value is measured in, where it was learnt from normalized returns."""
+    if not any(name.startswith(RETURNS) for name in weights):
+        return []
+    mean, variance = (weights.get(f"{RETURNS}{part}") for part in ("running_mean", "running_var"))
+    note = "value is in units of normalized returns, as it was learnt"
+    if mean is None or variance is None or mean.size != 1 or variance.size != 1:
+        return [note]
+    spread = np.sqrt(np.maximum(variance, 0) + EPSILON).item()
+    return [f"{note}; times {spread:.6g}, plus {mean.item():.6g}, it is in the rewards' own"]
 
 
 def _plain(made: _Policy, prefix: str) -> None:
@@ -210,7 +230,7 @@ def _layers(made: _Policy, prefix: str) -> None:
 
 
 def _refuse_rest(made: _Policy, separate: bool) -> None:
-    own = ("obs_normalizer.", "returns_normalizer.", *(("critic_",) if separate else ()))
+    own = ("obs_normalizer.", RETURNS, *(("critic_",) if separate else ()))
     rest = [n for n in made.recipe.weights if n not in made.used and not n.startswith(own)]
     if rest:
         raise ConversionError(f"beside its layers it has {rest[0][:80]!a}, whose part is not known")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.keras.steps import KerasStep, keras_layer
+from atari_zoo.converters.keras.models import KerasLayer
+from atari_zoo.converters.keras.steps import KERAS_LAYERS, KerasStep, keras_layer
 
 # activations of ONNX's that are Keras's; of Keras 1 to 3
 ACTIVATIONS = {
@@ -19,6 +21,7 @@ ACTIVATIONS = {
     "elu": "Elu",
     "selu": "Selu",
 }
+OBJECTS = ("ReLU", "LeakyReLU", "ELU", "Softmax")  # layers that are activations of others, too
 MERGES = {"Add": "Add", "Subtract": "Sub", "Multiply": "Mul"}
 
 
@@ -82,6 +85,9 @@ def keras_rectifier(step: KerasStep) -> str:
 
 @keras_layer("Softmax")
 def keras_softmax(step: KerasStep) -> str:
+    axis = step.layer.settings.get("axis", -1)
+    if axis not in (-1, len(step.graph.shape(step.inputs[0])) - 1):
+        raise ConversionError(f"a softmax over the axis {str(axis)[:20]}; the last was expected")
     return step.add("Softmax", step.inputs[0], axis=-1)
 
 
@@ -126,6 +132,8 @@ def keras_pooling(step: KerasStep) -> str:
     size = step.pair("pool_size", 2)
     given = step.layer.settings.get("strides")
     strides = size if given is None else step.pair("strides")
+    if step.theano and step.layer.settings.get("padding") == "same":
+        raise ConversionError("a pooling with padding 'same' of Theano's, which is not known")
     value = step.first(step.inputs[0])
     pads = step.pads(size, strides, step.graph.shape(value)[2:])
     op = "MaxPool" if step.layer.kind == "MaxPooling2D" else "AveragePool"
@@ -198,8 +206,16 @@ def biases(step: KerasStep) -> list[np.ndarray]:
 def keras_activated(step: KerasStep, value: str) -> str:
     """The value after the layer's activation. Raises ConversionError if it is not known."""
     name = step.layer.settings.get("activation", "linear")
-    if isinstance(name, dict):  # an object of Keras 3's
-        name = str(name.get("class_name")).lower()
+    if isinstance(name, dict):  # an object, with settings of its own
+        kind, config = str(name.get("class_name")), name.get("config")
+        settings = config if isinstance(config, dict) else {}
+        if kind in OBJECTS:
+            layer = KerasLayer(step.layer.name, kind, settings)
+            return KERAS_LAYERS[kind](replace(step, layer=layer, inputs=[value]))
+        numbers = [key for key, n in settings.items() if type(n) in (int, float)]
+        if numbers:
+            raise ConversionError(f"the activation {kind[:40]!a} with {str(numbers[0])[:40]!a}")
+        name = kind.lower()
     if name in ("linear", None):
         return value
     if name == "softmax":

@@ -101,11 +101,11 @@ def _layer(row: Any, inputs: tuple[str, ...]) -> KerasLayer:
 
 
 def _before(row: Any) -> Iterator[str]:
-    """The layers before one, in a Functional model."""
+    """The layers before one, in a Functional model; it may read one twice."""
     nodes = _value(row, "inbound_nodes", (list,))
     if len(nodes) > 1:
         raise ConversionError(f"{_text(row, 'class_name')[:SHOWN]!a} stands in several places")
-    yield from dict.fromkeys(_histories(nodes)) if len(nodes) == 1 else ()
+    yield from _histories(nodes)
 
 
 def _histories(value: Any, depth: int = 0) -> Iterator[str]:
@@ -127,14 +127,19 @@ def _histories(value: Any, depth: int = 0) -> Iterator[str]:
 
 
 def _sorted(layers: list[KerasLayer]) -> list[KerasLayer]:
-    """Each after those that it reads; raises ConversionError if there is no such order."""
+    """Each after those that it reads, and else as they were, since files may number them.
+
+    Raises ConversionError if there is no such order.
+    """
     done: dict[str, KerasLayer] = {}
     left = layers
     while left:
-        ready = [layer for layer in left if all(name in done for name in layer.inputs)]
-        if not ready:
+        before = len(done)
+        for layer in left:
+            if all(name in done for name in layer.inputs):
+                done[layer.name] = layer
+        if len(done) == before:
             raise ConversionError("layers that wait for each other: damaged")
-        done |= {layer.name: layer for layer in ready}
         left = [layer for layer in left if layer.name not in done]
     return list(done.values())
 

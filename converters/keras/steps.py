@@ -19,13 +19,17 @@ LARGEST = 1 << 12  # a size or a stride
 
 @dataclass
 class KerasStep:
-    """A layer, the tensors that it reads, its arrays, and the graph that is written."""
+    """A layer, the tensors that it reads, its arrays, and the graph that is written.
+
+    theano: what Keras ran on, whose "same" padding is another.
+    """
 
     layer: KerasLayer
     inputs: list[str]
     arrays: list[np.ndarray]
     graph: OnnxGraph
     parts: int = 0
+    theano: bool = False
 
     def add(self, op: str, *inputs: str, **attributes: Any) -> str:
         """A node; the last one's result is the layer's."""
@@ -66,7 +70,10 @@ class KerasStep:
     def pads(
         self, kernel: Sequence[int], strides: Sequence[int], sizes: Sequence[int]
     ) -> list[int]:
-        """Pixels above, left, below, right; "same" has the odd one below and right."""
+        """Pixels above, left, below, right; "same" has the odd one below and right.
+
+        Theano's convolutions have half a kernel before, and are cut to the same size.
+        """
         padding = self.layer.settings.get("padding", "valid")
         if padding not in ("valid", "same"):
             raise ConversionError(f"padding {str(padding)[:20]!a}; 'valid' or 'same' was expected")
@@ -74,7 +81,9 @@ class KerasStep:
             max((-(-size // stride) - 1) * stride + width - size, 0) if padding == "same" else 0
             for size, width, stride in zip(sizes, kernel, strides, strict=True)
         ]
-        return [a // 2 for a in amounts] + [a - a // 2 for a in amounts]
+        theanos = self.theano and padding == "same"
+        before = [n // 2 for n in (kernel if theanos else amounts)]
+        return before + [max(a - b, 0) for a, b in zip(amounts, before, strict=True)]
 
 
 Translator = Callable[[KerasStep], str]

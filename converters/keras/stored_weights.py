@@ -7,7 +7,7 @@ Keras 3 (saving/saving_lib.py): `layers/<class, numbered>/vars/0`, the layer's o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +28,14 @@ class StoredLayers:
 
     flipped: convolutions' kernels are Theano's, which turns them over.
     old: they are ordered as Keras 1 had them. version: of the Keras that wrote them.
+    numbered: the names are not the layers' own, but their classes, numbered.
     """
 
     arrays: dict[str, list[np.ndarray]]
     flipped: bool = False
     old: bool = False
     version: str = ""
+    numbered: bool = False
 
 
 def has_keras_weights(root: Hdf5Node) -> bool:
@@ -51,7 +53,7 @@ def stored_layers(root: Hdf5Node, backend: str = "") -> StoredLayers:
     """
     base = _inside(root)
     if not {"layer_names", "layer_names0"} & base.attributes.keys():
-        return StoredLayers(dict(_numbered(base)), version="3")
+        return _newest(base)
     told = {**root.attributes, **base.attributes}
     backend = _word(told.get("backend")) or backend
     version = _word(told.get("keras_version"))
@@ -69,15 +71,15 @@ def stored_layers(root: Hdf5Node, backend: str = "") -> StoredLayers:
 def arrays_of(
     layer: KerasLayer, stored: StoredLayers, numbered: dict[str, int]
 ) -> list[np.ndarray]:
-    """One layer's, by its name, or in Keras 3 by its class and number.
+    """One layer's, by its name, or where the file lacks names by its class and number.
 
     numbered: how many of each class came before; it is counted on.
     """
     base = _snake(layer.kind)
     number = numbered.get(base, 0)
     numbered[base] = number + 1
-    if layer.name in stored.arrays:
-        return stored.arrays[layer.name]
+    if not stored.numbered:
+        return stored.arrays.get(layer.name, [])
     return stored.arrays.get(f"{base}_{number}" if number else base, [])
 
 
@@ -85,18 +87,22 @@ def _inside(root: Hdf5Node) -> Hdf5Node:
     return root.members.get(INSIDE, root)
 
 
-def _numbered(root: Hdf5Node) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Each group of variables by its layer's own name, or by what it is in."""
+def _newest(root: Hdf5Node) -> StoredLayers:
+    """Each group of variables by its layer's own name; where not all tell, by what they are in."""
     found: dict[str, list[Hdf5Node]] = {}
     for node in root.arrays():
         layer, _, number = node.path.rpartition(f"/{VARIABLES}/")
         if number.isdigit() and not layer.startswith(f"/{OPTIMIZER}"):
             found.setdefault(layer, []).append(node)
+    own, arrays = [], []
     for layer in sorted(found, key=_natural):
         group = root.at(f"{layer}/{VARIABLES}")
-        own = _word(group.attributes.get("name")) if group is not None else ""
+        own.append((layer, _word(group.attributes.get("name")) if group is not None else ""))
         nodes = sorted(found[layer], key=lambda node: _natural(node.path))
-        yield own or layer.rpartition("/")[2], [node.array() for node in nodes]
+        arrays.append([node.array() for node in nodes])
+    numbered = not all(name for _, name in own)
+    names = [layer.rpartition("/")[2] if numbered else name for layer, name in own]
+    return StoredLayers(dict(zip(names, arrays, strict=True)), version="3", numbered=numbered)
 
 
 def _texts(node: Hdf5Node, name: str) -> list[str]:

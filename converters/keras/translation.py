@@ -65,7 +65,8 @@ def _translated(
         raise ConversionError("its weights are not in the file")
     if layer.kind == "Conv2D":
         arrays = [ordered_kernel(arrays[0], layer, stored), *arrays[1:]]
-    step = KerasStep(layer, [values[name] for name in layer.inputs], arrays, graph)
+    inputs = [values[name] for name in layer.inputs]
+    step = KerasStep(layer, inputs, arrays, graph, theano=stored.flipped)
     if not step.inputs:
         raise ConversionError("a layer without an input")
     return KERAS_LAYERS[layer.kind](step)

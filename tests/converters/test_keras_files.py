@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,19 @@ def test_residual_sums_and_averages(tmp_path: Path) -> None:
     close(found, keras_outputs(model, seen / 255)[0], atol=1e-5, rtol=1e-4)
 
 
+def test_a_layer_may_read_another_twice(tmp_path: Path) -> None:
+    seen_in = keras.Input((84, 84, 4))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 8, 4, activation="relu")(seen_in))
+    x = layers.Concatenate()([layers.Multiply()([x, x]), layers.Add()([x, x, x])])
+    model = lively(keras.Model(seen_in, layers.Dense(6)(x)))
+    seen = observations()
+    for name in ("a.keras", "a.h5"):
+        model.save(tmp_path / name)
+        with torch.no_grad():
+            found = to_torch(tmp_path / name)(seen)
+        close(found, keras_outputs(model, seen / 255)[0], atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("critic", [False, True])
 def test_weights_alone(tmp_path: Path, critic: bool) -> None:
     model, seen = keras_network(critic=critic), observations()
@@ -113,19 +128,59 @@ def test_weights_alone(tmp_path: Path, critic: bool) -> None:
             close(values[name], expected, atol=1e-5, rtol=1e-4)
 
 
-def theanos(kernels: list[np.ndarray], seen: np.ndarray) -> np.ndarray:
-    """True convolutions by SciPy. kernels: (out, in, height, width) each. seen: one observation."""
-    x = seen
+@pytest.mark.parametrize("case", ["2013", "80x80", "no dense layer between", "sorted"])
+def test_weights_alone_of_other_sizes(tmp_path: Path, case: str) -> None:
+    """Dense layers read height, width, channels, whatever their number is."""
+    random, side = np.random.default_rng(4), 80 if case == "80x80" else 84
+    x = seen_in = keras.Input((side, side, 4))
+    for width, kernel, stride in ((16, 8, 4), (8, 4, 2)):
+        x = layers.Conv2D(width, kernel, stride, activation="relu")(x)
+    x = layers.Flatten()(x)
+    if case != "no dense layer between":
+        x = layers.Dense(24, activation="relu", name="fc")(x)
+    ends = [layers.Dense(1, name="critic")(x), layers.Dense(6, name="policy")(x)]
+    model = lively(keras.Model(seen_in, ends))
+    arrays = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+    if case == "sorted":
+        arrays = dict(sorted(arrays.items()))
+        assert list(arrays).index("critic") < list(arrays).index("fc")
+    path = save_layers(tmp_path / "a.h5", arrays, backend="tensorflow", keras_version="2.2.4-tf")
+    seen = torch.from_numpy(random.integers(0, 256, (3, 4, side, side), np.uint8))
+    values = layer_values(to_torch(path), seen)
+    for name, expected in zip(("value", "output"), keras_outputs(model, seen / 255), strict=True):
+        close(values[name], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_which_dense_layer_is_first_may_not_be_clear(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    shapes = {"conv": (8, 8, 4, 6), "a": (600, 8), "b": (2400, 8), "out": (8, 6)}
+    arrays = {name: [random.normal(size=shape)] for name, shape in shapes.items()}
+    path = save_layers(tmp_path / "a.h5", arrays, backend="tensorflow", keras_version="2.2.4-tf")
+    with pytest.raises(ConversionError, match=r"6 channels is not clear \('a' \(600, 8\)"):
+        to_torch(path)
+
+
+def theanos(kernels: list[np.ndarray], seen: np.ndarray, padding: str = "valid") -> np.ndarray:
+    """True convolutions by SciPy. kernels: (out, in, height, width) each. seen: one observation.
+
+    padding "same" is Theano's "half": k // 2 before, cut to ceil(size / stride) outputs.
+    """
+    x, mode = seen, "full" if padding == "same" else "valid"
     for kernel, stride in zip(kernels, (4, 2, 1), strict=True):
         maps = [
-            sum(convolve(x[i], kernel[o, i], "valid") for i in range(len(x)))
+            sum(convolve(x[i], kernel[o, i], mode) for i in range(len(x)))
             for o in range(len(kernel))
         ]
-        x = np.maximum(np.array(maps)[:, ::stride, ::stride], 0)
+        side, width = x.shape[-1], kernel.shape[-1]
+        whole = np.array(maps)
+        if padding == "same":  # "full" begins width - 1 before the first pixel
+            begin = width - 1 - width // 2
+            whole = whole[:, begin : begin + side, begin : begin + side]
+        x = np.maximum(whole[:, ::stride, ::stride], 0)
     return x.reshape(-1)  # channels, height, width: as its Flatten did
 
 
-def theano_config(version: int) -> str:
+def theano_config(version: int, padding: str = "valid") -> str:
     """Sequential, channels first, as Keras 1 and early Keras 2 wrote it."""
     first = {"batch_input_shape": [None, 4, 84, 84]}
     rows: list[dict[str, Any]] = []
@@ -134,10 +189,10 @@ def theano_config(version: int) -> str:
         config |= first if not number else {}
         if version == 1:
             sizes = {"nb_filter": 4, "nb_row": kernel, "nb_col": kernel, "dim_ordering": "th"}
-            config |= sizes | {"subsample": [stride, stride], "border_mode": "valid"}
+            config |= sizes | {"subsample": [stride, stride], "border_mode": padding}
         else:
             config |= {"filters": 4, "kernel_size": [kernel, kernel], "strides": [stride, stride]}
-            config |= {"data_format": "channels_first", "padding": "valid"}
+            config |= {"data_format": "channels_first", "padding": padding}
         rows.append({"class_name": "Convolution2D" if version == 1 else "Conv2D", "config": config})
     rows.append({"class_name": "Flatten", "config": {"name": "flatten"}})
     for name, activation in (("dense", "relu"), ("out", "linear")):
@@ -172,6 +227,36 @@ def test_theanos_convolutions_turn_their_kernels_over(tmp_path: Path, version: i
             convert(path, backend="theno")
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_theanos_same_padding_is_half_a_kernel_before(tmp_path: Path, version: int) -> None:
+    random = np.random.default_rng(3)
+    shapes = ((4, 4, 8, 8), (4, 4, 4, 4), (4, 4, 3, 3))
+    kernels = [random.normal(0, 0.2, shape).astype(np.float32) for shape in shapes]
+    dense = random.normal(0, 0.1, (4 * 121, 8)).astype(np.float32)
+    out = random.normal(0, 1, (8, 6)).astype(np.float32)
+    stored = [k if version == 1 else k.transpose(2, 3, 1, 0) for k in kernels]
+    arrays = {f"conv{i}": [k] for i, k in enumerate(stored)} | {"dense": [dense], "out": [out]}
+    told = {"backend": "theano", "keras_version": "1.2.2" if version == 1 else "2.1.2"}
+    path = save_layers(tmp_path / "a.h5", arrays, theano_config(version, "same"), **told)
+    seen = observations(1)
+    features = theanos(kernels, seen[0].numpy() / 255.0, "same")
+    assert features.shape == (4 * 121,)
+    with torch.no_grad():
+        found = to_torch(path)(seen)[0]
+    close(found, np.maximum(features @ dense, 0) @ out, atol=1e-4, rtol=1e-4)
+
+
+def test_theanos_pools_with_padding_are_refused(tmp_path: Path) -> None:
+    config = json.loads(theano_config(2))
+    pool = {"name": "pool", "padding": "same", "data_format": "channels_first"}
+    config["config"].insert(1, {"class_name": "MaxPooling2D", "config": pool})
+    arrays = {"conv0": [np.zeros((8, 8, 4, 4), np.float32)]}
+    told = {"backend": "theano", "keras_version": "2.1.2"}
+    path = save_layers(tmp_path / "a.h5", arrays, json.dumps(config), **told)
+    with pytest.raises(ConversionError, match="a pooling with padding 'same' of Theano's"):
+        to_torch(path)
+
+
 def test_weights_alone_of_keras_1_on_theano(tmp_path: Path) -> None:
     """Channels are first, and the dense layer reads channels, height, width."""
     random = np.random.default_rng(2)
@@ -186,6 +271,38 @@ def test_weights_alone_of_keras_1_on_theano(tmp_path: Path) -> None:
     with torch.no_grad():
         found = to_torch(convert(path, backend="theano").model)(seen)[0]
     close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def without_names(path: Path) -> Path:
+    """As Keras 3.0 wrote it: groups of variables do not tell their layers' own names."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    content = io.BytesIO(parts["model.weights.h5"])
+    with h5py.File(content, "a") as file:
+        groups: list[Any] = []
+        file.visititems(lambda name, node: groups.append(node) if name.endswith("vars") else None)
+        for group in groups:
+            group.attrs.pop("name", None)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in (parts | {"model.weights.h5": content.getvalue()}).items():
+            archive.writestr(name, part)
+    return path
+
+
+def test_layers_without_names_are_told_by_class_and_number(tmp_path: Path) -> None:
+    """A session's second model: its dense_1 is the first of its file, whose second is dense_1."""
+    seen_in = keras.Input((84, 84, 4))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 8, 4, activation="relu")(seen_in))
+    y = layers.Dense(8, activation="tanh", name="dense_1")(x)
+    y = layers.Dense(8, name="dense_2")(y)
+    z = layers.Dense(8, activation="sigmoid", name="dense_3")(x)  # ready before dense_2 is
+    model = lively(keras.Model(seen_in, layers.Dense(6, name="dense_4")(layers.Add()([y, z]))))
+    model.save(tmp_path / "a.keras")
+    seen = observations()
+    expected = keras_outputs(model, seen / 255)[0]
+    for path in (tmp_path / "a.keras", without_names(tmp_path / "a.keras")):
+        with torch.no_grad():
+            close(to_torch(path)(seen), expected, atol=1e-5, rtol=1e-4)
 
 
 class Subclassed(keras.Model):
@@ -229,6 +346,47 @@ def two_inputs() -> Any:
 
 def plain(*more: Any) -> Any:
     return keras.Sequential([keras.Input((84, 84, 4)), *more])
+
+
+ACTIVATIONS: dict[str, Any] = {
+    "relu": lambda: layers.ReLU(negative_slope=0.2),
+    "leaky": lambda: layers.LeakyReLU(negative_slope=0.4),
+    "elu": lambda: layers.ELU(alpha=0.3),
+    "softmax": lambda: layers.Softmax(),
+}
+
+
+@pytest.mark.parametrize("case", ACTIVATIONS)
+@pytest.mark.parametrize("ending", [".h5", ".keras"])
+def test_activations_that_are_objects_keep_their_settings(
+    tmp_path: Path, case: str, ending: str
+) -> None:
+    convolution = layers.Conv2D(4, 8, 8, activation=ACTIVATIONS[case]())
+    dense = layers.Dense(16, activation=ACTIVATIONS[case]())
+    model = lively(plain(convolution, layers.Flatten(), dense, layers.Dense(6)))
+    model.save(tmp_path / f"a{ending}")
+    seen = observations()
+    with torch.no_grad():
+        found = to_torch(tmp_path / f"a{ending}")(seen)
+    close(found, keras_outputs(model, seen / 255)[0], atol=1e-5, rtol=1e-4)
+
+
+def test_activations_with_settings_that_have_no_translation(tmp_path: Path) -> None:
+    for activation, message in (
+        (layers.ReLU(max_value=6), r"layer 'out' \(Dense\): an activation with a threshold"),
+        (layers.Softmax(axis=1), "a softmax over the axis 1; the last was expected"),
+    ):
+        dense = layers.Dense(8, activation=activation, name="out")
+        plain(dense, layers.Flatten(), layers.Dense(6)).save(tmp_path / "a.h5")
+        with pytest.raises(ConversionError, match=message):
+            to_torch(tmp_path / "a.h5")
+    config = json.loads(theano_config(2))
+    object_ = {"class_name": "Softplus", "config": {"beta": 2.0}}
+    config["config"][0]["config"]["activation"] = object_
+    arrays = {"conv0": [np.zeros((8, 8, 4, 4), np.float32)]}
+    path = save_layers(tmp_path / "b.h5", arrays, json.dumps(config))
+    with pytest.raises(ConversionError, match="the activation 'Softplus' with 'beta'"):
+        to_torch(path)
 
 
 REFUSED: dict[str, tuple[Any, str]] = {

@@ -28,6 +28,10 @@ CASES: dict[str, dict[str, Any]] = {
     "simple": {"kind": "convnet_simple", "units": 64},
     "impala": {"kind": "convnet_impala", "units": 256, "normalized": False},
     "resnet": {"kind": "resnet_impala", "units": 256},
+    "subtracted": {"scale": 128.0, "subtracted": 128.0},
+    "subtracted, not normalized": {"subtracted": 100.0, "normalized": False, "units": 64},
+    "subtracted, simple": {"kind": "convnet_simple", "subtracted": 50.5, "scale": 1.0},
+    "subtracted, resnet": {"kind": "resnet_impala", "subtracted": 10.0, "units": 64},
     "decoder": {"more": (32, 16), "units": 64, "normalized": False},
 }
 
@@ -80,6 +84,30 @@ def changed(path: Path, **weights: torch.Tensor) -> Path:
     content["model"] |= {name.replace("__", "."): tensor for name, tensor in weights.items()}
     torch.save(content, path)
     return path
+
+
+def test_the_units_of_the_value_are_told(tmp_path: Path) -> None:
+    path = save_sample_factory(tmp_path / NAME, units=8)
+    mean, variance = torch.tensor([2.5]), torch.tensor([16.0 - 1e-5])
+    changed(path, returns_normalizer__running_mean=mean, returns_normalizer__running_var=variance)
+    (line,) = [note for note in convert(path).report.notes if "normalized returns" in note]
+    assert "times 4, plus 2.5" in line
+    content = torch.load(path, weights_only=True)
+    kept = {k: v for k, v in content["model"].items() if not k.startswith("returns_normalizer")}
+    torch.save(content | {"model": kept}, path)
+    assert not any("returns" in note for note in convert(path).report.notes)
+
+
+def test_what_was_subtracted_must_be_told(tmp_path: Path) -> None:
+    path = save_sample_factory(tmp_path / NAME, units=8)
+    (path.parent.parent / "config.json").write_text(json.dumps({"obs_subtract_mean": "x"}))
+    with pytest.raises(ConversionError, match="obs_subtract_mean is 'x'; a number was expected"):
+        to_torch(path)
+    path = save_sample_factory(tmp_path / "b.pth", config=False, units=8)
+    name = "obs_normalizer.running_mean_std.running_mean_std.obs.running_mean"
+    changed(path, **{name: torch.full((4, 84, 84), -0.5)})
+    with pytest.raises(ConversionError, match="something was subtracted from pixels"):
+        to_torch(path)
 
 
 def test_other_networks_are_refused(tmp_path: Path) -> None:
