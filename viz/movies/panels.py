@@ -57,7 +57,7 @@ class MovieMoment:
     """What one picture shows; `layers` are (channels, height, width) or (units,)."""
 
     frame: UInt8[np.ndarray, "height width 3"]
-    observation: UInt8[np.ndarray, "frames height width"]
+    observation: UInt8[np.ndarray, "frames rows columns"]
     layers: Mapping[str, Float[np.ndarray, "channels *size"]]
     output: Float[np.ndarray, "actions"]
     action: int

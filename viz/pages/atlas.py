@@ -140,7 +140,7 @@ def _moment(recording: Recording, moment: int) -> list[float]:
 
 def _screens(
     recording: Recording, moments: Sequence[int]
-) -> Iterator[UInt8[np.ndarray, "height width"]]:
+) -> Iterator[UInt8[np.ndarray, "rows columns"]]:
     for moment in moments:
         step, env = divmod(moment, recording.starts.shape[1])
         newest = recording.observations(env, slice(step, step + 1))[0, -1]
@@ -156,7 +156,7 @@ def _frames(
 
 
 def _synthesized(
-    network: Network, layer: str, images: Float[Tensor, "units frames height width"]
+    network: Network, layer: str, images: Float[Tensor, "units frames rows columns"]
 ) -> Sheets:
     """Each unit's frames side by side, oldest first; of a convolution, what the middle sees."""
     fields = layer_fields(network, read_from(layer))

@@ -32,7 +32,7 @@ from atari_zoo.viz.saliency.overlays import overlay, two_colours
 
 _HEAD, _LINE, _ZOOM = 24, 18, 2  # pixels; the last of the game
 FULL = 99.8  # percentile of the whole movie's values that gets the full colour
-SaliencyMaps = dict[str, Float[np.ndarray, "steps height width"]]
+SaliencyMaps = dict[str, Float[np.ndarray, "steps rows columns"]]
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ _HEAD, _FOOT, _GAP = 22, 18, 12  # pixels: above each picture, of a note, betwee
 
 def explanation(
     frame: UInt8[np.ndarray, "height width 3"],
-    observation: UInt8[np.ndarray, "frames height width"],
-    values: Float[np.ndarray, "covered height width"],
+    observation: UInt8[np.ndarray, "frames rows columns"],
+    values: Float[np.ndarray, "covered rows columns"],
     title: str,
     notes: Sequence[str] = (),
     signs: str = "red raised the number, blue lowered it",
