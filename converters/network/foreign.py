@@ -18,7 +18,7 @@ from atari_zoo.converters.network.carried_states import (
     with_states_apart,
 )
 from atari_zoo.converters.network.free_batches import with_free_batch
-from atari_zoo.converters.network.hooks import Part, recorded
+from atari_zoo.converters.network.hooks import BatchPart, recorded
 from atari_zoo.converters.network.layouts import is_maps
 from atari_zoo.converters.network.older_opsets import module_path, with_older_operators
 from atari_zoo.converters.network.outputs import OUTPUT, VALUE, Roles, roles_told
@@ -63,7 +63,7 @@ class ForeignNetwork(StatefulNetwork):
 
     carried: tuple[Carried, ...] = ()
     readout: nn.Module
-    part: Part | None = None  # which is being run, where the graph takes only so many
+    part: BatchPart | None = None  # which is being run, where the graph takes only so many
     _places: Sequence[int] = ()
     _assumed: str = ""
 
@@ -142,7 +142,7 @@ class ForeignNetwork(StatefulNetwork):
         shares = list(zip(observations.split(self.batch), state.split(self.batch), strict=True))
         try:
             for number, (some, rows) in enumerate(shares):
-                self.part = Part(number, len(some), number == len(shares) - 1)
+                self.part = BatchPart(number, len(some), number == len(shares) - 1)
                 made = self._once(_filled(some, self.batch), _filled(rows, self.batch))
                 parts.append(tuple(values[: len(some)] for values in made))
         finally:

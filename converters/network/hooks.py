@@ -20,7 +20,7 @@ class Layered(Protocol):
     def layers(self) -> dict[str, nn.Module]: ...
 
 
-class Part(NamedTuple):
+class BatchPart(NamedTuple):
     """Which part of its observations a network runs that takes only so many at once.
 
     number: from 0. rows: how many there are, those that fill it up aside. last: whether it is.
@@ -65,7 +65,7 @@ def _keep(network: Layered, values: dict[str, Tensor], name: str) -> Callable[..
     parts: list[Tensor] = []
 
     def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
-        part: Part | None = getattr(network, "part", None)
+        part: BatchPart | None = getattr(network, "part", None)
         if part is None:
             values[name] = output
             return

@@ -7,6 +7,7 @@ in `tracing_rules`; what has none is named where somebody asks for a layer behin
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,8 +97,9 @@ class Trace(TorchDispatchMode):
         self.rules = rules
         self.steps: list[TraceStep] = []
         self.kept: list[Tensor] = []  # or another tensor might get the number of one that is gone
-        self.known: dict[int, Traced] = {}
-        self.written: dict[int, Traced] = {}  # memory into parts of which a map was written
+        self.known: dict[int, tuple[int, Traced]] = {}  # and which of those kept it is
+        # memory that was written into: those that had been kept by then show something else now
+        self.written: dict[int, tuple[int, Traced]] = {}
         maps, self.pixels = screen_maps(*screen.shape[2:])
         start = self.add(TraceStep(lambda _: maps))
         self._remember(screen, Traced(map_layout(*screen.shape), start))
@@ -106,7 +108,9 @@ class Trace(TorchDispatchMode):
         """What is known of a value; None where it does not depend on the screen."""
         if not isinstance(value, Tensor):
             return None
-        return self.written.get(_memory(value)) or self.known.get(id(value))
+        kept, traced = self.known.get(id(value), (-1, None))
+        written, unknown = self.written.get(_memory(value), (-1, None))
+        return unknown if written > kept else traced
 
     def add(self, step: TraceStep) -> int:
         """The step's number."""
@@ -153,13 +157,21 @@ class Trace(TorchDispatchMode):
             if traced is not None:
                 self._remember(value, traced)
         if call.name.endswith("_") and call.results:
-            target = call.results[0]
-            if target.numel() * target.element_size() < target.untyped_storage().nbytes():
-                self.written[_memory(target)] = call.unknown("into a part of a tensor")
+            self._note_written(call, call.results[0])
+
+    def _note_written(self, call: Call, target: Tensor) -> None:
+        """Notes that what else has the target's memory is changed too."""
+        memory = _memory(target)
+        if target.numel() * target.element_size() < target.untyped_storage().nbytes():
+            self.written[memory] = sys.maxsize, call.unknown("into a part of a tensor")
+        elif id(target) in self.known and not (call.pointwise and len(call.all_traced()) == 1):
+            last, _ = self.known[id(target)]  # a ReLU, of one value, moves nothing
+            if last > self.written.get(memory, (-1, None))[0]:
+                self.written[memory] = last, call.unknown("through another view of it")
 
     def _remember(self, value: Tensor, traced: Traced) -> None:
+        self.known[id(value)] = len(self.kept), traced
         self.kept.append(value)
-        self.known[id(value)] = traced
 
 
 def _tensors(results: Any) -> Iterator[Tensor]:

@@ -299,6 +299,43 @@ def test_shares_sum_to_one(kind: str) -> None:
     assert mapped
 
 
+class ThroughView(nn.Module):
+    """Writes in place through a view of all of a tensor, and gives the tensor."""
+
+    def __init__(self, write: Callable[[Tensor, Tensor], object], zeros: bool = False) -> None:
+        super().__init__()
+        self.a, self.b = (nn.Conv2d(2, 2, 3, padding=1) for _ in range(2))
+        self.write, self.zeros = write, zeros
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = torch.zeros_like(x) if self.zeros else x * 1
+        self.write(made.view(made.shape), self.b(self.a(x)))
+        return made * 1
+
+
+WRITES: dict[str, nn.Module] = {
+    "add_": ThroughView(lambda view, wide: view.add_(wide)),
+    "copy_": ThroughView(lambda view, wide: view.copy_(wide), zeros=True),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_what_is_written_through_a_view_is_not_lost(name: str) -> None:
+    network = agent([nn.Conv2d(2, 2, 3, padding=1), WRITES[name]])
+    with pytest.raises(ValueError, match=f"'{name}' through another view of it is done on"):
+        receptive_field(network, "1")
+
+
+def test_an_activation_in_place_moves_nothing() -> None:
+    """Neither of the view that it is done to nor of the tensor itself; nor does what is given
+    back by an addition in place."""
+    write = ThroughView(lambda view, wide: view.relu_())
+    network = agent([nn.Conv2d(2, 2, 3, padding=1), write, Does(lambda x: x.mul(2).add_(x))])
+    for layer in ("1", "2"):
+        whole = receptive_field(network, layer, 9, 9).whole
+        assert (whole.height, whole.width) == (3, 3)
+
+
 def into_parts(x: Tensor) -> Tensor:
     made = torch.zeros(len(x), 2, 23, 28)
     made[:, :, 1:-1, 1:-1] = x
