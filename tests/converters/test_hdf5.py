@@ -156,3 +156,52 @@ def test_groups_that_only_the_newest_library_writes_are_told(tmp_path: Path) -> 
             file[f"w{number}"] = np.zeros(3)
     with pytest.raises(ConversionError, match="write it without libver='latest'"):
         list(hdf5_root(tmp_path / "a.h5").arrays())
+
+
+def tree(kind: int, level: int, children: list[int], key: int) -> bytes:
+    """A node of a B-tree, version 1. key: bytes beside each child."""
+    head = b"TREE" + bytes([kind, level]) + len(children).to_bytes(2, "little") + b"\xff" * 16
+    if kind == 0:  # keys are around the children, else before each
+        return head + bytes(key) + b"".join(n.to_bytes(8, "little") + bytes(key) for n in children)
+    return head + b"".join(bytes(key) + n.to_bytes(8, "little") for n in children)
+
+
+def with_tree(path: Path, kind: int, children: Callable[[int], list[list[int]]]) -> Path:
+    """A file whose first tree of a kind is another: nodes, one after another, of these children."""
+    with h5py.File(path, "w") as file:
+        file.create_dataset("a", data=np.zeros((20, 20)), chunks=(5, 5))
+    data = path.read_bytes()
+    old = data.index(b"TREE" + bytes([kind])).to_bytes(8, "little")
+    assert data.count(old) >= 1
+    end = len(data)
+    nodes = b"".join(tree(kind, 1, part, 8 if kind == 0 else 32) for part in children(end))
+    path.write_bytes(data.replace(old, end.to_bytes(8, "little")) + nodes)
+    return path
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["group", "chunks"])
+def test_trees_in_themselves_are_refused(tmp_path: Path, kind: int) -> None:
+    path = with_tree(tmp_path / "a.h5", kind, lambda end: [[end, end]])
+    with pytest.raises(ConversionError, match="a tree that is in itself: refused"):
+        [node.array() for node in hdf5_root(path).arrays()]
+
+
+@pytest.mark.parametrize("kind, message", [(0, "more members"), (1, "more chunks than")])
+def test_trees_with_more_children_than_are_counted_are_refused(
+    tmp_path: Path, kind: int, message: str
+) -> None:
+    size = len(tree(kind, 1, [0] * 65_535, 8 if kind == 0 else 32))
+    path = with_tree(
+        tmp_path / "a.h5", kind, lambda end: [[*range(65_534), end + size], [*range(65_535)]]
+    )
+    with pytest.raises(ConversionError, match=message):
+        [node.array() for node in hdf5_root(path).arrays()]
+
+
+def test_a_group_that_lists_a_member_again_and_again_is_refused(tmp_path: Path) -> None:
+    path = with_tree(tmp_path / "a.h5", 0, lambda end: [[end + 48]])
+    data = path.read_bytes()
+    entry = data[data.index(b"SNOD") + 8 :][:40]  # of the array
+    path.write_bytes(data + b"SNOD\x01\0" + (20_001).to_bytes(2, "little") + entry * 20_001)
+    with pytest.raises(ConversionError, match="more members"):
+        list(hdf5_root(path).members)
