@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from atari_zoo.converters import ConversionError
+from atari_zoo.converters.hdf5.attributes import object_attributes
+from atari_zoo.converters.hdf5.cursors import Cursor
+from atari_zoo.converters.hdf5.objects import Hdf5File, Message
 from atari_zoo.converters.hdf5.trees import hdf5_root
 
 
@@ -205,3 +208,49 @@ def test_a_group_that_lists_a_member_again_and_again_is_refused(tmp_path: Path) 
     path.write_bytes(data + b"SNOD\x01\0" + (20_001).to_bytes(2, "little") + entry * 20_001)
     with pytest.raises(ConversionError, match="more members"):
         list(hdf5_root(path).members)
+
+
+def heap(texts: list[bytes]) -> bytes:
+    """A global heap of objects numbered from 1."""
+    parts = [
+        number.to_bytes(2, "little") + bytes(6) + len(text).to_bytes(8, "little") + text.ljust(8)
+        for number, text in enumerate(texts, 1)
+    ]
+    size = 16 + sum(map(len, parts))
+    return b"GCOL\x01\0\0\0" + size.to_bytes(8, "little") + b"".join(parts)
+
+
+def texts_in_heaps(path: Path, raw: bytes, places: list[tuple[int, int]]) -> list[str]:
+    """An attribute's, of 40 bytes at most: of each where in `raw` its heap is, and its number."""
+    with h5py.File(path, "w"):
+        pass
+    data = path.read_bytes()
+    kind = b"\x19\x01\0\0" + (16).to_bytes(4, "little") + b"\x13\0\0\0" + (1).to_bytes(4, "little")
+    space = b"\x01\x01" + bytes(6) + len(places).to_bytes(8, "little")
+    body = b"\x01\0" + b"".join(n.to_bytes(2, "little") for n in (8, len(kind), len(space)))
+    body += b"texts".ljust(8, b"\0") + kind + space
+    for place, number in places:
+        at = len(data) + place
+        body += b"".join(n.to_bytes(w, "little") for n, w in ((40, 4), (at, 8), (number, 4)))
+    file = Hdf5File(data + raw, 1 << 20)
+    found: list[str] = object_attributes(file, [Message(0x0C, 0, Cursor(body))])["texts"]
+    return found
+
+
+def test_a_heap_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has 2,000 texts; each of 200 is its last."""
+    raw = heap([b"%08d" % n for n in range(2_000)])
+    calls: list[int] = []
+    take = Cursor.take
+    monkeypatch.setattr(Cursor, "take", lambda self, n: calls.append(n) or take(self, n))
+    found = texts_in_heaps(tmp_path / "a.h5", raw, [(0, 2_000)] * 200)
+    assert found == ["00001999"] * 200
+    assert len(calls) < 20_000
+
+
+def test_heaps_in_each_other_are_refused(tmp_path: Path) -> None:
+    """Each begins in another's text, and has all those behind it."""
+    inside = b"GCOL\x01\0\0\0" + (30_000).to_bytes(8, "little")
+    raw = heap([inside] * 2_000)
+    with pytest.raises(ConversionError, match="damaged, or cut short"):
+        texts_in_heaps(tmp_path / "a.h5", raw, [(32 + 32 * n, n + 900) for n in range(100)])
