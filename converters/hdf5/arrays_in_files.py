@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.hdf5.cursors import DAMAGED, Cursor
+from atari_zoo.converters.hdf5.cursors import DAMAGED, IN_ITSELF, Cursor
 from atari_zoo.converters.hdf5.objects import SHARED, Hdf5File, Message
 from atari_zoo.converters.hdf5.types import data_shape, data_type
 
@@ -146,13 +146,17 @@ def _from_chunks(
 
 def _chunks(file: Hdf5File, layout: ArrayLayout) -> list[tuple[tuple[int, ...], int, int, int]]:
     """Of each chunk its place in the array, its address, its bytes, and the filters left out."""
-    found = []
-    queue, seen = [layout.address], 0
+    found: list[tuple[tuple[int, ...], int, int, int]] = []
+    queue, seen = [layout.address], set[int]()
     while queue:
         address = queue.pop()
-        seen += 1
-        if address is None or seen > CHUNKS:
+        if address is None:
             raise ConversionError(DAMAGED)
+        if address in seen:
+            raise ConversionError(IN_ITSELF)
+        if max(len(seen), len(queue) + len(found)) > CHUNKS:
+            raise ConversionError("an array in more chunks than its shape has: damaged")
+        seen.add(address)
         here = file.cursor.at(address)
         here.expect(b"TREE\x01")
         level, count = here.number(1), here.number(2)

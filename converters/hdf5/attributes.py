@@ -6,13 +6,14 @@ Sections IV.A.2 (attribute) and III.E (global heap).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.hdf5.cursors import DAMAGED, Cursor
-from atari_zoo.converters.hdf5.objects import SHARED, Hdf5File, Message
+from atari_zoo.converters.hdf5.objects import HEAPED, SHARED, Hdf5File, Message
 from atari_zoo.converters.hdf5.types import Hdf5Type, data_shape, data_type
 
 ATTRIBUTE = 0x000C
@@ -69,26 +70,34 @@ def _text(file: Hdf5File, body: Cursor, kind: Hdf5Type) -> str:
         raw = body.take(kind.size).partition(b"\0")[0]
     else:
         size, address, number = body.number(4), body.offset(), body.number(4)
-        raw = _from_heap(file, address, number)[:size] if size and address is not None else b""
+        raw = _from_heap(file, address, number, size) if size and address is not None else b""
     file.spend(len(raw), "a text")
     return raw.decode("utf-8", "replace")
 
 
-def _from_heap(file: Hdf5File, address: int | None, number: int) -> bytes:
-    here = file.cursor.at(address or 0)
-    start = here.place
+def _from_heap(file: Hdf5File, address: int, number: int, most: int) -> bytes:
+    if address not in file.heaps:
+        file.heaps[address] = dict(_heap(file, address))
+    if number not in file.heaps[address]:
+        raise ConversionError(DAMAGED)
+    place, size = file.heaps[address][number]
+    return file.cursor.at(place).take(min(size, most))
+
+
+def _heap(file: Hdf5File, address: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Of each text its number, and its place and size. Heaps that overlap have too many."""
+    here = file.cursor.at(address)
     here.expect(b"GCOL")
     here.take(4)
-    end = start + here.length()
-    while here.place + 16 <= end:
+    end = address + here.length()
+    while here.place + HEAPED <= end:
+        file.heaped -= 1
+        if file.heaped < 0:
+            raise ConversionError(DAMAGED)
         index = here.number(2)
         here.take(6)
         size = here.length()
-        if index == number:
-            return here.take(size)
-        if index == 0:
+        if index == 0:  # the space that is left
             break
-        begun = here.place
-        here.take(size)
-        here.align(begun)
-    raise ConversionError(DAMAGED)
+        yield index, (here.place, size)
+        here = here.at(here.place + size + -size % 8)

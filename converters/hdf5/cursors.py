@@ -5,6 +5,7 @@ from __future__ import annotations
 from atari_zoo.converters.errors import ConversionError
 
 DAMAGED = "the HDF5 file is damaged, or cut short"
+IN_ITSELF = "the HDF5 file has a tree that is in itself: refused"
 
 
 class Cursor:

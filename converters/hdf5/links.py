@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.hdf5.cursors import DAMAGED, Cursor
+from atari_zoo.converters.hdf5.cursors import DAMAGED, IN_ITSELF, Cursor
 from atari_zoo.converters.hdf5.objects import Hdf5File, Message
 
 LINK_INFO, LINK, SYMBOL_TABLE = 0x0002, 0x0006, 0x0011
 MEMBERS = 20_000
 SOFT = 2  # the type of a symbol table's entry
 LONGEST = 1_000  # of a name
+TOO_MANY = "an HDF5 group with more members than a policy has layers"
 
 
 def group_members(file: Hdf5File, messages: list[Message]) -> dict[str, int]:
@@ -23,6 +24,7 @@ def group_members(file: Hdf5File, messages: list[Message]) -> dict[str, int]:
     Raises ConversionError if it is damaged, or links lead elsewhere.
     """
     found: dict[str, int] = {}
+    left = MEMBERS  # counted with those of one name
     for message in messages:
         if message.kind == LINK:
             pairs = iter([_link(message.body)])
@@ -34,8 +36,9 @@ def group_members(file: Hdf5File, messages: list[Message]) -> dict[str, int]:
             continue
         for name, address in pairs:
             found[name] = address
-            if len(found) > MEMBERS:
-                raise ConversionError("an HDF5 group with more members than a policy has layers")
+            left -= 1
+            if left < 0:
+                raise ConversionError(TOO_MANY)
     return found
 
 
@@ -71,12 +74,15 @@ def _table(file: Hdf5File, body: Cursor) -> Iterator[tuple[str, int]]:
     size = names.length()
     names.length()
     texts = file.cursor.at(_known(names.offset())).take(size)
-    queue, seen = [tree], 0
+    queue, seen = [tree], set[int]()
     while queue:
-        seen += 1
-        if seen > MEMBERS:
-            raise ConversionError(DAMAGED)
-        here = file.cursor.at(queue.pop())
+        address = queue.pop()
+        if address in seen:
+            raise ConversionError(IN_ITSELF)
+        if max(len(seen), len(queue)) > MEMBERS:
+            raise ConversionError(TOO_MANY)
+        seen.add(address)
+        here = file.cursor.at(address)
         signature = here.take(4)
         if signature == b"TREE":
             here.take(2)  # of groups; the level
@@ -88,14 +94,14 @@ def _table(file: Hdf5File, body: Cursor) -> Iterator[tuple[str, int]]:
         elif signature == b"SNOD":
             here.take(2)
             for _ in range(here.number(2)):
-                name, address, kind = here.number(here.offsets), here.offset(), here.number(4)
+                name, target, kind = here.number(here.offsets), here.offset(), here.number(4)
                 here.take(20)
                 text = _text(texts[name : name + LONGEST].partition(b"\0")[0])
-                if kind == SOFT or address is None:
+                if kind == SOFT or target is None:
                     raise ConversionError(
                         f"'{text}' in the HDF5 file is a link to elsewhere: refused"
                     )
-                yield text, address
+                yield text, target
         else:
             raise ConversionError(DAMAGED)
 

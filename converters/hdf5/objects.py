@@ -15,6 +15,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SIZES = (4, 8)  # bytes of addresses and lengths
 CONTINUED = 0x0010
 SHARED = 2  # a bit of a message's flags
+HEAPED = 16
 MESSAGES = 200_000  # in all objects together
 
 
@@ -32,15 +33,19 @@ class Hdf5File:
     """A file's bytes and its root.
 
     left: bytes that arrays and texts may still take together.
+    heaps: by address, where each text in a global heap begins and its size, by its number.
+    heaped: texts in heaps that there still may be; each takes HEAPED bytes at least.
     """
 
     data: bytes
     left: int
+    heaps: dict[int, dict[int, tuple[int, int]]] = field(default_factory=dict)
+    heaped: int = field(init=False)
     cursor: Cursor = field(init=False)
     root: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self._messages = MESSAGES
+        self._messages, self.heaped = MESSAGES, len(self.data) // HEAPED
         self.cursor, self.root = _superblock(self.data)
 
     def spend(self, size: int, what: str) -> None:

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from atari_zoo.converters import ConversionError
+from atari_zoo.converters.hdf5.attributes import object_attributes
+from atari_zoo.converters.hdf5.cursors import Cursor
+from atari_zoo.converters.hdf5.objects import Hdf5File, Message
 from atari_zoo.converters.hdf5.trees import hdf5_root
 
 
@@ -156,3 +159,98 @@ def test_groups_that_only_the_newest_library_writes_are_told(tmp_path: Path) -> 
             file[f"w{number}"] = np.zeros(3)
     with pytest.raises(ConversionError, match="write it without libver='latest'"):
         list(hdf5_root(tmp_path / "a.h5").arrays())
+
+
+def tree(kind: int, level: int, children: list[int], key: int) -> bytes:
+    """A node of a B-tree, version 1. key: bytes beside each child."""
+    head = b"TREE" + bytes([kind, level]) + len(children).to_bytes(2, "little") + b"\xff" * 16
+    if kind == 0:  # keys are around the children, else before each
+        return head + bytes(key) + b"".join(n.to_bytes(8, "little") + bytes(key) for n in children)
+    return head + b"".join(bytes(key) + n.to_bytes(8, "little") for n in children)
+
+
+def with_tree(path: Path, kind: int, children: Callable[[int], list[list[int]]]) -> Path:
+    """A file whose first tree of a kind is another: nodes, one after another, of these children."""
+    with h5py.File(path, "w") as file:
+        file.create_dataset("a", data=np.zeros((20, 20)), chunks=(5, 5))
+    data = path.read_bytes()
+    old = data.index(b"TREE" + bytes([kind])).to_bytes(8, "little")
+    assert data.count(old) >= 1
+    end = len(data)
+    nodes = b"".join(tree(kind, 1, part, 8 if kind == 0 else 32) for part in children(end))
+    path.write_bytes(data.replace(old, end.to_bytes(8, "little")) + nodes)
+    return path
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["group", "chunks"])
+def test_trees_in_themselves_are_refused(tmp_path: Path, kind: int) -> None:
+    path = with_tree(tmp_path / "a.h5", kind, lambda end: [[end, end]])
+    with pytest.raises(ConversionError, match="a tree that is in itself: refused"):
+        [node.array() for node in hdf5_root(path).arrays()]
+
+
+@pytest.mark.parametrize("kind, message", [(0, "more members"), (1, "more chunks than")])
+def test_trees_with_more_children_than_are_counted_are_refused(
+    tmp_path: Path, kind: int, message: str
+) -> None:
+    size = len(tree(kind, 1, [0] * 65_535, 8 if kind == 0 else 32))
+    path = with_tree(
+        tmp_path / "a.h5", kind, lambda end: [[*range(65_534), end + size], [*range(65_535)]]
+    )
+    with pytest.raises(ConversionError, match=message):
+        [node.array() for node in hdf5_root(path).arrays()]
+
+
+def test_a_group_that_lists_a_member_again_and_again_is_refused(tmp_path: Path) -> None:
+    path = with_tree(tmp_path / "a.h5", 0, lambda end: [[end + 48]])
+    data = path.read_bytes()
+    entry = data[data.index(b"SNOD") + 8 :][:40]  # of the array
+    path.write_bytes(data + b"SNOD\x01\0" + (20_001).to_bytes(2, "little") + entry * 20_001)
+    with pytest.raises(ConversionError, match="more members"):
+        list(hdf5_root(path).members)
+
+
+def heap(texts: list[bytes]) -> bytes:
+    """A global heap of objects numbered from 1."""
+    parts = [
+        number.to_bytes(2, "little") + bytes(6) + len(text).to_bytes(8, "little") + text.ljust(8)
+        for number, text in enumerate(texts, 1)
+    ]
+    size = 16 + sum(map(len, parts))
+    return b"GCOL\x01\0\0\0" + size.to_bytes(8, "little") + b"".join(parts)
+
+
+def texts_in_heaps(path: Path, raw: bytes, places: list[tuple[int, int]]) -> list[str]:
+    """An attribute's, of 40 bytes at most: of each where in `raw` its heap is, and its number."""
+    with h5py.File(path, "w"):
+        pass
+    data = path.read_bytes()
+    kind = b"\x19\x01\0\0" + (16).to_bytes(4, "little") + b"\x13\0\0\0" + (1).to_bytes(4, "little")
+    space = b"\x01\x01" + bytes(6) + len(places).to_bytes(8, "little")
+    body = b"\x01\0" + b"".join(n.to_bytes(2, "little") for n in (8, len(kind), len(space)))
+    body += b"texts".ljust(8, b"\0") + kind + space
+    for place, number in places:
+        at = len(data) + place
+        body += b"".join(n.to_bytes(w, "little") for n, w in ((40, 4), (at, 8), (number, 4)))
+    file = Hdf5File(data + raw, 1 << 20)
+    found: list[str] = object_attributes(file, [Message(0x0C, 0, Cursor(body))])["texts"]
+    return found
+
+
+def test_a_heap_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has 2,000 texts; each of 200 is its last."""
+    raw = heap([b"%08d" % n for n in range(2_000)])
+    calls: list[int] = []
+    take = Cursor.take
+    monkeypatch.setattr(Cursor, "take", lambda self, n: calls.append(n) or take(self, n))
+    found = texts_in_heaps(tmp_path / "a.h5", raw, [(0, 2_000)] * 200)
+    assert found == ["00001999"] * 200
+    assert len(calls) < 20_000
+
+
+def test_heaps_in_each_other_are_refused(tmp_path: Path) -> None:
+    """Each begins in another's text, and has all those behind it."""
+    inside = b"GCOL\x01\0\0\0" + (30_000).to_bytes(8, "little")
+    raw = heap([inside] * 2_000)
+    with pytest.raises(ConversionError, match="damaged, or cut short"):
+        texts_in_heaps(tmp_path / "a.h5", raw, [(32 + 32 * n, n + 900) for n in range(100)])
