@@ -215,7 +215,7 @@ def test_theanos_convolutions_turn_their_kernels_over(tmp_path: Path, version: i
     seen = observations(1)
     features = theanos(kernels, seen[0].numpy() / 255.0)
     expected = np.maximum(features @ dense, 0) @ out
-    done = convert(path, backend="theano" if version == 1 else None)
+    done = convert(path, keras_backend="theano" if version == 1 else None)
     assert any("turned over" in note for note in done.report.notes)
     with torch.no_grad():
         close(to_torch(done.model)(seen)[0], expected, atol=1e-4, rtol=1e-4)
@@ -224,7 +224,7 @@ def test_theanos_convolutions_turn_their_kernels_over(tmp_path: Path, version: i
         assert any("what Keras ran on" in line for line in other.card.assumptions)
         assert not torch.allclose(to_torch(other.model)(seen), to_torch(done.model)(seen))
         with pytest.raises(ConversionError, match="no backend 'theno' of Keras's"):
-            convert(path, backend="theno")
+            convert(path, keras_backend="theno")
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -269,7 +269,7 @@ def test_weights_alone_of_keras_1_on_theano(tmp_path: Path) -> None:
     path, seen = save_layers(tmp_path / "a.h5", arrays), observations(1)
     expected = np.maximum(theanos(kernels, seen[0].numpy() / 255.0) @ dense, 0) @ out
     with torch.no_grad():
-        found = to_torch(convert(path, backend="theano").model)(seen)[0]
+        found = to_torch(convert(path, keras_backend="theano").model)(seen)[0]
     close(found, expected, atol=1e-4, rtol=1e-4)
 
 
