@@ -8,7 +8,11 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from atari_zoo.cli.preprocessing_options import preprocessing_parameters, take_preprocessing
+from atari_zoo.cli.preprocessing_options import (
+    preprocessing_parameters,
+    signed_as,
+    take_preprocessing,
+)
 from atari_zoo.play.options import Flat
 from atari_zoo.play.plans import FLAT, plan_of
 
@@ -43,11 +47,7 @@ def with_plan_options(verb: str, usual: Mapping[str, Any]) -> Callable[[Callable
             else:
                 parameters.append(parameter.replace(annotation=kinds[parameter.name]))
         parameters += parts
-        keywords = [p.replace(kind=p.KEYWORD_ONLY) for p in parameters]
-        run.__name__, run.__doc__ = command.__name__, command.__doc__
-        vars(run)["__signature__"] = own.replace(parameters=keywords)
-        run.__annotations__ = {p.name: p.annotation for p in keywords}
-        return run
+        return signed_as(run, command, parameters)
 
     return given
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Annotated, Any, get_type_hints
 
@@ -48,9 +48,16 @@ def with_preprocessing(command: Callable[..., None]) -> Callable[..., None]:
         str | None, typer.Option(help=FLAT["preprocessing"].about.help)
     ]
     there = [p.replace(annotation=kinds[p.name]) for p in own.parameters.values()]
-    keywords = [p.replace(kind=p.KEYWORD_ONLY) for p in (*there, *preprocessing_parameters())]
+    return signed_as(run, command, [*there, *preprocessing_parameters()])
+
+
+def signed_as(
+    run: Callable[..., None], command: Callable[..., None], parameters: Sequence[inspect.Parameter]
+) -> Callable[..., None]:
+    """`run`, which typer takes for `command` with these parameters."""
+    keywords = [p.replace(kind=p.KEYWORD_ONLY) for p in parameters]
     run.__name__, run.__doc__ = command.__name__, command.__doc__
-    vars(run)["__signature__"] = own.replace(parameters=keywords)
+    vars(run)["__signature__"] = inspect.signature(command).replace(parameters=keywords)
     run.__annotations__ = {p.name: p.annotation for p in keywords}
     return run
 
