@@ -238,12 +238,17 @@ def as_preprocessing(
     """The preprocessing itself, the one of that name, or the usual one with what is to be changed.
 
     usual: "vector" if not given.
-    Raises ValueError as `preprocessing_changed` does.
+    Raises ValueError as `preprocessing_changed` does, and for anything else.
     """
     if isinstance(wanted, str):
         return preprocessing_named(wanted)
     if isinstance(wanted, Mapping):
         return preprocessing_changed(usual or Preprocessing(), wanted)
+    if not isinstance(wanted, Preprocessing):
+        raise ValueError(
+            f"preprocessing is {wanted!r}; expected a name, the parts to change in a mapping, or a "
+            "Preprocessing"
+        )
     return wanted
 
 

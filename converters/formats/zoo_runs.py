@@ -79,7 +79,7 @@ def run_card(run: Path) -> dict[str, Any]:
             "action_rule": algorithm.action_rule,
             "preprocessing": preprocessing_from(config["preprocessing"]),
         }
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConversionError(f"{run / CONFIG}: no configuration of a run ({error})") from error
 
 

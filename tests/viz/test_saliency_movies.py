@@ -76,10 +76,10 @@ def test_one_scale_holds_for_the_whole_movie(played, monkeypatch, tmp_path):
     scales = []
     draw = saliency_movies.overlay
 
-    def spying(frame, values, factor, scale, resize):
+    def spying(frame, values, factor, scale, preprocessing):
         scales.append(scale)
-        assert resize == recording.preprocessing.resize
-        return draw(frame, values, factor, scale, resize)
+        assert preprocessing == recording.preprocessing
+        return draw(frame, values, factor, scale, preprocessing)
 
     network, recording = played
     monkeypatch.setattr(saliency_movies, "overlay", spying)

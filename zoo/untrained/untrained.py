@@ -19,6 +19,7 @@ from atari_zoo.converters.network.heads import (
 from atari_zoo.converters.network.networks import MnihNetwork, Trunk
 from atari_zoo.games import game as find_game
 from atari_zoo.seeds import generator_seed
+from atari_zoo.threads import torch_threads
 from atari_zoo.untrained.flat_weights import write_parameters
 from atari_zoo.untrained.virtual_batch import fold_norms, reference_batch
 
@@ -53,11 +54,12 @@ def actor_critic_network(actions: int) -> MnihNetwork:
     network = MnihNetwork(Trunk(), ActorCriticHead(UNITS, actions))
     head = network.head
     assert isinstance(head, ActorCriticHead)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            gain = {id(head.output): 0.01, id(head.value): 1.0}.get(id(module), 2**0.5)
-            nn.init.orthogonal_(module.weight, gain)
-            nn.init.constant_(module.get_parameter("bias"), 0)
+    with torch_threads(1):  # more would differ in the last bits, as their number does
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                gain = {id(head.output): 0.01, id(head.value): 1.0}.get(id(module), 2**0.5)
+                nn.init.orthogonal_(module.weight, gain)
+                nn.init.constant_(module.get_parameter("bias"), 0)
     return network
 
 
