@@ -39,6 +39,7 @@ ROWS = """
     zoo: seeds
     zoo: intervals progress threads interrupts
     zoo: games downloads preprocessing observations
+    zoo: ram
     zoo: players arrays emulator publishing_pages
     zoo: untrained agent_states
     zoo: catalog remote
