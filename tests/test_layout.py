@@ -55,8 +55,9 @@ ROWS = """
     training: freeze starters
     analysis: declarations results
     analysis: registry
+    analysis: subjects controls
     analysis: peaks learning_curves
-    viz: images sheets parameterizations reference_lines
+    viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies
     viz: saliency patches render

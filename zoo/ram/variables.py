@@ -65,9 +65,9 @@ class Variable:
     pixel: tuple[float, float] | None = None
     note: str = ""
 
-    def values(self, ram: UInt8[np.ndarray, "*steps 128"]) -> Float[np.ndarray, "*steps"]:
+    def values(self, ram: UInt8[np.ndarray, "*steps bytes"]) -> Float[np.ndarray, "*steps"]:
         """Its value in each memory; NaN where what it tells of is absent."""
-        return self._table[ram[..., self.address]]
+        return np.asarray(self._table[ram[..., self.address]])
 
     def byte(self, value: float, before: int = 0) -> int:
         """The byte that holds a value, as near as can be to the one before.
@@ -86,7 +86,7 @@ class Variable:
     def places(self, values: Float[np.ndarray, "*steps"]) -> Float[np.ndarray, "*steps"]:
         """The screen's column or row, in pixels, of such values; NaN where that is not known."""
         slope, offset = self.pixel or (np.nan, np.nan)
-        return values * slope + offset
+        return np.asarray(values * slope + offset)
 
     @cached_property
     def _table(self) -> Float[np.ndarray, "256"]:
@@ -128,7 +128,7 @@ def variables(game: str) -> list[Variable]:
 
 
 def decoded(
-    known: Sequence[Variable], ram: UInt8[np.ndarray, "*steps 128"]
+    known: Sequence[Variable], ram: UInt8[np.ndarray, "*steps bytes"]
 ) -> dict[str, Float[np.ndarray, "*steps"]]:
     """Each variable's values by its name."""
     return {variable.name: variable.values(ram) for variable in known}
