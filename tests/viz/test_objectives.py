@@ -16,7 +16,7 @@ from atari_zoo.viz.objectives import units as unit_objectives
 from atari_zoo.viz.objectives.checks import check_objective
 from atari_zoo.viz.objectives.joining import joined
 from atari_zoo.viz.objectives.objectives import Objective
-from atari_zoo.viz.objectives.text import parse
+from atari_zoo.viz.objectives.text import ObjectiveError, parse, parse_units
 from atari_zoo.viz.objectives.values import IMAGE, Reference, value_reader, values_of
 from atari_zoo.viz.parameterizations.parameterizations import Pixels
 from atari_zoo.viz.render.ascent import Settings
@@ -388,7 +388,13 @@ def test_text_means_the_objective(text, agents):
 
 @pytest.mark.parametrize(
     ("text", "first", "second"),
-    [("atoms:0,0", 0, 0), ("atoms:LEFT,50", 3, 50), ("atoms:1..2,3", [1, 2], [3, 3])],
+    [
+        ("atoms:0,0", 0, 0),
+        ("atoms:LEFT,50", 3, 50),
+        ("atoms:1..2,3", [1, 2], [3, 3]),
+        ("output:LEFT@50", 3, 50),
+        ("output:1..2@3", [1, 2], [3, 3]),
+    ],
 )
 def test_text_of_atoms(text, first, second, agents):
     same(text, unit_objectives.pair("atoms", first, second), agents["categorical"])
@@ -423,6 +429,8 @@ UNREADABLE = {
     "fc:1.5": ("expected a whole number", 3),
     "conv3:1@2": ("expected , between the row and the column", 9),
     "atoms:0,0": ("no layer or word 'atoms'", 0),
+    "output:FIRE@2": ("no atoms or quantiles behind output in this network, so no number @", 12),
+    "fc:1@2": ("expected , between the row and the column", 6),
     "": ("expected a layer", 0),
 }
 
@@ -492,3 +500,14 @@ def test_pictures_of_another_range_are_refused(agents):
     for target in (128.0, float("nan"), bright[0]):
         with pytest.raises(ValueError, match="the target's numbers"):
             image_objectives.l2(target)
+
+
+def test_a_number_behind_an_output_is_a_unit_too(agents):
+    network = agents["categorical"]
+    assert parse_units("output:LEFT@50", network) == ("atoms", [3 * 51 + 50])
+    with pytest.raises(ObjectiveError, match="no unit 51 in atoms; expected 0 to 50"):
+        parse_units("output:LEFT@51", network)
+    with pytest.raises(ObjectiveError, match="no atoms or quantiles behind output"):
+        parse_units("output:LEFT@1", agents["actor-critic"])
+    with pytest.raises(ObjectiveError, match="expected max"):
+        parse_units("conv3:1@1", network)

@@ -11,10 +11,13 @@ import torch
 from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.converters.network.heads import Dense
 from atari_zoo.converters.network.networks import Convolution
+from atari_zoo.converters.network.outputs import OUTPUT
 from atari_zoo.games import game as find_game
 from atari_zoo.viz.objectives import units as unit_objectives
 from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.values import Reference, values_of
+
+DISTRIBUTIONS = "atoms", "quantiles"  # layers of values behind an output, (actions, numbers)
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,22 @@ def unit_numbers(thing: Thing, network: Network) -> list[int]:
 def unit_name(layer: str, unit: int, network: Network) -> str:
     """What a unit is called: an action's output by the action, as in output:FIRE."""
     return _called(layer, unit, _shape(layer, network), network)
+
+
+def behind_output(thing: Thing, network: Network, number: UnitIndex) -> Thing | None:
+    """The atom or quantile of that number, of the action that an output rates: output:FIRE@2 is
+    atoms:FIRE,2; None for anything but an output.
+
+    Raises ValueError, with the place in the text, if there is no distribution behind it.
+    """
+    if thing.name != OUTPUT or len(thing.indices) != 1:
+        return None
+    layer = next((name for name in DISTRIBUTIONS if name in network.layers), "")
+    if not layer:
+        raise ValueError(
+            f"no atoms or quantiles behind {OUTPUT} in this network, so no number @", number.place
+        )
+    return Thing(layer, (*thing.indices, number))
 
 
 def _called(layer: str, unit: int, shape: tuple[int, ...], network: Network) -> str:

@@ -2,10 +2,11 @@
 
     sum   = ["-"] part {("+" | "-") part}
     part  = number "*" part  |  "(" sum ")"  |  thing
-    thing = name [":" index {"," index}] ["@" (row "," column | "max")] [":relu"]
+    thing = name [":" index {"," index}] ["@" (row "," column | "max" | number)] [":relu"]
     index = number [".." number]  |  "*"  |  the name of an action or of a layer
 
-A unit of a convolution is the mean of its map, `@2,3` its value at a place, `@max` the largest.
+A unit of a convolution is the mean of its map, `@2,3` its value at a place, `@max` the largest. Of
+an output that is the mean of a distribution, `@2` is the atom or quantile 2 behind it.
 What the names mean is in `atari_zoo.viz.objectives.words`. Made by hand, since a library of parsers
 would be longer to explain than four rules, and its errors would not say what a unit is called.
 """
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.viz.objectives.layers import Thing, UnitIndex, unit_numbers
+from atari_zoo.viz.objectives.layers import Thing, UnitIndex, behind_output, unit_numbers
 from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.words import check_name, meaning
 
@@ -89,13 +90,19 @@ class _Reader:
             indices.append(self.index())
         while indices and self.took(","):
             indices.append(self.index())
-        if self.took("@") and self.take().words != LARGEST:
-            self.at -= 1
-            raise self.error(f"expected {LARGEST}: a unit is shown by the largest value of its map")
+        thing = Thing(name.words, tuple(indices))
+        if self.took("@"):
+            place = self.now.place
+            behind = self.behind(thing) if self.now.words != LARGEST else thing
+            if behind is None:
+                words = f"expected {LARGEST}: a unit is shown by the largest value of its map"
+                raise self.error(words, place)
+            thing = behind
+            self.at += thing.name == name.words
         if self.now.kind != "end":
             raise self.error("expected the end after the units" if indices else "expected : or @")
         try:
-            return name.words, unit_numbers(Thing(name.words, tuple(indices)), self.network)
+            return thing.name, unit_numbers(thing, self.network)
         except ValueError as error:
             raise self.located(error, name) from error
 
@@ -150,8 +157,23 @@ class _Reader:
                 return self.placed(name, indices)
         return self.resolved(Thing(name.words, tuple(indices), None, rectified), name)
 
+    def behind(self, thing: Thing) -> Thing | None:
+        """What a single number after the @ of an output means; None where there is none."""
+        if self.now.kind != "number" or self.tokens[self.at + 1].words == ",":
+            return None
+        token = self.now
+        number = self.whole()
+        try:
+            found = behind_output(thing, self.network, UnitIndex("", number, number, token.place))
+        except ValueError as error:
+            raise self.located(error, token) from error
+        self.at -= found is None
+        return found
+
     def placed(self, name: _Token, indices: list[UnitIndex]) -> Objective:
         place: tuple[int, int] | str = LARGEST
+        if behind := self.behind(Thing(name.words, tuple(indices))):
+            return self.resolved(behind, name)
         if self.now.words == LARGEST:
             self.take()
         else:
