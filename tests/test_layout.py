@@ -43,7 +43,7 @@ ROWS = """
     zoo: untrained agent_states
     zoo: catalog remote
     zoo: models logs wrapping
-    zoo: layers
+    zoo: layers units
     zoo: recordings publishing
     zoo: play
     zoo: verification living_units sweeps
