@@ -44,6 +44,7 @@ ROWS = """
     zoo: catalog remote
     zoo: models logs wrapping
     zoo: layers units
+    zoo: interventions
     zoo: recordings publishing
     zoo: play
     zoo: verification living_units sweeps

@@ -7,6 +7,8 @@ from itertools import product
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.converters.network.heads import Dense
@@ -76,12 +78,31 @@ def layer_shape(layer: str, network: Network) -> tuple[int, ...]:
 
     Where a dense layer has several values for a unit (IQN's, one for each quantile), the units'.
     """
+    shape = _value_shape(layer, network)
+    return shape[1:] if _has_several(layer, shape, network) else shape
+
+
+def spread_over(layer: str, numbers: Float[Tensor, "units"], network: Network) -> Tensor:
+    """A number for each unit, as `unit_numbers` counts them, at all places of the layer's value of
+    one observation."""
+    shape = _value_shape(layer, network)
+    if len(shape) == 3:
+        return numbers[:, None, None].expand(shape).contiguous()
+    if _has_several(layer, shape, network):
+        return numbers.expand(shape).contiguous()
+    return numbers.reshape(shape)
+
+
+def _value_shape(layer: str, network: Network) -> tuple[int, ...]:
     weight = next(network.parameters())
     black = torch.zeros(1, *observation_shape(network), dtype=weight.dtype, device=weight.device)
     with torch.no_grad(), recorded(network, [layer]) as values:
         network(black)
-    shape = tuple(values[layer].shape[1:])
-    return shape[1:] if isinstance(network.layers[layer], Dense) and len(shape) == 2 else shape
+    return tuple(values[layer].shape[1:])
+
+
+def _has_several(layer: str, shape: tuple[int, ...], network: Network) -> bool:
+    return isinstance(network.layers[layer], Dense) and len(shape) == 2
 
 
 def index_numbers(
