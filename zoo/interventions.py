@@ -15,11 +15,11 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from atari_zoo.converters.arguments import check_kinds, checked
 from atari_zoo.converters.cards import ModelCard
@@ -27,6 +27,7 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.layer_changes import AffineChange, DrawnChange, LayerChange
 from atari_zoo.layers import Played, activations
 from atari_zoo.models import as_network
+from atari_zoo.observations import ObservationsLike
 from atari_zoo.seeds import generator_seed
 from atari_zoo.units.numbering import spread_over
 from atari_zoo.units.texts import parse_units
@@ -59,7 +60,7 @@ class Intervention:
 
     units: str
     kind: str = "zero"
-    play: Any = None
+    play: Played | ObservationsLike | None = None
     moment: int | None = None
     amount: float | None = None
     direction: Float[Tensor, "units"] | Sequence[float] | None = None
@@ -86,13 +87,14 @@ class Intervention:
     @property
     def words(self) -> str:
         """In short, as names of changed agents have it: "conv3:26=0", "fc:3*0.5"."""
+        amount = self.amount or 0
         ends = {
             "zero": "=0",
             "mean": "=mean",
             "resample": "=resampled",
             "patch": f"=moment{self.moment}",
-            "scale": f"*{self.amount}",
-            "steer": f"+{self.amount}" + "*direction" * (self.direction is not None),
+            "scale": f"*{amount:g}",
+            "steer": f"{amount:+g}" + "*direction" * (self.direction is not None),
         }
         return self.units.replace(" ", "") + ends[self.kind]
 
@@ -111,10 +113,10 @@ def intervening(network: Network, *interventions: Intervention | str) -> Iterato
     network = as_network(network)
     several = [_as_intervention(one) for one in interventions]
     changes = [_change(network, one) for one in several]  # all of the intact network's values
-    card, hooks = network.card, []
+    card, hooks = network.card, list[RemovableHandle]()
     try:
         for layer, change in changes:
-            hooks.append(network.layers[layer].register_forward_hook(change))
+            hooks += change.attach(network, layer)
         network.card = _called(card, several)
         yield network
     finally:
@@ -125,7 +127,11 @@ def intervening(network: Network, *interventions: Intervention | str) -> Iterato
 
 @contextmanager
 def ablated(
-    network: Network, *units: str, kind: str = "zero", play: Any = None, seed: int = 0
+    network: Network,
+    *units: str,
+    kind: str = "zero",
+    play: Played | ObservationsLike | None = None,
+    seed: int = 0,
 ) -> Iterator[Network]:
     """While it is open, these units of the network are put out of action.
 
@@ -156,7 +162,7 @@ def intervened(network: Network, *interventions: Intervention | str) -> Network:
     changes = [_change(network, one) for one in several]
     changed = copy.deepcopy(network)
     for layer, change in changes:
-        changed.layers[layer].register_forward_hook(change)
+        change.attach(changed, layer)
     changed.card = _called(network.card, several)
     return changed
 

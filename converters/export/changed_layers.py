@@ -25,6 +25,7 @@ def write_changes(network: Layered, graph: GraphWriter) -> None:
             )
         place, node = _node_of(layer, graph)
         before = f"{layer}.intact{number}"
+        node.name = before if node.name == layer else node.name
         node.output[:] = [before if name == layer else name for name in node.output]
         later = graph.nodes[place + 1 :]
         del graph.nodes[place + 1 :]

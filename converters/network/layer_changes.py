@@ -1,8 +1,8 @@
 """Changes of what layers compute, made while a network runs: its weights stay as they are.
 
 A change is a forward hook on a layer's module, so that whatever runs the network, or a copy of it,
-runs the change too. What it does to a value is the same for each observation alone, whatever else is
-in the batch: play repeats.
+runs the change too. What it does to a value is the same for each observation alone, whatever else
+is in the batch: play repeats.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.agent_networks import AgentNetwork
+from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import Layered
 
 MIXER = 0x5851F42D4C957F2D  # odd, its bits spread: that of Knuth's generator MMIX
@@ -29,6 +32,10 @@ class LayerChange:
 
     def __call__(self, module: nn.Module, inputs: Any, value: Tensor) -> Tensor:
         return self.changed(value)
+
+    def attach(self, network: Network, layer: str) -> list[RemovableHandle]:
+        """Has the network run it; the handles take it off again."""
+        return [network.layers[layer].register_forward_hook(self)]
 
     def changed(self, value: Float[Tensor, "batch *units"]) -> Float[Tensor, "batch *units"]:
         """What is passed on, in the value's own type and place."""
@@ -53,29 +60,37 @@ class AffineChange(LayerChange):
 class DrawnChange(LayerChange):
     """Some of a layer's numbers are what they were at another moment, drawn for each observation.
 
-    The draw is told by the layer's value and the seed: where the value is the same, so is the draw.
+    The draw is told by what is seen and the seed: the same observation has the same draw.
     chosen: which of the numbers. values: theirs, at the moments that there are.
     """
 
     def __init__(
         self, chosen: Bool[Tensor, "*units"], values: Float[Tensor, "moments chosen"], seed: int
     ) -> None:
-        self.chosen, self.values = chosen, values.detach().float()
-        generator = torch.Generator().manual_seed(seed)
-        size = (chosen.numel(),)
-        self._weights = torch.randint(-(2**62), 2**62, size, generator=generator) | 1
+        self.chosen, self.values, self.seed = chosen, values.detach().float(), seed
+        self.moments = torch.zeros(0, dtype=torch.int64)
+        self._weights = torch.zeros(0, dtype=torch.int64)
+
+    def attach(self, network: Network, layer: str) -> list[RemovableHandle]:
+        entrance = network.trunk.scale if isinstance(network, AgentNetwork) else network.graph
+        return [entrance.register_forward_pre_hook(self.look), *super().attach(network, layer)]
+
+    def look(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Draws the moments for what enters the network."""
+        seen = inputs[0].detach().cpu().flatten(1)
+        pixels = (seen.float() * 255).round().long() if seen.is_floating_point() else seen.long()
+        if len(self._weights) != pixels.shape[1]:
+            generator = torch.Generator().manual_seed(self.seed)
+            size = (pixels.shape[1],)
+            self._weights = torch.randint(-(2**62), 2**62, size, generator=generator) | 1
+        mixed = (pixels * self._weights).sum(dim=1)  # modulo 2^64
+        mixed = (mixed ^ (mixed >> 29)) * MIXER
+        self.moments = ((mixed >> 33) & (2**30 - 1)) % len(self.values)
 
     def changed(self, value: Float[Tensor, "batch *units"]) -> Float[Tensor, "batch *units"]:
         changed = value.clone()
-        changed[:, self.chosen.to(value.device)] = self.values[self.moments(value)].to(value)
+        changed[:, self.chosen.to(value.device)] = self.values[self.moments].to(value)
         return changed
-
-    def moments(self, value: Float[Tensor, "batch *units"]) -> Int[Tensor, "batch"]:
-        """The moment that each observation's numbers come from, on the CPU."""
-        bits = value.detach().float().cpu().flatten(1).contiguous().view(torch.int32).long()
-        mixed = (bits * self._weights).sum(dim=1)  # modulo 2^64
-        mixed = (mixed ^ (mixed >> 29)) * MIXER
-        return ((mixed >> 33) & (2**30 - 1)) % len(self.values)
 
 
 def changes_on(network: Layered) -> list[tuple[str, LayerChange]]:
