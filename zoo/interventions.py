@@ -219,6 +219,7 @@ def _direction(one: Intervention, count: int) -> Tensor:
 
 def _values(network: Network, layer: str, one: Intervention) -> Float[Tensor, "moments *units"]:
     """What the layer computed in play, moment by moment."""
+    assert one.play is not None  # the intervention has looked
     found = activations(network, one.play, layer)[layer].float()
     values = found.flatten(0, 1) if isinstance(one.play, Played) else found
     if not len(values):
