@@ -55,8 +55,11 @@ ROWS = """
     training: freeze starters
     analysis: declarations results
     analysis: registry
+    analysis: measures
     analysis: subjects controls
-    analysis: peaks learning_curves
+    analysis: shared_states
+    analysis: shown_layers
+    analysis: peaks learning_curves similarity
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from atari_zoo.analysis.measures.kernel_alignment import check_states
+from atari_zoo.analysis.measures.kernel_alignment import centred, check_same_states
 
 VARIANCE = 0.99  # the share of it that is kept
 NEGLIGIBLE = 1e-10  # of the largest singular value: rounding
@@ -20,7 +20,7 @@ NEGLIGIBLE = 1e-10  # of the largest singular value: rounding
 
 def svcca(
     x: Float[np.ndarray, "states units"],
-    y: Float[np.ndarray, "states others"],
+    y: Float[np.ndarray, "same others"],
     variance: float = VARIANCE,
     most: int | None = None,
 ) -> float:
@@ -35,7 +35,7 @@ def svcca(
 
 def pwcca(
     x: Float[np.ndarray, "states units"],
-    y: Float[np.ndarray, "states others"],
+    y: Float[np.ndarray, "same others"],
     variance: float = VARIANCE,
     most: int | None = None,
 ) -> float:
@@ -50,12 +50,12 @@ def pwcca(
     if u.shape[1] > v.shape[1]:
         x, u, v = y, v, u
     correlations, directions = canonical_correlations(u, v)
-    weights = np.abs(directions.T @ (x - x.mean(0))).sum(1)
+    weights = np.abs(directions.T @ centred(x)).sum(1)
     return float(correlations @ weights / weights.sum())
 
 
 def canonical_correlations(
-    x: Float[np.ndarray, "states units"], y: Float[np.ndarray, "states others"]
+    x: Float[np.ndarray, "states units"], y: Float[np.ndarray, "same others"]
 ) -> tuple[Float[np.ndarray, "pairs"], Float[np.ndarray, "states pairs"]]:
     """The correlations, from the largest on, and the directions of `x` that have them, over the
     states, of length 1.
@@ -74,10 +74,8 @@ def principal_components(
 
     most: of them at most. Silent and constant units drop out; of a constant layer none is left.
     """
-    left, values, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
-    scale = max(float(np.abs(x).max(initial=0.0)), np.finfo(float).tiny)
-    # rounding of a constant unit is as large as its value has digits
-    values = values[values > max(NEGLIGIBLE * values.max(initial=0.0), NEGLIGIBLE * scale)]
+    left, values, _ = np.linalg.svd(centred(x), full_matrices=False)
+    values = values[values > NEGLIGIBLE * values.max(initial=0.0)]
     shares = np.cumsum(values**2) / max(np.square(values).sum(), np.finfo(float).tiny)
     count = min(int(np.searchsorted(shares, variance) + 1), len(values))
     count = min(count, most) if most is not None else count
@@ -87,7 +85,7 @@ def principal_components(
 def _kept(
     x: np.ndarray, y: np.ndarray, variance: float, most: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    check_states(x, y)
+    check_same_states(x, y)
     u, v = (principal_components(z, variance, most) for z in (x, y))
     if u.shape[1] + v.shape[1] >= len(x):
         raise ValueError(

@@ -13,20 +13,22 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from atari_zoo.analysis.measures.canonical_correlation import (
+    VARIANCE,
     canonical_correlations,
-    principal_components,
-    pwcca,
 )
 from atari_zoo.analysis.measures.kernel_alignment import (
-    alignment,
+    alignment_ratio,
+    centred,
+    hollow_criterion,
     kernel,
-    kernel_criterion,
     resampled_criteria,
-    without_first,
+    without_diagonal,
 )
 from atari_zoo.analysis.measures.procrustes import procrustes_similarity
 
 FOR_A_COMPONENT = 10  # states, at least: with fewer, unrelated layers correlate
+MISSING = float("nan")
+NEGLIGIBLE = 1e-10  # of the largest variance: rounding
 RIDGE = 1e-9  # of the mean variance, where a resample has fewer states than components
 
 
@@ -41,15 +43,16 @@ class ComparedLayer:
     """A layer's values over the states, (states, units), as the comparisons need them."""
 
     def __init__(self, values: Float[np.ndarray, "states units"], resamples: Resamples) -> None:
-        values = values.astype(float)
         self.resamples = resamples
-        self._kernels = {"cka": kernel(values)}
-        spread = values.std(0)
-        living = spread > 1e-9 * np.abs(values).max(initial=0.0)
-        self._kernels["cka_standardized"] = kernel(values[:, living] / spread[living])
-        # a tenth as many directions as states
-        most = max(1, len(values) // FOR_A_COMPONENT)
-        self.components = principal_components(values, most=most)
+        whole = kernel(values).astype(float)
+        spread = centred(values).std(0, dtype=float)
+        scaled = values[:, spread > 0] / spread[spread > 0].astype(values.dtype)
+        first, self.components = _components(whole, max(1, len(values) // FOR_A_COMPONENT))
+        self._kernels = {
+            "cka": without_diagonal(whole),
+            "cka_standardized": without_diagonal(kernel(scaled).astype(float)),
+            "cka_without_first": without_diagonal(whole - first @ first.T),
+        }
         self._own: dict[str, tuple[float, np.ndarray]] = {}
 
     def shuffled(self, order: Int[np.ndarray, "states"]) -> ComparedLayer:
@@ -61,9 +64,9 @@ class ComparedLayer:
         return made
 
     def kernel_for(self, measure: str) -> Float[np.ndarray, "states states"]:
-        """Of centred features, for "cka", "cka_standardized" or "cka_without_first"."""
-        if measure not in self._kernels:
-            self._kernels[measure] = without_first(self._kernels["cka"])
+        """Of centred features, with zeros on its diagonal; for "cka", "cka_standardized" (each unit
+        of the same spread) or "cka_without_first" (without the largest component: one loud unit
+        that two layers share makes them alike, and the value falls without it)."""
         return self._kernels[measure]
 
     def own_criterion(self, measure: str) -> float:
@@ -78,7 +81,7 @@ class ComparedLayer:
         if measure not in self._own:
             k = self.kernel_for(measure)
             found = resampled_criteria(k, k, *self.resamples)
-            self._own[measure] = kernel_criterion(k, k), found
+            self._own[measure] = hollow_criterion(k, k), found
         return self._own[measure]
 
     @cached_property
@@ -115,23 +118,36 @@ def products(
     return whole - counts * a.means[:, :, None] * b.means[:, None, :]
 
 
+def _components(k: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The states' places along the first principal component of a kernel, and along the fewest that
+    hold 99 % of the variance, `most` of them at most: as `principal_components` has them."""
+    from scipy.linalg import eigh
+
+    count = len(k)
+    values, vectors = eigh(k, subset_by_index=(max(0, count - most), count - 1))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    places = vectors * np.sqrt(np.maximum(values, 0))
+    real = int((values > NEGLIGIBLE * max(values[0], 0)).sum())
+    shares = np.cumsum(values) / max(np.trace(k), np.finfo(float).tiny)
+    return places[:, :1], places[:, : min(real, int(np.searchsorted(shares, VARIANCE) + 1))]
+
+
 class Comparison(NamedTuple):
-    """value: of two layers. resampled: in each resample; None where it takes too long."""
+    """value: of two layers. resampled: in each resample."""
 
     value: Callable[[ComparedLayer, ComparedLayer], float]
-    resampled: Callable[[ComparedLayer, ComparedLayer], np.ndarray] | None
+    resampled: Callable[[ComparedLayer, ComparedLayer], np.ndarray]
 
 
 def _cka(measure: str) -> Comparison:
     def value(a: ComparedLayer, b: ComparedLayer) -> float:
-        shared = kernel_criterion(a.kernel_for(measure), b.kernel_for(measure))
-        return float(alignment(shared, a.own_criterion(measure), b.own_criterion(measure)))
+        shared = hollow_criterion(a.kernel_for(measure), b.kernel_for(measure))
+        return float(alignment_ratio(shared, a.own_criterion(measure), b.own_criterion(measure)))
 
     def resampled(a: ComparedLayer, b: ComparedLayer) -> np.ndarray:
-        shared = resampled_criteria(
-            a.kernel_for(measure), b.kernel_for(measure), *a.resamples
-        )
-        return np.asarray(alignment(shared, a.own_resampled(measure), b.own_resampled(measure)))
+        shared = resampled_criteria(a.kernel_for(measure), b.kernel_for(measure), *a.resamples)
+        own, other = a.own_resampled(measure), b.own_resampled(measure)
+        return np.asarray(alignment_ratio(shared, own, other))
 
     return Comparison(value, resampled)
 
@@ -143,11 +159,8 @@ def _svcca(a: ComparedLayer, b: ComparedLayer) -> float:
 
 def _resampled_svcca(a: ComparedLayer, b: ComparedLayer) -> np.ndarray:
     turned = a.whitening @ products(a, b) @ b.whitening.transpose(0, 2, 1)
-    return np.linalg.svd(turned, compute_uv=False).mean(1)
-
-
-def _pwcca(a: ComparedLayer, b: ComparedLayer) -> float:
-    return pwcca(a.components, b.components, variance=1.0)
+    kept = min(turned.shape[1:])
+    return np.linalg.svd(turned, compute_uv=False).sum(1) / (kept or MISSING)
 
 
 def _procrustes(a: ComparedLayer, b: ComparedLayer) -> float:
@@ -155,8 +168,10 @@ def _procrustes(a: ComparedLayer, b: ComparedLayer) -> float:
 
 
 def _resampled_procrustes(a: ComparedLayer, b: ComparedLayer) -> np.ndarray:
-    lengths = [np.sqrt(np.einsum("rii->r", c.spreads)) for c in (a, b)]
-    return np.linalg.svd(products(a, b), compute_uv=False).sum(1) / (lengths[0] * lengths[1])
+    lengths = np.sqrt(np.einsum("rii->r", a.spreads) * np.einsum("rii->r", b.spreads))
+    return np.linalg.svd(products(a, b), compute_uv=False).sum(1) / np.where(
+        lengths, lengths, MISSING
+    )
 
 
 COMPARISONS: dict[str, Comparison] = {
@@ -164,6 +179,5 @@ COMPARISONS: dict[str, Comparison] = {
     "cka_standardized": _cka("cka_standardized"),
     "cka_without_first": _cka("cka_without_first"),
     "svcca": Comparison(_svcca, _resampled_svcca),
-    "pwcca": Comparison(_pwcca, None),
     "procrustes": Comparison(_procrustes, _resampled_procrustes),
 }

@@ -8,7 +8,6 @@ Nguyen et al. (2021, https://arxiv.org/abs/2010.15327).
 
 from __future__ import annotations
 
-
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ FEWEST = 4  # states: the estimator divides by n - 3
 
 def linear_cka(
     x: Float[np.ndarray, "states units"],
-    y: Float[np.ndarray, "states others"],
+    y: Float[np.ndarray, "same others"],
     debiased: bool = True,
 ) -> float:
     """How alike the distances between states are in two layers: 1 of a layer and its rotated,
@@ -31,20 +30,20 @@ def linear_cka(
     >>> linear_cka(x, x @ rotation + 3)
     1.0
     """
-    check_states(x, y)
+    check_same_states(x, y)
     # feature space costs states * units * others, the kernels states * states * (units + others)
     if x.shape[1] * y.shape[1] <= len(x) * (x.shape[1] + y.shape[1]):
-        x, y = _centred(x), _centred(y)
+        x, y = centred(x), centred(y)
         pairs = [(x, y), (x, x), (y, y)]
-        return float(alignment(*(feature_criterion(a, b, debiased) for a, b in pairs)))
+        return float(alignment_ratio(*(feature_criterion(a, b, debiased) for a, b in pairs)))
     k, other = kernel(x), kernel(y)
     pairs = [(k, other), (k, k), (other, other)]
-    return float(alignment(*(kernel_criterion(a, b, debiased) for a, b in pairs)))
+    return float(alignment_ratio(*(kernel_criterion(a, b, debiased) for a, b in pairs)))
 
 
 def minibatch_cka(
     x: Float[np.ndarray, "states units"],
-    y: Float[np.ndarray, "states others"],
+    y: Float[np.ndarray, "same others"],
     batch: int = 256,
 ) -> float:
     """The same from batches, for more states than fit: the debiased criteria are averaged over
@@ -52,18 +51,18 @@ def minibatch_cka(
 
     The rows should be in random order. Raises ValueError for a batch under 4 states.
     """
-    check_states(x, y)
+    check_same_states(x, y)
     if batch < FEWEST:
         raise ValueError(f"a batch of {batch} states; CKA needs at least {FEWEST}")
     whole = range(0, len(x) - FEWEST + 1, batch)  # a rest of fewer than 4 is left out
     sums = np.zeros(3)
     for start in whole:
-        a, b = _centred(x[start : start + batch]), _centred(y[start : start + batch])
+        a, b = centred(x[start : start + batch]), centred(y[start : start + batch])
         sums += [feature_criterion(*pair) for pair in ((a, b), (a, a), (b, b))]
-    return float(alignment(*sums))
+    return float(alignment_ratio(*sums))
 
 
-def alignment(
+def alignment_ratio(
     shared: float | np.ndarray, own: float | np.ndarray, other: float | np.ndarray
 ) -> Any:
     """CKA of three criteria: of both layers, and of each with itself. NaN of a constant layer,
@@ -74,7 +73,7 @@ def alignment(
 
 def feature_criterion(
     x: Float[np.ndarray, "states units"],
-    y: Float[np.ndarray, "states others"],
+    y: Float[np.ndarray, "same others"],
     debiased: bool = True,
 ) -> float:
     """The Hilbert-Schmidt independence criterion of linear kernels, from centred features."""
@@ -96,15 +95,22 @@ def kernel_criterion(
     n = len(k)
     if not debiased:
         return float((k * other).sum()) / (n - 1) ** 2
-    k, other = without_diagonal(k), without_diagonal(other)
-    shared, mixed = (k * other).sum(), k.sum(0) @ other.sum(0)
+    return hollow_criterion(without_diagonal(k), without_diagonal(other))
+
+
+def hollow_criterion(
+    k: Float[np.ndarray, "states states"], other: Float[np.ndarray, "states states"]
+) -> float:
+    """The debiased criterion from kernels whose diagonals are zeros already."""
+    n = len(k)
+    shared, mixed = np.vdot(k, other), k.sum(0) @ other.sum(0)
     whole = shared + k.sum() * other.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * mixed
     return float(whole) / (n * (n - 3))
 
 
 def kernel(x: Float[np.ndarray, "states units"]) -> Float[np.ndarray, "states states"]:
     """Products of states, of centred features."""
-    x = _centred(x)
+    x = centred(x)
     return x @ x.T
 
 
@@ -117,32 +123,18 @@ def without_diagonal(
     return k
 
 
-def without_first(
-    k: Float[np.ndarray, "states states"],
-) -> Float[np.ndarray, "states states"]:
-    """A kernel of centred features without its largest principal component.
-
-    One loud unit makes two unrelated layers alike, if both have it: then the value falls here.
-    """
-    from scipy.linalg import eigh
-
-    last = len(k) - 1
-    values, vectors = eigh(k, subset_by_index=(last, last))
-    return k - values[0] * (vectors @ vectors.T)
-
-
 def resampled_criteria(
     k: Float[np.ndarray, "states states"],
     other: Float[np.ndarray, "states states"],
     members: Float[np.ndarray, "states episodes"],
     copies: Float[np.ndarray, "resamples episodes"],
 ) -> Float[np.ndarray, "resamples"]:
-    """The debiased criterion in resamples of whole episodes, from kernels of centred features.
+    """The debiased criterion in resamples of whole episodes, from kernels of centred features
+    whose diagonals are zeros.
 
     members: 1 where a state is of an episode, else 0. copies: how often each episode is in a
     resample. A state is never compared with its own copy, which would bring the bias back.
     """
-    k, other = without_diagonal(k), without_diagonal(other)
     n = copies @ members.sum(0)
     blocks = members.T @ (k * other) @ members
     shared = ((copies @ blocks) * copies).sum(1)
@@ -153,7 +145,7 @@ def resampled_criteria(
     return whole / (n * (n - 3))
 
 
-def check_states(x: np.ndarray, y: np.ndarray, fewest: int = FEWEST) -> None:
+def check_same_states(x: np.ndarray, y: np.ndarray, fewest: int = FEWEST) -> None:
     """Raises ValueError if the rows are not the same states, or too few."""
     if len(x) != len(y):
         raise ValueError(f"{len(x)} states and {len(y)}: layers are compared on the same states")
@@ -161,5 +153,8 @@ def check_states(x: np.ndarray, y: np.ndarray, fewest: int = FEWEST) -> None:
         raise ValueError(f"{len(x)} states; this measure needs at least {fewest}")
 
 
-def _centred(x: np.ndarray) -> np.ndarray:
-    return x - x.mean(0)
+def centred(x: Float[np.ndarray, "states units"]) -> Float[np.ndarray, "states units"]:
+    """The layer without its units' means; constant units are zeros, not what rounding leaves."""
+    found = x - x.mean(0, dtype=float).astype(x.dtype)
+    found[:, x.max(0, initial=-np.inf) <= x.min(0, initial=np.inf)] = 0
+    return found

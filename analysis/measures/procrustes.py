@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from atari_zoo.analysis.measures.kernel_alignment import check_states
+from atari_zoo.analysis.measures.kernel_alignment import centred, check_same_states
 
 
 def procrustes_similarity(
-    x: Float[np.ndarray, "states units"], y: Float[np.ndarray, "states others"]
+    x: Float[np.ndarray, "states units"], y: Float[np.ndarray, "same others"]
 ) -> float:
     """1 of a layer and its rotated, scaled and shifted copies; at least 0.
 
@@ -21,18 +21,25 @@ def procrustes_similarity(
     counts as filled with silent units. Of unrelated layers it grows with units over states:
     compare with shuffled states. NaN where a layer is constant.
     """
-    check_states(x, y)
-    x, y = x - x.mean(0), y - y.mean(0)
+    check_same_states(x, y)
+    x, y = centred(x), centred(y)
     length = float(np.linalg.norm(x) * np.linalg.norm(y))
     if not length:
         return float("nan")
     # the same within the span of the states
-    x, y = (np.linalg.qr(z.T, mode="r").T if z.shape[1] > len(z) else z for z in (x, y))
+    x, y = _within_span(x), _within_span(y)
     return float(np.linalg.norm(x.T @ y, "nuc")) / length
 
 
+def _within_span(x: np.ndarray) -> np.ndarray:
+    """The layer turned so that it has no more units than states."""
+    if x.shape[1] <= len(x):
+        return x
+    return np.linalg.qr(x.T).R.T
+
+
 def procrustes_distance(
-    x: Float[np.ndarray, "states units"], y: Float[np.ndarray, "states others"]
+    x: Float[np.ndarray, "states units"], y: Float[np.ndarray, "same others"]
 ) -> float:
     """The distance of the two after the best rotation, 0..sqrt(2): a metric."""
     return float(np.sqrt(max(0.0, 2 - 2 * procrustes_similarity(x, y))))

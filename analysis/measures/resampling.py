@@ -27,17 +27,21 @@ def resampled_copies(
 
 
 def centred_interval(
-    value: float, resampled: Float[np.ndarray, "resamples"]
+    value: float,
+    resampled: Float[np.ndarray, "resamples"],
+    limits: tuple[float, float] = (-np.inf, np.inf),
 ) -> tuple[float, float]:
     """The 95 % interval of a value: the percentiles of its resamples about their own mean.
 
     Copies of an episode in a resample shift what is no mean, as a rank or a correlation of many
     components, so that plain percentiles may miss the value itself. NaN where no resample has a
     value.
+
+    limits: what the value cannot be below or above.
     """
     found = resampled[np.isfinite(resampled)]
     if not len(found) or not np.isfinite(value):
         return float("nan"), float("nan")
     tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(found, [tail, 100 - tail]) - found.mean() + value
-    return float(min(low, value)), float(max(high, value))
+    return float(max(min(low, value), limits[0])), float(min(max(high, value), limits[1]))
