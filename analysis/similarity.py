@@ -164,7 +164,7 @@ def _uncertainty(shown: ShownAgents, names: Sequence[str]) -> str:
     }
     words = [
         f"low, high: {CONFIDENCE:.0%} bootstrap, whole episodes resampled, {RESAMPLES} times, "
-        "about the value; of one episode missing",
+        "about the value, missing of one episode",
         f"{shown.states.words(shown.agents)}; {places[shown.places]}",
         f"layers: {', '.join(names)}",
     ]

@@ -75,7 +75,7 @@ def _like_layers(panel: Axes, table: pandas.DataFrame) -> None:
     panel.set_xticks(x, table["layer_a"], rotation=45, ha="right")
     panel.set_ylim(min(-0.05, float(np.nanmin(low, initial=0))), 1.05)
     label(panel, "layer", "debiased CKA", "each with its like")
-    panel.legend(loc="best", fontsize=6.5)
+    panel.legend(loc="lower left", bbox_to_anchor=(0, 0.08), fontsize=6.5)
 
 
 def _agents(table: pandas.DataFrame, agents: Sequence[str]) -> Figure:
