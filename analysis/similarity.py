@@ -164,7 +164,7 @@ def _uncertainty(shown: ShownAgents, names: Sequence[str]) -> str:
     }
     words = [
         f"low, high: {CONFIDENCE:.0%} bootstrap, whole episodes resampled, {RESAMPLES} times, "
-        "about the value, missing of one episode",
+        "about the value, too narrow of fewer than 4 episodes, missing of one",
         f"{shown.states.words(shown.agents)}; {places[shown.places]}",
         f"layers: {', '.join(names)}",
     ]

@@ -57,9 +57,9 @@ ROWS = """
     analysis: registry
     analysis: measures
     analysis: subjects controls
-    analysis: shared_states
+    analysis: shared_states beginnings unit_health
     analysis: shown_layers
-    analysis: peaks learning_curves similarity
+    analysis: peaks learning_curves similarity health
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies

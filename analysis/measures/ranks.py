@@ -6,6 +6,8 @@ the first of exact rank 20 in 512 units 372.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Float
 
@@ -15,6 +17,45 @@ DELTA = 0.01
 def singular_values(features: Float[np.ndarray, "states units"]) -> Float[np.ndarray, "values"]:
     """Of the features as they are, not centred."""
     return np.linalg.svd(features.astype(float), compute_uv=False)
+
+
+class FeatureRanks(NamedTuple):
+    """srank and entropy: of the singular values of the features as they are. participation: of the
+    variances, so of the centred ones."""
+
+    srank: float
+    entropy: float
+    participation: float
+
+
+def feature_ranks(features: Float[np.ndarray, "states units"]) -> FeatureRanks:
+    """All three of the features."""
+    values = singular_values(features)
+    spread = singular_values(features - features.mean(0, dtype=float))
+    return FeatureRanks(srank(values), entropy_rank(values), participation_ratio(spread**2))
+
+
+def resampled_ranks(
+    features: Float[np.ndarray, "states units"],
+    members: Float[np.ndarray, "states episodes"],
+    copies: Float[np.ndarray, "resamples episodes"],
+) -> list[FeatureRanks]:
+    """The same in resamples of whole episodes, by the features' products.
+
+    members: 1 where a state is of an episode, else 0. copies: how often each is in a resample.
+    """
+    features = features[:, np.abs(features).max(0) > 0].astype(float)  # silent ones add nothing
+    products = np.stack([(features * m[:, None]).T @ features for m in members.T])
+    sums, counts = members.T @ features, copies @ members.sum(0)
+    found = []
+    for drawn, count in zip(copies, counts, strict=True):
+        product, mean = np.tensordot(drawn, products, 1), drawn @ sums / count
+        values = np.sqrt(np.maximum(np.linalg.eigvalsh(product), 0)) if len(product) else mean
+        spread = product - count * np.outer(mean, mean)
+        square = float(np.square(spread).sum())  # of the variances, without asking for them
+        participation = float(np.trace(spread)) ** 2 / square if square > 0 else 0.0
+        found.append(FeatureRanks(srank(values), entropy_rank(values), participation))
+    return found
 
 
 def srank(values: Float[np.ndarray, "values"], delta: float = DELTA) -> float:
