@@ -99,6 +99,7 @@ class ShownAgents:
         self.resamples = Resamples(members, resampled_copies(members.shape[1], RESAMPLES, seed))
         self._untrained = untrained_of(agents, seed)
         self._kept: dict[tuple[AgentLayer, bool], ComparedLayer] = {}
+        self._chosen: dict[tuple[int, bool], np.ndarray] = {}
 
     def network(self, agent: int, trained: bool = True) -> Network | None:
         """None where there is no untrained network."""
@@ -133,5 +134,7 @@ class ShownAgents:
         network = self.network(agent, trained)
         if network is None:
             return None
-        output = activations(network, self.states.observations, "output")["output"]
-        return torch.argmax(output, 1).numpy()
+        if (agent, trained) not in self._chosen:
+            output = activations(network, self.states.observations, "output")["output"]
+            self._chosen[agent, trained] = torch.argmax(output, 1).numpy()
+        return self._chosen[agent, trained]

@@ -90,7 +90,7 @@ def _draw(panel: Axes, table: pandas.DataFrame, what: Panel, run: str, style: An
         panel.plot([0, *x[trained][:1]], [begun, *value[trained][:1]], color=CONTROL, zorder=1)
         panel.plot(0, begun, "o", color=CONTROL, zorder=3)
     if what.measure == "drift" and not panel.texts:
-        control_line(panel, float(rows["control"].iloc[0]), "from one untrained network to another")
+        control_line(panel, float(rows["control"].iloc[0]), "between two untrained networks")
     if trained.any():
         parts = (part[trained] for part in (x, value, low, high))
         intervals_at(panel, *parts, **style, label=run)

@@ -24,6 +24,7 @@ from atari_zoo.viz.plots import (
 )
 
 MEASURE, AGREEMENT = "cka", "action_agreement"
+CHANCE = "same action; below: chance"  # of shuffled states: the untrained choose one for ever
 LEGIBLE = 12  # rows of a matrix up to which its numbers are written into it
 COLUMNS = 3
 
@@ -84,7 +85,7 @@ def _agents(table: pandas.DataFrame, agents: Sequence[str]) -> Figure:
     parts = {layer: cka[cka["layer_a"] == layer] for layer in dict.fromkeys(cka["layer_a"])}
     agreement = table[table["measure"] == AGREEMENT]
     if agreement["value"].notna().any():
-        parts["the same action rated highest"] = agreement
+        parts[CHANCE] = agreement.assign(untrained=agreement["shuffled"])
     rows = -(-len(parts) // COLUMNS)
     columns = min(len(parts), COLUMNS)
     game, shown = _short(agents)
@@ -93,7 +94,7 @@ def _agents(table: pandas.DataFrame, agents: Sequence[str]) -> Figure:
             values = _both_halves(part, agents)
             image = heat_map(panel, values, shown, shown, (0, 1))
             _numbers(panel, values)
-            label(panel, title=name if name.startswith("the") else f"{name}, CKA", grid="")
+            label(panel, title=name if name == CHANCE else f"{name}, CKA", grid="")
         for panel in panels.flat[len(parts) :]:
             panel.remove()
         figure.colorbar(image, ax=list(panels.flat), label="CKA, or share of states", shrink=0.6)
