@@ -44,7 +44,8 @@ ROWS = """
     zoo: untrained agent_states
     zoo: catalog remote
     zoo: models logs wrapping
-    zoo: layers
+    zoo: layers units
+    zoo: interventions
     zoo: recordings publishing
     zoo: play
     zoo: verification living_units sweeps
