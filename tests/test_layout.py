@@ -56,8 +56,11 @@ ROWS = """
     training: freeze starters
     analysis: declarations results
     analysis: registry
+    analysis: measures
     analysis: subjects controls
-    analysis: peaks learning_curves
+    analysis: shared_states beginnings unit_health
+    analysis: shown_layers
+    analysis: peaks learning_curves similarity health
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies
