@@ -54,7 +54,9 @@ ROWS = """
     training: freeze starters
     analysis: declarations results
     analysis: registry
-    analysis: peaks learning_curves
+    analysis: measures
+    analysis: embedding classifier
+    analysis: peaks learning_curves embeddings state_classifier
     viz: images sheets parameterizations reference_lines
     viz: attribution objectives filters curves
     viz: fidelity movies

@@ -1,0 +1,1 @@
+"""Measures: numpy in, numbers out; they know of no agents."""
