@@ -80,9 +80,9 @@ def _called(value: Any) -> Any:
     """How a log, a network or a recording is called."""
     if isinstance(value, pandas.DataFrame):
         return str(value.attrs.get("source", ""))
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and not isinstance(value, str):
         return [_called(part) for part in value]
-    return value.card.name
+    return str(value.card.name)
 
 
 def _plain(value: Any) -> Any:

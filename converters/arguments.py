@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache, wraps
 from importlib import import_module
@@ -34,6 +34,8 @@ FOUND = {
     **dict.fromkeys(NETWORKS, NETWORK),
     "Recording": ("atari_zoo.recordings.files", "as_recording", "starts", "a recording"),
 }
+# the same of several, by the class of each
+SEVERAL = {"Subject": ("atari_zoo.analysis.subjects", "as_subjects")}
 JAXTYPING = "jaxtyping"  # its classes look into shapes, which functions do with words of their own
 LONGEST = 60  # characters of a value that is shown
 
@@ -81,6 +83,8 @@ def check_kinds(holder: Any) -> None:
 
 def fitting_argument(name: str, value: Any, hint: Any) -> Any:
     """The value, or what its name stands for. Raises WrongKind if it is of another kind."""
+    if get_origin(hint) is Sequence and (of_each := SEVERAL.get(_name(get_args(hint)[0]))):
+        return getattr(import_module(of_each[0]), of_each[1])(value)
     parts = _parts(hint)
     texts = isinstance(value, str | os.PathLike)
     found = next((FOUND[kind] for kind in map(_name, parts) if kind in FOUND), None)

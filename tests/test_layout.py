@@ -39,6 +39,7 @@ ROWS = """
     zoo: seeds
     zoo: intervals progress threads interrupts
     zoo: games downloads preprocessing observations
+    zoo: ram
     zoo: players arrays emulator publishing_pages
     zoo: untrained agent_states
     zoo: catalog remote
@@ -54,10 +55,10 @@ ROWS = """
     training: freeze starters
     analysis: declarations results
     analysis: registry
-    analysis: measures
+    analysis: measures subjects controls
     analysis: embedding classifier
     analysis: peaks learning_curves embeddings state_classifier
-    viz: images sheets parameterizations reference_lines
+    viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies
     viz: saliency patches render

@@ -13,6 +13,8 @@ from .play.counterfactuals import counterfactual as counterfactual
 from .play.noise import Noise as Noise
 from .play.plans import Plan as Plan
 from .play.rollouts import rollout as rollout
+from .play.standard import standard_play as standard_play
+from .ram.variables import variables as variables
 from .recordings.files import open_recording as open_recording
 from .recordings.recordings import Recording as Recording
 from .wrapping import wrap as wrap

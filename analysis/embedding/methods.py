@@ -6,24 +6,27 @@ t-SNE is openTSNE's (Policar et al., 2024, https://doi.org/10.18637/jss.v109.i03
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float32, Float64
 
 from atari_zoo.analysis.embedding.umap_learn import umap_class
 from atari_zoo.analysis.measures.divergence import affinities
 from atari_zoo.seeds import generator_seed
-from atari_zoo.threads import cores
 
 EXAGGERATED = 250  # t-SNE's first iterations
 BEGUN = 1e-4  # standard deviation of the places to begin from
 TOLD = 50  # iterations between two calls of `progress`
 CALM = 0.1  # learning rate of points that are placed among others that do not move
 Points = Float32[np.ndarray, "points features"]
+New = Float32[np.ndarray, "new features"]
 Places = Float64[np.ndarray, "points 2"]
+NewPlaces = Float64[np.ndarray, "new 2"]
 Told = Callable[[int], None]
 
 
@@ -32,40 +35,48 @@ class Layout:
     """How points are laid out.
 
     perplexity: the size of a neighbourhood; of UMAP its number of neighbours.
-    iterations: t-SNE's exaggerated ones among them; UMAP's epochs.
+    iterations: t-SNE's exaggerated ones among them; UMAP's epochs. seed: of what is drawn.
     """
 
     perplexity: float = 30.0
     iterations: int = 3000
+    seed: int = 0
 
 
-class Method(Protocol):
+class Method(ABC):
     """What lays out points.
 
-    iterations: as a rule.
+    iterations: as a rule. by_affinities: whether it is those that it fits.
     """
 
     iterations: int
+    by_affinities: bool
 
-    def lay_out(self, points: Points, near: Any, layout: Layout, seed: int, told: Told) -> Places:
+    @abstractmethod
+    def lay_out(
+        self, points: Points, near: Any, begun: Places, layout: Layout, told: Told
+    ) -> Places:
         """Places of the points.
 
-        points: by their principal components, the largest first. near: their `affinities`.
-        seed: 0 begins from the first two components, others from random places.
+        points: by their principal components, the largest first.
+        near: their `affinities`; None for a method that does not ask for them.
+        begun: where to begin from.
         told: called with how many iterations are done.
         """
 
-    def place(self, points: Points, places: Places, new: Points, layout: Layout) -> Places:
+    @abstractmethod
+    def place(self, points: Points, places: Places, new: New, layout: Layout) -> NewPlaces:
         """Places of new points among old ones, which stay where they are."""
 
 
-class TSNE:
-    """t-SNE of exact neighbours; repulsion by Barnes and Hut, or interpolated from 10,000 points."""
+class TSNE(Method):
+    """t-SNE of exact neighbours; repulsion by Barnes and Hut, from 10,000 points interpolated."""
 
-    iterations = 3000
+    iterations, by_affinities = 3000, True
 
-    def lay_out(self, points: Points, near: Any, layout: Layout, seed: int, told: Told) -> Places:
-        """See `Method`."""
+    def lay_out(
+        self, points: Points, near: Any, begun: Places, layout: Layout, told: Told
+    ) -> Places:
         from openTSNE import TSNE as OpenTSNE
 
         if layout.iterations <= EXAGGERATED:
@@ -82,55 +93,57 @@ class TSNE:
         made = OpenTSNE(
             early_exaggeration_iter=EXAGGERATED,
             n_iter=layout.iterations - EXAGGERATED,
-            n_jobs=cores(),
-            random_state=generator_seed(seed) % 2**32,
+            n_jobs=torch.get_num_threads(),
+            random_state=generator_seed(layout.seed) % 2**32,
             callbacks=tick,
             callbacks_every_iters=TOLD,
         )
-        begun = beginning(points, seed)
         return np.array(made.fit(affinities=near, initialization=begun), np.float64)
 
-    def place(self, points: Points, places: Places, new: Points, layout: Layout) -> Places:
-        """See `Method`; new points see the old ones alone, never each other."""
+    def place(self, points: Points, places: Places, new: New, layout: Layout) -> NewPlaces:
+        # new points see the old ones alone, never each other
         from openTSNE import TSNEEmbedding
 
-        near = affinities(points, layout.perplexity, cores())
+        near = affinities(points, layout.perplexity, torch.get_num_threads())
         middle = (places.max(axis=0) + places.min(axis=0)) / 2
         old = TSNEEmbedding(
-            places.copy(), near, negative_gradient_method=_repulsion(len(points)), n_jobs=cores()
+            places.copy(),
+            near,
+            negative_gradient_method=_repulsion(len(points)),
+            n_jobs=torch.get_num_threads(),
         )
         # `transform` moves the old ones' middle to 0
         found = old.transform(np.asarray(new, np.float64), learning_rate=CALM)
         return np.array(found, np.float64) + middle
 
 
-class UMAP:
-    """UMAP, in one thread, so that the same seed gives the same places."""
+class UMAP(Method):
+    """UMAP, in one thread, so that a seed gives the same places again."""
 
-    iterations = 500
+    iterations, by_affinities = 500, False
 
-    def lay_out(self, points: Points, near: Any, layout: Layout, seed: int, told: Told) -> Places:
-        """See `Method`; its own neighbours, not `near`, and it tells nothing until it is done."""
-        made = self._made(layout, seed, beginning(points, seed) / BEGUN)
+    def lay_out(
+        self, points: Points, near: Any, begun: Places, layout: Layout, told: Told
+    ) -> Places:
+        made = self._made(layout, begun / BEGUN)
         found = np.array(made.fit_transform(points), np.float64)
         told(layout.iterations)
         return found
 
-    def place(self, points: Points, places: Places, new: Points, layout: Layout) -> Places:
-        """See `Method`."""
-        made = self._made(layout, 0, places.astype(np.float32))
+    def place(self, points: Points, places: Places, new: New, layout: Layout) -> NewPlaces:
+        made = self._made(layout, places)
         made.n_epochs = 0  # neighbours are found anew, and nothing is moved
         made.fit(points)
         made.embedding_ = places.astype(np.float32)
         made.n_epochs = layout.iterations
         return np.array(made.transform(new), np.float64)
 
-    def _made(self, layout: Layout, seed: int, begun: np.ndarray) -> Any:
+    def _made(self, layout: Layout, begun: Places) -> Any:
         return umap_class()(
             n_neighbors=round(layout.perplexity),
             n_epochs=layout.iterations,
-            init=begun,
-            random_state=generator_seed(seed) % 2**32,
+            init=begun.astype(np.float32),
+            random_state=generator_seed(layout.seed) % 2**32,
             n_jobs=1,
         )
 
@@ -145,12 +158,14 @@ def method_named(name: str) -> Method:
     return METHODS[name]
 
 
-def beginning(points: Points, seed: int) -> Places:
-    """Small places to begin from: the first two principal components, or random ones."""
-    if seed:
-        random = np.random.default_rng(generator_seed(seed))
-        return random.normal(size=(len(points), 2)) * BEGUN
+def from_components(points: Points) -> Places:
+    """Small places to begin from: the first two principal components."""
     return points[:, :2].astype(np.float64) / points[:, 0].std() * BEGUN
+
+
+def from_chance(points: Points, seed: int) -> Places:
+    """Small places to begin from, drawn."""
+    return np.random.default_rng(generator_seed(seed)).normal(size=(len(points), 2)) * BEGUN
 
 
 def _repulsion(count: int) -> str:

@@ -62,7 +62,7 @@ def test_the_bounds() -> None:
     assert trustworthiness(embedded_ranks(POINTS, POINTS, 15), 700).mean() == 1
     chance = trustworthiness(embedded_ranks(POINTS, RANDOM.permutation(FLAT), 15), 700).mean()
     assert chance == pytest.approx(0.5, abs=0.03)
-    with pytest.raises(ValueError, match="15 neighbours of 30 points; .* for 1 to 14"):
+    with pytest.raises(ValueError, match=r"15 neighbours of 30 points; .* for 1 to 14"):
         embedded_ranks(POINTS[:30], FLAT[:30], 15)
 
 
@@ -105,7 +105,7 @@ def test_progress_of_the_divergence_counts_points(monkeypatch: pytest.MonkeyPatc
 
 
 def test_too_few_points_for_a_perplexity() -> None:
-    with pytest.raises(ValueError, match="takes 90 neighbours .* of 50 points it may be 1 to 16"):
+    with pytest.raises(ValueError, match=r"takes 90 neighbours .* of 50 points it may be 1 to 16"):
         affinities(POINTS[:50], 30)
 
 

@@ -19,6 +19,10 @@ from atari_zoo.cli.options import STEPS, Device, Envs, Model, Played, Seed, seen
 
 Words = dict[str, Any]
 MODELS = "Names, or the paths of models' files."
+SUBJECTS = (
+    "Agents: names, patterns such as '*/Seaquest/*', files of models or of recorded play. Who has "
+    "no play plays 2,500 steps, recorded once and kept."
+)
 LOGS = "Models' names, files of logs, runs' folders."
 RECORDED = "Recorded play: a file or an address."
 UNITS = "A layer, and units of it if not all: conv3, conv3:0..3, output:FIRE."
@@ -42,9 +46,12 @@ def inputs(hints: Mapping[str, Any], seeded: bool = True) -> dict[str, AnalysisI
     import pandas
 
     import atari_zoo as zoo
+    from atari_zoo.analysis.subjects import Subject
     from atari_zoo.converters.network.foreign import Network
 
     readers: dict[Any, tuple[str, str, Callable[[str], Any]]] = {
+        # `@checked` makes subjects of them: a name may be a pattern of several
+        Sequence[Subject]: (SUBJECTS, "'*/Seaquest/*'", str),
         Sequence[Network]: (MODELS, "a2c/Pong/1 dqn/Pong/1", zoo.load),
         Sequence[zoo.Recording]: (RECORDED, "play.zarr", zoo.open_recording),
         Sequence[pandas.DataFrame]: (LOGS, "a2c/Pong/1", zoo.training_log),

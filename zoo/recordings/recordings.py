@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,10 +18,14 @@ from atari_zoo.games import game as find_game
 from atari_zoo.preprocessing.colours import colours
 from atari_zoo.preprocessing.renderer import rendered_screens
 from atari_zoo.preprocessing.stacks import stacks_at
+from atari_zoo.ram.variables import BYTES, decoded, variables
 from atari_zoo.recordings.arrays import LAYERS, Arrays, array_layer, layer_array, layout, not_kept
 from atari_zoo.recordings.episodes import Episodes, episodes, summary
 from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recomputed import Recomputed
+
+if TYPE_CHECKING:
+    import pandas
 
 
 class Recording(Arrays):
@@ -133,6 +137,23 @@ class Recording(Arrays):
         if self.ram is None:
             raise not_kept("RAM", "ram")
         return Derived(self.ram, lambda rows: np.unpackbits(rows, axis=-1), (1024,))
+
+    @cached_property
+    def variables(self) -> pandas.DataFrame:
+        """The game's named variables, read from the RAM: a row for each step of each environment,
+        (step, env) in its index, a column for each; NaN where what it tells of is absent.
+
+        Columns come of games whose memory is known, see `atari_zoo.variables`; else there are none.
+        Raises ValueError if the RAM was not recorded.
+        """
+        import pandas
+
+        if self.ram is None or not len(self.ram):
+            raise not_kept("RAM", "ram")
+        steps, envs = self._steps_envs
+        index = pandas.MultiIndex.from_product([range(steps), range(envs)], names=["step", "env"])
+        found = decoded(variables(self.game), np.asarray(self.ram[:]).reshape(-1, BYTES))
+        return pandas.DataFrame(found, index=index, dtype=float)
 
     @property
     def returns(self) -> Float[np.ndarray, "episodes"]:

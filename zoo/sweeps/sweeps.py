@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from atari_zoo.catalog.catalog import find, list_models
-from atari_zoo.catalog.names import UnknownModel, file_name
+from atari_zoo.catalog.catalog import find
+from atari_zoo.catalog.names import file_name
+from atari_zoo.catalog.patterns import is_pattern, names_like
 from atari_zoo.converters.arguments import checked
 from atari_zoo.remote.references import is_remote
 from atari_zoo.seeds import whole
@@ -134,12 +134,7 @@ def _matching(model: str) -> list[str]:
         return [str(Path(model).resolve())]  # workers may stand elsewhere
     if is_remote(model):
         return [model]
-    if not set(model) & set("*?["):
-        return [find(model).card.name]
-    names = [card.name for card in list_models() if fnmatchcase(card.name, model)]
-    if not names:
-        raise UnknownModel(f"no model's name is like '{model}'; `atari-zoo list` shows some")
-    return names
+    return names_like(model) if is_pattern(model) else [find(model).card.name]
 
 
 def _begin(place: Place, job: str, settings: Mapping[str, Any]) -> bool:

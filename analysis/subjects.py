@@ -1,0 +1,185 @@
+"""Subjects: the agents that an analysis is about, each with its play."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import torch
+from jaxtyping import Float, Int, Shaped, UInt8
+from torch import Tensor
+
+from atari_zoo.catalog.patterns import is_pattern, names_like
+from atari_zoo.converters.cards import ModelCard, Preprocessing
+from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.layers import activations
+from atari_zoo.models import load
+from atari_zoo.play.standard import standard_play
+from atari_zoo.players import check_play, is_own_play
+from atari_zoo.recordings.arrays import not_kept
+from atari_zoo.recordings.files import open_recording
+from atari_zoo.recordings.recordings import Recording
+
+ENDINGS = (".zip", ".npz")  # of recordings, and of models too
+
+
+class Subject:
+    """An agent under study, and play of its own.
+
+    Moments are all steps of all environments: moment = step * environments + environment.
+    network: the one that played; if not given, what `load` finds by the recording's card, when it
+        is first asked for.
+    Raises ValueError if the recording has no steps, or was not played by the network.
+    """
+
+    def __init__(self, recording: Recording, network: Network | None = None) -> None:
+        self.recording = recording
+        if not recording.starts.size:
+            raise ValueError(f"the recording of {self.name} has no steps: there is nothing to see")
+        if network is not None:
+            self.network = self._own(network)
+
+    def __repr__(self) -> str:
+        return f"<Subject {self.name}: {len(self.episodes):,} moments of {self.recording.game}>"
+
+    @cached_property
+    def network(self) -> Network:
+        """Raises ValueError if what is called so is not what played."""
+        return self._own(load(self.name))
+
+    @property
+    def card(self) -> ModelCard:
+        return self.recording.card
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @cached_property
+    def episodes(self) -> Int[np.ndarray, "moments"]:
+        """The number of the episode that each moment is in, from 0: the unit of resampling."""
+        steps, envs = self.recording.starts.shape
+        begun = np.array(self.recording.starts, bool)
+        begun[0] = True
+        # environment by environment, so that numbers follow each other in time
+        number = begun.T.reshape(-1).cumsum().reshape(envs, steps).T - 1
+        return np.ascontiguousarray(number).reshape(-1)
+
+    @property
+    def actions(self) -> Int[np.ndarray, "moments"]:
+        return np.asarray(self.recording.actions).reshape(-1).astype(int)
+
+    @property
+    def ram(self) -> UInt8[np.ndarray, "moments 128"]:
+        """Raises ValueError if it was not recorded."""
+        if self.recording.ram is None or not len(self.recording.ram):
+            raise not_kept("RAM", "ram")
+        return np.asarray(self.recording.ram[:]).reshape(-1, self.recording.ram.shape[-1])
+
+    @cached_property
+    def variables(self) -> pandas.DataFrame:
+        """The game's named variables at each moment, NaN where what they tell of is absent.
+
+        Raises ValueError if the RAM was not recorded.
+        """
+        return self.recording.variables.reset_index(drop=True)
+
+    def observations(
+        self, preprocessing: Preprocessing | None = None
+    ) -> Shaped[Tensor, "moments channels height width"]:
+        """What it saw; with a preprocessing, how that would have shown the same play."""
+        envs = self.recording.starts.shape[1]
+        each = [
+            self.recording.observations(env, preprocessing=preprocessing) for env in range(envs)
+        ]
+        return torch.stack(each, dim=1).flatten(0, 1)
+
+    def activations(self, layer: str) -> Float[np.ndarray, "moments ..."]:
+        """Of its own network at what it saw: those that were recorded, else computed again.
+
+        Raises ValueError if there is no such layer.
+        """
+        kept = self.recording.activations.get(layer)
+        if kept is not None:
+            rows = np.asarray(kept[:], np.float32)
+            return rows.reshape(-1, *rows.shape[2:])
+        values = activations(self.network, self.recording, layer)[layer]
+        return values.float().flatten(0, 1).numpy()
+
+    def _own(self, network: Network) -> Network:
+        check_play(network, self.recording)
+        if not is_own_play(network, self.recording):
+            raise ValueError(
+                f"the recording is of {self.name}, but the network {network.card.name} is not what "
+                "played it: give both that belong together, (network, recording)"
+            )
+        return network
+
+
+def as_subjects(given: Any) -> list[Subject]:
+    """The subjects that are meant.
+
+    given: one of these, or several: a name, a pattern of names such as "*/Seaquest/*", the path of
+        a model or a recording, a network, a recording, a pair (network, recording), a Subject. Who
+        comes without play has its standard play: see `standard_play`.
+    Raises ValueError if that is nothing, or nothing of the kind, and as `load` does.
+    """
+    several = isinstance(given, Sequence) and not isinstance(given, str) and not _is_pair(given)
+    found = [subject for each in (given if several else [given]) for subject in _subjects(each)]
+    if not found:
+        raise ValueError("no agents: give names, networks or recordings")
+    return found
+
+
+def _subjects(given: Any) -> list[Subject]:
+    if isinstance(given, Subject):
+        return [given]
+    if _is_pair(given):
+        network, recording = given
+        network = load(network) if isinstance(network, str | Path) else network
+        played = open_recording(recording) if isinstance(recording, str | Path) else recording
+        return [Subject(played, network)]
+    if isinstance(given, str | Path):
+        text = str(given)
+        if not Path(given).exists():
+            names = names_like(text) if is_pattern(text) else [text]
+            return [Subject(standard_play(name)) for name in names]
+        recording = _recording_at(Path(given))
+        if recording is not None:
+            return [Subject(recording)]
+        given = load(given)
+    if hasattr(given, "starts"):
+        return [Subject(given)]
+    if hasattr(given, "state_dict"):
+        return [Subject(standard_play(given), given)]
+    raise ValueError(
+        f"{given!r:.60} is no agent: expected a name, a network, a recording, or (network, "
+        "recording)"
+    )
+
+
+def _is_pair(given: Any) -> bool:
+    return isinstance(given, tuple) and len(given) == 2 and _is_play(given[1])
+
+
+def _is_play(given: Any) -> bool:
+    if isinstance(given, str | Path):
+        return Path(given).exists() and _recording_at(Path(given)) is not None
+    return hasattr(given, "starts")
+
+
+def _recording_at(path: Path) -> Recording | None:
+    """The recording there; None if it is a model's."""
+    if not (path / "zarr.json").exists() and path.suffix not in ENDINGS:
+        return None
+    try:
+        return open_recording(path)
+    except (ConversionError, ValueError):
+        if path.is_dir():
+            raise
+        return None

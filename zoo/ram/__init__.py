@@ -1,0 +1,1 @@
+"""The console's memory: which byte holds what."""
