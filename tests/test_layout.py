@@ -56,11 +56,11 @@ ROWS = """
     training: freeze starters
     analysis: declarations results
     analysis: registry
-    analysis: measures
-    analysis: subjects controls
+    analysis: measures subjects controls
     analysis: shared_states beginnings unit_health
     analysis: shown_layers
-    analysis: peaks learning_curves similarity health
+    analysis: embedding classifier
+    analysis: peaks learning_curves similarity health embeddings state_classifier
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies
