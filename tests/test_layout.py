@@ -55,8 +55,12 @@ ROWS = """
     training: freeze starters
     analysis: declarations results
     analysis: registry
+    analysis: measures
     analysis: subjects controls
+    analysis: probing
+    analysis: tuning concept_vectors
     analysis: peaks learning_curves
+    analysis: probes units concepts
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies
