@@ -9,7 +9,7 @@ import numpy as np
 import pandas
 
 from atari_zoo.analysis.beginnings import Beginning, another_beginning, beginning, run_of
-from atari_zoo.analysis.measures.resampling import membership, resampled_copies
+from atari_zoo.analysis.measures.drawn_episodes import membership, resampled_copies
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
 from atari_zoo.analysis.shared_states import SharedStates, shared_states

@@ -60,7 +60,9 @@ ROWS = """
     analysis: shared_states beginnings unit_health
     analysis: shown_layers
     analysis: embedding classifier
-    analysis: peaks learning_curves similarity health embeddings state_classifier
+    analysis: probing
+    analysis: tuning concept_vectors
+    analysis: peaks learning_curves similarity health embeddings state_classifier probes units concepts
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies

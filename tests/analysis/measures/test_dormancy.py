@@ -19,7 +19,7 @@ from atari_zoo.analysis.measures.ranks import (
     singular_values,
     srank,
 )
-from atari_zoo.analysis.measures.resampling import membership
+from atari_zoo.analysis.measures.drawn_episodes import membership
 
 RANDOM = np.random.default_rng(0)
 
