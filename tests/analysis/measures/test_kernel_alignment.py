@@ -15,7 +15,11 @@ from atari_zoo.analysis.measures.kernel_alignment import (
     resampled_criteria,
     without_diagonal,
 )
-from atari_zoo.analysis.measures.drawn_episodes import centred_interval, membership, resampled_copies
+from atari_zoo.analysis.measures.drawn_episodes import (
+    centred_interval,
+    membership,
+    resampled_copies,
+)
 
 RANDOM = np.random.default_rng(0)
 
