@@ -62,7 +62,8 @@ ROWS = """
     analysis: embedding classifier
     analysis: probing
     analysis: tuning concept_vectors
-    analysis: peaks learning_curves similarity health embeddings state_classifier probes units concepts
+    analysis: peaks learning_curves similarity health embeddings state_classifier
+    analysis: probes units concepts
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies

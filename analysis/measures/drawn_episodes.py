@@ -1,4 +1,4 @@
-"""Draws of whole episodes, for measures that are no functions of sums: similarities, ranks, shares."""
+"""Draws of whole episodes, for measures that are no functions of sums, such as ranks and shares."""
 
 from __future__ import annotations
 
