@@ -56,8 +56,10 @@ ROWS = """
     training: freeze starters
     analysis: declarations results
     analysis: registry
+    analysis: measures
     analysis: subjects controls
-    analysis: peaks learning_curves
+    analysis: responses
+    analysis: peaks learning_curves interventions memory noise
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from types import NoneType, UnionType
+from types import GenericAlias, NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 KEY = "option"  # among a field's metadata
@@ -143,6 +143,7 @@ def gathered(holder: type[Any], flat: Mapping[str, Any]) -> dict[str, Any]:
 def _kind(hint: Any) -> Any:
     """A type without None; of several, text: what has a name can be given by it."""
     if not isinstance(hint, UnionType):
-        return list[get_args(hint)[0]] if get_origin(hint) is Sequence else hint
+        several = get_origin(hint) is Sequence
+        return GenericAlias(list, get_args(hint)[:1]) if several else hint
     kinds = [kind for kind in get_args(hint) if kind is not NoneType]
     return kinds[0] if len(kinds) == 1 else str
