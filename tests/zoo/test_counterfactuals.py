@@ -12,6 +12,7 @@ import torch
 import atari_zoo as zoo
 from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.converters.network.networks import MnihNetwork
+from atari_zoo.play.counterfactuals import FATES, edited_states
 from atari_zoo.viz.attribution.attribution import attribute
 
 LIVES, OXYGEN = 59, 102  # in Seaquest's memory (Anand et al., 2019, arXiv:1906.08226)
@@ -90,3 +91,56 @@ def test_play_from_elsewhere_is_refused(played: zoo.Recording) -> None:
     other.header.seed, other.rewards = 5, played.rewards[:, :1] * 0 + 1
     with pytest.raises(ValueError, match="does not repeat from seed 5 after step 0"):
         zoo.counterfactual(other, 100, {})
+
+
+class TestEditedStates:
+    def test_with_nothing_changed_they_are_the_observations(self, played: zoo.Recording) -> None:
+        steps = [5, 6, 30, 100]
+        found = edited_states(played, steps, {}, 1)
+        assert found.fates == ("held",) * 4 and found.steps.tolist() == steps
+        assert torch.equal(found.observations, played.observations(1)[steps].float() / 255)
+
+    def test_they_are_the_counterfactuals_one_by_one(self, played: zoo.Recording) -> None:
+        steps, ticks = [40, 90, 91, 120], []
+        found = edited_states(
+            played, steps, {OXYGEN: 4}, 1, 2, progress=lambda *tick: ticks.append(tick)
+        )
+        assert ticks == [(1, 4), (2, 4), (3, 4), (4, 4)] and len(found.steps) >= 3
+        for place, step in enumerate(found.steps.tolist()):
+            alone = zoo.counterfactual(played, step, {OXYGEN: 4}, 1)
+            assert torch.equal(found.observations[place : place + 1], alone), step
+
+    def test_values_may_be_told_from_the_memory(self, played: zoo.Recording) -> None:
+        same = edited_states(played, [60], lambda ram: {OXYGEN: int(ram[OXYGEN])}, 1, 3)
+        assert same.fates == ("held",)
+
+    def test_what_does_not_hold_is_discarded_and_counted(self, capfd) -> None:
+        """Over all bytes: what stays, what the game writes over, what ends it, what breaks it."""
+        network = zoo.load("dqn/Seaquest/1")
+        played = zoo.rollout(network, steps=60, envs=1, seed=4, keep=["screens"])
+        fates = {
+            (address, value): edited_states(played, [50], {address: value}).fates[0]
+            for address in range(0, 128)
+            for value in (1, 127, 255)
+        }
+        counted = {fate: list(fates.values()).count(fate) for fate in FATES}
+        assert all(counted.values()), counted
+        assert "Illegal" not in capfd.readouterr().err
+        broken = next(edit for edit, fate in fates.items() if fate == "illegal")
+        found = edited_states(played, [40, 50, 55], dict([broken]))
+        assert len(found.observations) == found.fates.count("held") < 3
+        again = edited_states(played, [50, 55], {})  # what follows is not harmed
+        assert torch.equal(again.observations, played.observations(0)[[50, 55]].float() / 255)
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            ({"steps": [160]}, "step is 160; expected 0 to 159"),
+            ({"steps": [3]}, "step 3 is 3 after its episode's first"),
+            ({"ram": {128: 0}}, "an address of the RAM is 128"),
+            ({"ram": {0: 256}}, "a byte of the RAM is 256"),
+        ],
+    )
+    def test_what_cannot_be_asked(self, played: zoo.Recording, arguments: dict, said: str) -> None:
+        with pytest.raises(ValueError, match=said):
+            edited_states(played, **{"steps": [100], "ram": {}} | arguments)

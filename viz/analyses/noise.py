@@ -43,12 +43,13 @@ def draw_noise(result: Result) -> Figure:
             panel.set_visible(False)
         for number, (panel, kind) in enumerate(zip(panels.flat, kinds, strict=False)):
             some = table[(table["kind"] == kind) & (table["measure"] == "own")]
+            some = some[some.groupby("agent")["value"].transform("count") > 0]
             for agent, curve in some.groupby("agent", sort=False):
                 _curve(panel, curve, str(agent), styles[str(agent)])
             _log_axis(panel, some["level"].to_numpy(float))
-            control_line(panel, 0.0, "random play")
-            left = "share of own clean score" if number % columns == 0 else ""
-            label(panel, NAMES[kind], left)
+            control_line(panel, 0.0, "random play" if number == 0 else "")
+            left = "share of clean score" if number % columns == 0 else ""
+            label(panel, NAMES[kind], left, ", ".join(dict.fromkeys(table["game"])) * (not number))
         handles, names = panels.flat[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper left", ncols=3)
         footnote(figure, _words(result, table))
