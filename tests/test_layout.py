@@ -56,10 +56,15 @@ ROWS = """
     training: freeze starters
     analysis: declarations results
     analysis: registry
-    analysis: measures
-    analysis: subjects controls
+    analysis: measures subjects controls
     analysis: responses
-    analysis: peaks learning_curves interventions memory noise
+    analysis: shared_states beginnings unit_health
+    analysis: shown_layers
+    analysis: embedding classifier
+    analysis: probing
+    analysis: tuning concept_vectors
+    analysis: peaks learning_curves similarity health embeddings state_classifier
+    analysis: probes units concepts interventions memory noise ram_edits
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies

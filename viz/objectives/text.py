@@ -2,12 +2,13 @@
 
     sum   = ["-"] part {("+" | "-") part}
     part  = number "*" part  |  "(" sum ")"  |  thing
-    thing = name [":" index {"," index}] ["@" (row "," column | "max")] [":relu"]
+    thing = name [":" index {"," index}] ["@" (row "," column | "max" | number)] [":relu"]
     index = number [".." number]  |  "*"  |  the name of an action or of a layer
 
-A unit of a convolution is the mean of its map, `@2,3` its value at a place, `@max` the largest.
-What the names mean is in `atari_zoo.viz.objectives.words`. Made by hand, since a library of parsers
-would be longer to explain than four rules, and its errors would not say what a unit is called.
+A unit of a convolution is the mean of its map, `@2,3` its value at a place, `@max` the largest. Of
+an output that is the mean of a distribution, `@2` is the atom or quantile 2 behind it. What the
+names mean is in `atari_zoo.viz.objectives.words`. Made by hand, since a library of parsers would be
+longer to explain than four rules, and its errors would not say what a unit is called.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ class _Reader(TextReader):
         return self.resolved(Thing(name.words, tuple(indices), None, rectified), name)
 
     def placed(self, name: TextToken, indices: list[UnitIndex]) -> Objective:
+        if behind := self.behind(Thing(name.words, tuple(indices))):
+            return self.resolved(behind, name)
         place: tuple[int, int] | str = LARGEST
         if self.now.words == LARGEST:
             self.take()

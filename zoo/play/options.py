@@ -143,7 +143,6 @@ def gathered(holder: type[Any], flat: Mapping[str, Any]) -> dict[str, Any]:
 def _kind(hint: Any) -> Any:
     """A type without None; of several, text: what has a name can be given by it."""
     if not isinstance(hint, UnionType):
-        several = get_origin(hint) is Sequence
-        return GenericAlias(list, get_args(hint)[:1]) if several else hint
+        return GenericAlias(list, get_args(hint)) if get_origin(hint) is Sequence else hint
     kinds = [kind for kind in get_args(hint) if kind is not NoneType]
     return kinds[0] if len(kinds) == 1 else str

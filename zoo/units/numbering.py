@@ -14,7 +14,10 @@ from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.converters.network.heads import Dense
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.networks import Convolution
+from atari_zoo.converters.network.outputs import OUTPUT
 from atari_zoo.games import game as find_game
+
+DISTRIBUTIONS = "atoms", "quantiles"  # layers of values behind an output, (actions, numbers)
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,22 @@ def unit_numbers(thing: Thing, network: Network) -> list[int]:
         return list(dict.fromkeys(number for numbers in several for number in numbers))
     chosen = index_numbers(thing, network, sizes, "unit")
     return [int(np.ravel_multi_index(indices, sizes)) for indices in product(*chosen)]
+
+
+def behind_output(thing: Thing, network: Network, number: UnitIndex) -> Thing | None:
+    """The atom or quantile of that number, of the action that an output rates: output:FIRE@2 is
+    atoms:FIRE,2; None for anything but an output.
+
+    Raises ValueError, with the place in the text, if there is no distribution behind it.
+    """
+    if thing.name != OUTPUT or len(thing.indices) != 1:
+        return None
+    layer = next((name for name in DISTRIBUTIONS if name in network.layers), "")
+    if not layer:
+        raise ValueError(
+            f"no atoms or quantiles behind {OUTPUT} in this network, so no number @", number.place
+        )
+    return Thing(layer, (*thing.indices, number))
 
 
 def unit_name(layer: str, unit: int, network: Network) -> str:

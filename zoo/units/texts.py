@@ -1,7 +1,9 @@
 """Texts that name units: "conv3:26", "fc:0..511", "fc:1,5", "output:FIRE", "atoms:0,0", "conv3".
 
-    units = name [":" index {"," index}] ["@max"]
+    units = name [":" index {"," index}] ["@" ("max" | number)]
     index = number [".." number]  |  "*"  |  the name of an action
+
+`@max` is what is shown of a unit anyway; `output:FIRE@2` is the atom or quantile 2 behind it.
 
 Of a layer whose units have one number, several indices are several units. Objectives are written in
 the same words and more: `atari_zoo.viz.objectives.text`. Made by hand, since a library of parsers
@@ -15,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.units.numbering import Thing, UnitIndex, unit_numbers
+from atari_zoo.units.numbering import Thing, UnitIndex, behind_output, unit_numbers
 
 LARGEST = "max"  # in a place's place
 _TOKEN = re.compile(
@@ -84,15 +86,34 @@ class TextReader:
             indices.append(self.index())
         while indices and self.took(","):
             indices.append(self.index())
-        if self.took("@") and self.take().words != LARGEST:
-            self.at -= 1
-            raise self.error(f"expected {LARGEST}: a unit is shown by the largest value of its map")
+        thing = Thing(name.words, tuple(indices))
+        if self.took("@"):
+            place = self.now.place
+            behind = self.behind(thing) if self.now.words != LARGEST else thing
+            if behind is None:
+                words = f"expected {LARGEST}: a unit is shown by the largest value of its map"
+                raise self.error(words, place)
+            self.at += behind is thing
+            thing = behind
         if self.now.kind != "end":
             raise self.error("expected the end after the units" if indices else "expected : or @")
         try:
-            return name.words, unit_numbers(Thing(name.words, tuple(indices)), self.network)
+            return thing.name, unit_numbers(thing, self.network)
         except ValueError as error:
             raise self.located(error, name) from error
+
+    def behind(self, thing: Thing) -> Thing | None:
+        """What a single number after the @ of an output means; None where there is none."""
+        token = self.now
+        if token.kind != "number" or self.tokens[self.at + 1].words == ",":
+            return None
+        number = self.whole()
+        try:
+            found = behind_output(thing, self.network, UnitIndex("", number, number, token.place))
+        except ValueError as error:
+            raise self.located(error, token) from error
+        self.at -= found is None
+        return found
 
     def index(self) -> UnitIndex:
         token = self.now
