@@ -12,7 +12,7 @@ import torch
 import atari_zoo as zoo
 from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.converters.network.networks import MnihNetwork
-from atari_zoo.play.counterfactuals import FATES, edited_states
+from atari_zoo.play.counterfactuals import edited_states
 from atari_zoo.viz.attribution.attribution import attribute
 
 LIVES, OXYGEN = 59, 102  # in Seaquest's memory (Anand et al., 2019, arXiv:1906.08226)
@@ -114,23 +114,24 @@ class TestEditedStates:
         same = edited_states(played, [60], lambda ram: {OXYGEN: int(ram[OXYGEN])}, 1, 3)
         assert same.fates == ("held",)
 
-    def test_what_does_not_hold_is_discarded_and_counted(self, capfd) -> None:
-        """Over all bytes: what stays, what the game writes over, what ends it, what breaks it."""
-        network = zoo.load("dqn/Seaquest/1")
+    def test_what_does_not_hold_is_discarded_and_told(self, played: zoo.Recording) -> None:
+        every = iter([{address: 255} for address in range(128)])
+        found = edited_states(played, range(10, 138), lambda ram: next(every), 1)
+        fates = dict(enumerate(found.fates))
+        assert fates[OXYGEN] == "held" and fates[35] == "over"
+        assert {"held", "slipped", "over"} == set(fates.values())
+        assert len(found.observations) == len(found.steps) == found.fates.count("held")
+
+    def test_an_illegal_instruction_is_noticed_and_harms_no_other_state(self, capfd) -> None:
+        """Pong's byte 34 is a pointer into its program."""
+        network = zoo.load("a2c/Pong/1")
         played = zoo.rollout(network, steps=60, envs=1, seed=4, keep=["screens"])
-        fates = {
-            (address, value): edited_states(played, [50], {address: value}).fates[0]
-            for address in range(0, 128)
-            for value in (1, 127, 255)
-        }
-        counted = {fate: list(fates.values()).count(fate) for fate in FATES}
-        assert all(counted.values()), counted
+        edits = iter([{}, {34: 0}, {34: 1}, {}])
+        found = edited_states(played, [20, 40, 45, 50], lambda ram: next(edits))
+        assert found.fates == ("held", "illegal", "illegal", "held")
+        seen = played.observations(0)[[20, 50]].float() / 255
+        assert found.steps.tolist() == [20, 50] and torch.equal(found.observations, seen)
         assert "Illegal" not in capfd.readouterr().err
-        broken = next(edit for edit, fate in fates.items() if fate == "illegal")
-        found = edited_states(played, [40, 50, 55], dict([broken]))
-        assert len(found.observations) == found.fates.count("held") < 3
-        again = edited_states(played, [50, 55], {})  # what follows is not harmed
-        assert torch.equal(again.observations, played.observations(0)[[50, 55]].float() / 255)
 
     @pytest.mark.parametrize(
         ("arguments", "said"),
