@@ -57,10 +57,10 @@ ROWS = """
     analysis: declarations results
     analysis: registry
     analysis: measures
-    analysis: subjects controls
-    analysis: shared_states beginnings unit_health
+    analysis: subjects controls first_convolutions
+    analysis: shared_states beginnings unit_health filter_values
     analysis: shown_layers
-    analysis: peaks learning_curves similarity health
+    analysis: peaks learning_curves similarity health filters
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies
