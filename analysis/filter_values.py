@@ -16,6 +16,7 @@ from atari_zoo.analysis.measures.filter_shapes import (
     relative_profile,
 )
 from atari_zoo.analysis.measures.gabor import fit_gabors
+from atari_zoo.seeds import generator_seed
 
 FEWEST = 25  # weights of a slice: a Gabor function's nine numbers fit fewer whatever they are
 SQUARE, MAGNITUDE, LEAN = "relative_square", "relative_magnitude", "past_to_present"
@@ -69,3 +70,16 @@ def filter_values(weights: Float[np.ndarray, "filters frames height width"]) -> 
         frame_strengths(weights, 2),
         {name: values.reshape(filters, frames) for name, values in shapes.items()},
     )
+
+
+def shuffled_pixels(
+    weights: Float[np.ndarray, "filters frames height width"], seed: int
+) -> Float[np.ndarray, "filters frames height width"]:
+    """The same weights, those of each filter and frame in another order.
+
+    A Gabor function fits a single loud weight better than noise of a normal distribution: what is
+    no better than this has loud weights, but no shape.
+    """
+    flat = weights.reshape(*weights.shape[:2], -1)
+    random = np.random.default_rng(generator_seed(seed))
+    return random.permuted(flat, axis=2).reshape(weights.shape)

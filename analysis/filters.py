@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,15 @@ import pandas
 from jaxtyping import Float
 
 from atari_zoo.analysis.controls import untrained
-from atari_zoo.analysis.filter_values import FEWEST, LEAN, SHAPES, FilterValues, filter_values
+from atari_zoo.analysis.filter_rows import ALL, RESAMPLES, filter_rows
+from atari_zoo.analysis.filter_values import (
+    FEWEST,
+    SHAPES,
+    FilterValues,
+    filter_values,
+    shuffled_pixels,
+)
 from atari_zoo.analysis.first_convolutions import first_convolution, frame_names
-from atari_zoo.analysis.measures.resampling import centred_interval, resampled_copies
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
 from atari_zoo.converters.arguments import checked
@@ -20,10 +26,7 @@ from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.intervals import CONFIDENCE, interval
 
-RESAMPLES = 1000
 RANDOM = 2  # untrained networks whose filters are the control
-ALL = "all"  # frames together
-MISSING = float("nan")
 
 
 @checked
@@ -39,7 +42,8 @@ def first_layer_filters(
     seed: of the random filters, those of two untrained networks, and of the resampling.
     The table has a row for each agent, measure and frame: agent, algorithm, game, measure, frame
     ("T-3" ... "Now", or "all"), value, low, high, random, excess (value - random), excess_low,
-    excess_high, n, of ("filters", or "runs": the mean over an algorithm's runs of a game, where
+    excess_high, shuffled (of shapes: the same weights, each filter's in another order, which leaves
+    loud ones loud), n, of ("filters", or "runs": the mean over an algorithm's runs of a game, where
     there are several). Measures: "relative_square" and "relative_magnitude", the mean square and
     mean magnitude of the weights over the present frame's; "past_to_present", the mean magnitude of
     the past frames over the present one's; "gabor_r2", the share of a filter's variance in a frame
@@ -57,7 +61,10 @@ def first_layer_filters(
         key = drawn.tobytes() if drawn is not None else b""
         if key not in controls:  # runs of one algorithm have the same
             controls[key] = filter_values(drawn) if drawn is not None else None
-        rows += _rows(network, own, controls[key], seed)
+        mixed = filter_values(shuffled_pixels(weights[place], seed))
+        frames = [*frame_names(own.squares.shape[1]), ALL]
+        found = filter_rows(own, controls[key], mixed, frames, seed)
+        rows += [_agent(network) | row for row in found]
         arrays |= {f"{name}_{place}": values for name, values in own.by_filter().items()}
         progress(place + 1, len(agents))
     table = pandas.DataFrame(rows)
@@ -85,50 +92,6 @@ def _random_weights(network: Network, seed: int) -> np.ndarray | None:
         return None
 
 
-def _rows(
-    network: Network, own: FilterValues, control: FilterValues | None, seed: int
-) -> Iterator[dict[str, Any]]:
-    names = [*frame_names(own.squares.shape[1]), ALL]
-    value, drawn = _once_and_resampled(own, seed)
-    random, random_drawn = _once_and_resampled(control, seed + 1) if control else ({}, {})
-    for measure, found in value.items():
-        for column, number in enumerate(found):
-            frame = ALL if measure == LEAN else names[column]
-            low, high = centred_interval(float(number), drawn[measure][:, column])
-            row = {"measure": measure, "frame": frame, "value": number, "low": low, "high": high}
-            yield (
-                _agent(network)
-                | row
-                | _excess(measure, column, float(number), drawn, random, random_drawn)
-                | {"n": len(own.squares), "of": "filters"}
-            )
-
-
-def _once_and_resampled(
-    values: FilterValues, seed: int
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    count = len(values.squares)
-    once = {name: found[0] for name, found in values.resampled(np.ones((1, count))).items()}
-    return once, values.resampled(resampled_copies(count, RESAMPLES, seed))
-
-
-def _excess(
-    measure: str,
-    column: int,
-    value: float,
-    drawn: dict[str, np.ndarray],
-    random: dict[str, np.ndarray],
-    random_drawn: dict[str, np.ndarray],
-) -> dict[str, float]:
-    """The random filters' value, and how far the agent's is above it."""
-    if measure not in random:
-        return dict.fromkeys(("random", "excess", "excess_low", "excess_high"), MISSING)
-    control = float(random[measure][column])
-    differences = drawn[measure][:, column] - random_drawn[measure][:, column]
-    low, high = centred_interval(value - control, differences)
-    return {"random": control, "excess": value - control, "excess_low": low, "excess_high": high}
-
-
 def _agent(network: Network) -> dict[str, str]:
     card = network.card
     return {"agent": card.name, "algorithm": card.algorithm, "game": card.game}
@@ -151,6 +114,7 @@ def _of_runs(table: pandas.DataFrame, seed: int) -> list[dict[str, Any]]:
             | {"value": those["value"].mean(), "low": low, "high": high}
             | {"random": those["random"].mean(), "excess": those["excess"].mean()}
             | {"excess_low": excess_low, "excess_high": excess_high}
+            | {"shuffled": those["shuffled"].mean()}
             | {"n": len(those), "of": "runs"}
         )
     return found
@@ -161,6 +125,7 @@ def _uncertainty(agents: Sequence[Network], table: pandas.DataFrame) -> str:
         f"low, high: {CONFIDENCE:.0%} bootstrap over an agent's filters, {RESAMPLES} times",
         "of rows of runs over these, of two or three their lowest and highest",
         f"random: filters of {RANDOM} untrained networks of the same architecture",
+        "shuffled: each filter's own weights in another order",
     ]
     constant = table[table["measure"].isin(SHAPES) & table["value"].isna()]
     if len(constant):

@@ -59,6 +59,7 @@ ROWS = """
     analysis: measures
     analysis: subjects controls first_convolutions
     analysis: shared_states beginnings unit_health filter_values
+    analysis: filter_rows
     analysis: shown_layers
     analysis: peaks learning_curves similarity health filters
     viz: images sheets parameterizations reference_lines plots

@@ -1,4 +1,4 @@
-"""First-layer filters: their weight over the frames, their likeness to Gabor functions, symmetry."""
+"""First-layer filters: their weight over the frames, their Gabor fits and symmetries."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ALL = "all"
 
 @picture("filters")
 def draw_filters(result: Result) -> Figure:
-    """The profiles over the frames, the Gabor fits by frame, the symmetries; random filters grey."""
+    """Profiles over the frames, Gabor fits by frame, symmetries; grey: filters without a shape."""
     table = result.table[result.table["of"] == "filters"]
     styles = agent_styles(list(table["agent"]))
     with plot(2, 2, PAGE, 2.4) as (figure, panels):
@@ -60,9 +60,12 @@ def _over_frames(panel: Axes, table: pandas.DataFrame, styles: dict[str, Any]) -
         rows = table[table["agent"] == agent].set_index("frame").reindex(frames)
         value, low, high = (rows[name].to_numpy(float) for name in ("value", "low", "high"))
         panel.plot(x, rows["random"], color=CONTROL, linewidth=0.9, zorder=1)
+        if rows["shuffled"].notna().any():
+            panel.plot(x, rows["shuffled"], ":", color=CONTROL, linewidth=0.9, zorder=1)
         panel.plot(x, value, **styles[agent], label=agent)
         interval_band(panel, x, low, high, styles[agent]["color"])
     panel.plot([], [], color=CONTROL, linewidth=0.9, label="random filters")
+    panel.plot([], [], ":", color=CONTROL, linewidth=0.9, label="own weights, shuffled")
     panel.set_xticks(x, frames)
     panel.set_ylim(bottom=0)
 
