@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from atari_zoo.analysis.filter_values import LEAN, SHAPES, FilterValues
-from atari_zoo.analysis.measures.resampling import centred_interval, resampled_copies
+from atari_zoo.analysis.measures.drawn_episodes import centred_interval, resampled_copies
 
 RESAMPLES = 1000
 ALL = "all"  # frames together

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from atari_zoo.analysis.controls import untrained
 from atari_zoo.analysis.measures.comparisons import ComparedLayer, Resamples
-from atari_zoo.analysis.measures.resampling import membership, resampled_copies
+from atari_zoo.analysis.measures.drawn_episodes import membership, resampled_copies
 from atari_zoo.analysis.shared_states import SharedStates
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.network.finite import check_finite

@@ -10,8 +10,8 @@ import numpy as np
 import pandas
 
 from atari_zoo.analysis.measures.comparisons import COMPARISONS
+from atari_zoo.analysis.measures.drawn_episodes import centred_interval
 from atari_zoo.analysis.measures.kernel_alignment import FEWEST
-from atari_zoo.analysis.measures.resampling import centred_interval
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
 from atari_zoo.analysis.shared_states import shared_states

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.analysis.measures.dormancy import THRESHOLDS, EpisodeActivity, episode_activity
+from atari_zoo.analysis.measures.drawn_episodes import centred_interval
 from atari_zoo.analysis.measures.ranks import FeatureRanks, feature_ranks, resampled_ranks
-from atari_zoo.analysis.measures.resampling import centred_interval
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.layers import activations
 from atari_zoo.living_units import rectified

@@ -56,12 +56,14 @@ ROWS = """
     training: freeze starters
     analysis: declarations results
     analysis: registry
-    analysis: measures
-    analysis: subjects controls first_convolutions
+    analysis: measures subjects controls first_convolutions
     analysis: shared_states beginnings unit_health filter_values
-    analysis: filter_rows
-    analysis: shown_layers
-    analysis: peaks learning_curves similarity health filters
+    analysis: shown_layers filter_rows
+    analysis: embedding classifier
+    analysis: probing
+    analysis: tuning concept_vectors
+    analysis: peaks learning_curves similarity health filters embeddings state_classifier
+    analysis: probes units concepts
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies

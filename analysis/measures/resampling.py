@@ -1,47 +1,67 @@
-"""Resampling of whole episodes, of what is no mean: similarities, ranks, shares."""
+"""Intervals of what is not a mean, such as R^2 or a correlation, by resampling whole episodes.
+
+Such measures are functions of sums over moments. Each episode's sums are kept; a resample adds up
+those of the episodes that were drawn, so that ten thousand of them are one matrix product.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-from jaxtyping import Float, Int, Shaped
+from collections.abc import Callable
+from functools import lru_cache
 
-from atari_zoo.intervals import CONFIDENCE
+import numpy as np
+from jaxtyping import Float, Int
+
+from atari_zoo.intervals import CONFIDENCE, FEW, RESAMPLES
 from atari_zoo.seeds import generator_seed
 
-
-def membership(
-    episodes: Shaped[np.ndarray, "states"],
-) -> Float[np.ndarray, "states episodes"]:
-    """1 where a state is of an episode, else 0; episodes in the order of their numbers."""
-    numbers, index = np.unique(episodes, return_inverse=True)
-    return np.eye(len(numbers))[index]
-
-
-def resampled_copies(
-    count: int, resamples: int, seed: int
-) -> Float[np.ndarray, "resamples episodes"]:
-    """How often each of `count` episodes is drawn, in draws of as many with replacement."""
-    random = np.random.default_rng(generator_seed(seed))
-    drawn: Int[np.ndarray, "resamples episodes"] = random.integers(count, size=(resamples, count))
-    return np.stack([np.bincount(row, minlength=count) for row in drawn]).astype(float)
+Measure = Callable[[np.ndarray], np.ndarray]
+LARGEST = 1 << 22  # numbers at once: 32 MiB
+WORDS = (
+    f"{CONFIDENCE:.0%} bootstrap, whole episodes resampled; of fewer than {FEW} episodes the "
+    "lowest and highest of all resamples; missing where there is one alone"
+)
 
 
-def centred_interval(
-    value: float,
-    resampled: Float[np.ndarray, "resamples"],
-    limits: tuple[float, float] = (-np.inf, np.inf),
-) -> tuple[float, float]:
-    """The 95 % interval of a value: the percentiles of its resamples about their own mean.
+def episode_sums(
+    rows: Float[np.ndarray, "moments numbers"], episodes: Int[np.ndarray, "moments"]
+) -> Float[np.ndarray, "episodes numbers"]:
+    """The sums of the rows of each episode that has any."""
+    _, numbers = np.unique(episodes, return_inverse=True)
+    sums = np.zeros((numbers.max(initial=-1) + 1, rows.shape[1]))
+    np.add.at(sums, numbers, rows)
+    return sums
 
-    Copies of an episode in a resample shift what is no mean, as a rank or a correlation of many
-    components, so that plain percentiles may miss the value itself. NaN where no resample has a
-    value.
 
-    limits: what the value cannot be below or above.
+def measure_interval(
+    sums: Float[np.ndarray, "episodes *numbers"], measure: Measure, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """The 95 % interval of a measure of sums: its low and its high ends; NaN of a single episode.
+
+    measure: (resamples, *numbers) to (resamples, ...), NaN where it is not defined.
     """
-    found = resampled[np.isfinite(resampled)]
-    if not len(found) or not np.isfinite(value):
-        return float("nan"), float("nan")
-    tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(found, [tail, 100 - tail]) - found.mean() + value
-    return float(max(min(low, value), limits[0])), float(min(max(high, value), limits[1]))
+    count = len(sums)
+    if count < 2:
+        alone = measure(sums.sum(0, keepdims=True))[0]
+        return np.full_like(alone, np.nan), np.full_like(alone, np.nan)
+    drawn = draws(count, seed)
+    step = max(1, LARGEST // max(1, sums[0].size))
+    flat = sums.reshape(count, -1)
+    values = np.concatenate(
+        [
+            measure((drawn[begin : begin + step] @ flat).reshape(-1, *sums.shape[1:]))
+            for begin in range(0, len(drawn), step)
+        ]
+    )
+    tail = 0.0 if count < FEW else (1 - CONFIDENCE) / 2 * 100
+    known = np.asarray(np.isfinite(values).any(axis=0))
+    values = np.where(known, values, 0)  # nanpercentile warns of nothing but NaN
+    low, high = np.nanpercentile(values, [tail, 100 - tail], axis=0)
+    return np.where(known, low, np.nan), np.where(known, high, np.nan)
+
+
+@lru_cache(maxsize=8)
+def draws(count: int, seed: int) -> Float[np.ndarray, "resamples episodes"]:
+    """How often each episode is drawn in each resample."""
+    random = np.random.default_rng(generator_seed(seed))
+    return random.multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(float)

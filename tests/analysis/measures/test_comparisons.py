@@ -7,9 +7,9 @@ import pytest
 
 from atari_zoo.analysis.measures.canonical_correlation import principal_components, svcca
 from atari_zoo.analysis.measures.comparisons import COMPARISONS, ComparedLayer, Resamples
+from atari_zoo.analysis.measures.drawn_episodes import membership
 from atari_zoo.analysis.measures.kernel_alignment import linear_cka
 from atari_zoo.analysis.measures.procrustes import procrustes_similarity
-from atari_zoo.analysis.measures.resampling import membership
 
 RANDOM = np.random.default_rng(0)
 EPISODES = np.repeat(np.arange(6), 40)

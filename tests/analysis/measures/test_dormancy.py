@@ -11,6 +11,7 @@ from atari_zoo.analysis.measures.dormancy import (
     episode_activity,
     unit_magnitudes,
 )
+from atari_zoo.analysis.measures.drawn_episodes import membership
 from atari_zoo.analysis.measures.ranks import (
     entropy_rank,
     feature_ranks,
@@ -19,7 +20,6 @@ from atari_zoo.analysis.measures.ranks import (
     singular_values,
     srank,
 )
-from atari_zoo.analysis.measures.resampling import membership
 
 RANDOM = np.random.default_rng(0)
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from atari_zoo.analysis.measures.drawn_episodes import (
+    centred_interval,
+    membership,
+    resampled_copies,
+)
 from atari_zoo.analysis.measures.kernel_alignment import (
     alignment_ratio,
     feature_criterion,
@@ -15,7 +20,6 @@ from atari_zoo.analysis.measures.kernel_alignment import (
     resampled_criteria,
     without_diagonal,
 )
-from atari_zoo.analysis.measures.resampling import centred_interval, membership, resampled_copies
 
 RANDOM = np.random.default_rng(0)
 
