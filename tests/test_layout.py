@@ -63,8 +63,13 @@ ROWS = """
     analysis: embedding classifier
     analysis: probing
     analysis: tuning concept_vectors
+    analysis: ram_edits
+    analysis: first_convolutions
+    analysis: filter_values
+    analysis: filter_rows
     analysis: peaks learning_curves similarity health embeddings state_classifier
-    analysis: probes units concepts interventions memory noise ram_edits
+    analysis: probes units concepts interventions memory noise
+    analysis: filters
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies

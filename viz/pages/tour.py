@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from atari_zoo.agent_states import as_it_was
+from atari_zoo.analysis.first_convolutions import first_convolution
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.finite import check_finite
@@ -76,7 +77,7 @@ def tour(
         progress=report(score_steps),
     )
     fps = max(1, round(60 / recording.preprocessing.frame_skip))  # as fast as the game runs
-    first = filters.first_convolution(network)
+    first = first_convolution(network)
     movie = _movie(network, recording, fps, report(score_steps + steps))
     found = TourFindings(
         card=network.card,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from atari_zoo.analysis.first_convolutions import frame_names
 from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.games import Game, score_source
-from atari_zoo.viz.filters import frame_names
 from atari_zoo.viz.movies.shown_layers import ShownLayers
 from atari_zoo.viz.pages.templates import filled
 
