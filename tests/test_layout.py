@@ -56,6 +56,7 @@ ROWS = """
     analysis: declarations results
     analysis: registry
     analysis: measures subjects controls
+    analysis: moments
     analysis: embedding classifier
     analysis: peaks learning_curves embeddings state_classifier
     viz: images sheets parameterizations reference_lines plots
