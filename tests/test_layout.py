@@ -44,7 +44,8 @@ ROWS = """
     zoo: untrained agent_states
     zoo: catalog remote
     zoo: models logs wrapping
-    zoo: layers
+    zoo: layers units
+    zoo: interventions
     zoo: recordings publishing
     zoo: play
     zoo: verification living_units sweeps
@@ -57,8 +58,13 @@ ROWS = """
     analysis: registry
     analysis: measures subjects controls
     analysis: moments
+    analysis: shared_states beginnings unit_health
+    analysis: shown_layers
     analysis: embedding classifier
-    analysis: peaks learning_curves embeddings state_classifier
+    analysis: probing
+    analysis: tuning concept_vectors
+    analysis: peaks learning_curves similarity health embeddings state_classifier
+    analysis: probes units concepts
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies

@@ -1,1 +1,1 @@
-"""Measures: numpy in, numbers out; they know of no agents."""
+"""Measures: numbers in, numbers out; they know no agents."""
