@@ -58,6 +58,7 @@ ROWS = """
     analysis: registry
     analysis: measures subjects controls
     analysis: responses
+    analysis: moments
     analysis: shared_states beginnings unit_health
     analysis: shown_layers
     analysis: embedding classifier
