@@ -9,6 +9,7 @@ import torch
 from architectures import network as make_network
 from torch.testing import assert_close
 
+from atari_zoo.units.texts import TextError, parse_units
 from atari_zoo.viz.objectives import batches as batch_objectives
 from atari_zoo.viz.objectives import directions
 from atari_zoo.viz.objectives import penalties as image_objectives
@@ -388,7 +389,13 @@ def test_text_means_the_objective(text, agents):
 
 @pytest.mark.parametrize(
     ("text", "first", "second"),
-    [("atoms:0,0", 0, 0), ("atoms:LEFT,50", 3, 50), ("atoms:1..2,3", [1, 2], [3, 3])],
+    [
+        ("atoms:0,0", 0, 0),
+        ("atoms:LEFT,50", 3, 50),
+        ("atoms:1..2,3", [1, 2], [3, 3]),
+        ("output:LEFT@50", 3, 50),
+        ("output:1..2@3", [1, 2], [3, 3]),
+    ],
 )
 def test_text_of_atoms(text, first, second, agents):
     same(text, unit_objectives.pair("atoms", first, second), agents["categorical"])
@@ -423,6 +430,8 @@ UNREADABLE = {
     "fc:1.5": ("expected a whole number", 3),
     "conv3:1@2": ("expected , between the row and the column", 9),
     "atoms:0,0": ("no layer or word 'atoms'", 0),
+    "output:FIRE@2": ("no atoms or quantiles behind output in this network, so no number @", 12),
+    "fc:1@2": ("expected , between the row and the column", 6),
     "": ("expected a layer", 0),
 }
 
@@ -492,3 +501,14 @@ def test_pictures_of_another_range_are_refused(agents):
     for target in (128.0, float("nan"), bright[0]):
         with pytest.raises(ValueError, match="the target's numbers"):
             image_objectives.l2(target)
+
+
+def test_a_number_behind_an_output_is_a_unit_too(agents):
+    network = agents["categorical"]
+    assert parse_units("output:LEFT@50", network) == ("atoms", [3 * 51 + 50])
+    with pytest.raises(TextError, match="no unit 51 in atoms; expected 0 to 50"):
+        parse_units("output:LEFT@51", network)
+    with pytest.raises(TextError, match="no atoms or quantiles behind output"):
+        parse_units("output:LEFT@1", agents["actor-critic"])
+    with pytest.raises(TextError, match="expected max"):
+        parse_units("conv3:1@1", network)

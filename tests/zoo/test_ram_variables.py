@@ -15,8 +15,9 @@ from atari_zoo.ram.variables import DECODERS, VERIFIED, Variable
 ALEInterface.setLoggerMode(LoggerMode.Error)
 GAMES = {game.name: zoo.variables(game.name) for game in games()}
 # of each way to be verified, the games whose rows are replayed here
-LIVES = "Seaquest Breakout Alien Qbert Centipede Riverraid".split()
-REWARD = "Seaquest Breakout Pong SpaceInvaders Alien BattleZone".split()
+LIVES = "Seaquest Breakout Alien Qbert Centipede Riverraid".split()  # a byte, mask, shift, signed
+# bcd, digit8, a digit and its shift, falling as the reward rises
+REWARD = "Seaquest SpaceInvaders Alien BattleZone Defender HauntedHouse".split()
 
 
 def variable(**facts: object) -> Variable:
@@ -97,22 +98,21 @@ def played(game: str, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray, np
 def test_lives_are_the_emulators(game: str) -> None:
     (row,) = (row for row in GAMES[game] if row.verified == "lives")
     memories, lives, _ = played(game, 3000, 1)
-    read = row.values(memories)
-    assert len(set(lives.tolist())) > 1
-    # the byte may change some frames before the emulator's own count
-    assert (read == lives).mean() > 0.9
-    assert set(read[[0, -1]]) <= set(lives[[0, -1]].astype(float))
+    going = lives > 0  # when it is over, the emulator says 0 whatever the byte is
+    assert len(set(lives[going].tolist())) > 1
+    read = row.values(memories[going])
+    assert set(read) == set(lives[going].astype(float))
+    # the emulator's own count may follow some frames after the byte
+    assert (read == lives[going]).mean() > 0.98
 
 
 @pytest.mark.parametrize("game", REWARD)
 def test_scores_rise_with_the_rewards(game: str) -> None:
-    rows = [row for row in GAMES[game] if row.kind == "score" and "enemy" not in row.name]
-    memories, _, rewards = played(game, 4000, 2)
-    gained = rewards.clip(min=0).sum() if game == "Pong" else rewards.sum()
-    shown = sum(row.values(memories[-1:])[0] * row.sign for row in rows)
-    begun = sum(row.values(memories[:1])[0] * row.sign for row in rows) - rewards[0]
-    assert gained > 0 or game == "Pong"
-    assert shown - begun == gained
+    rows = [row for row in GAMES[game] if row.kind == "score"]
+    memories, _, rewards = played(game, 3000, 1)
+    shown = sum(row.values(memories) * row.sign for row in rows)
+    assert len(set(rewards.tolist())) > 1
+    assert shown[-1] - shown[0] == rewards[1:].sum()
 
 
 def test_setting_a_byte_moves_the_submarine_where_the_table_says() -> None:

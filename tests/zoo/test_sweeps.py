@@ -191,7 +191,8 @@ def test_patterns_and_paths(marks, tmp_path, random_agent):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         save_onnx(network_to_onnx(random_agent("Pong")), tmp_path / folder / "mine.onnx")
-    models = ["?2c/Pong/*", tmp_path / "a/mine.onnx", tmp_path / "b/mine.onnx", "a2c/pong/1"]
+    mine = [tmp_path / "a/mine.onnx", tmp_path / "b/mine.onnx"]
+    models = ["?2c/Pong/*", "a2c/Pong/*@*", *mine, "a2c/pong/1"]
     done = sweep("sweep_jobs:play", models, tmp_path / "out", settings={"marks": str(marks)})
     names = [outcome.task.name for outcome in done.outcomes]
     every = [f"a2c-Pong-1{tag}/seed-0" for tag in ("", "@initial")]

@@ -25,12 +25,15 @@ def names_like(pattern: str) -> list[str]:
     >>> names_like("*/Pong/*")
     ['a2c/Pong/1', 'apex/Pong/1', 'dqn/Pong/1', 'rainbow/Pong/1']
     """
-    names = [card.name for card in list_models() if fnmatchcase(card.name, pattern)]
-    found = [n for n in names if all(mark in pattern or mark not in n for mark in ":@")]
+    names = [card.name for card in list_models()]
+    if "@" not in pattern:
+        names = list(dict.fromkeys(name.partition("@")[0] for name in names))
+    found = [name for name in names if fnmatchcase(name, pattern)]
+    found = [name for name in found if ":" in pattern or ":" not in name]
     if not found:
-        others = f"; {len(names)} of other collections or checkpoints are ('*:', '@*')"
+        count = sum(fnmatchcase(name, f"*:{pattern}") for name in names)
+        others = f"; '*:{pattern}' is of {count} in other collections" if count else ""
         raise UnknownModel(
-            f"no model's name is like '{pattern}'{others * bool(names)}; `atari-zoo list` shows "
-            "those there are"
+            f"no model's name is like '{pattern}'{others}; `atari-zoo list` shows those there are"
         )
     return found

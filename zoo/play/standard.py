@@ -28,13 +28,16 @@ FORM = "1"  # changes with what is recorded
 
 
 @checked
-def standard_play(model: Network | str | Path, steps: int = STEPS, seed: int = 0) -> Recording:
+def standard_play(
+    model: Network | str | Path, steps: int | None = None, seed: int = 0
+) -> Recording:
     """The play of a model that analyses and pictures are made from.
 
-    What was published beside the model, if anything was; else `steps` steps in one environment,
-    recorded now with screens, frames, RAM, outputs and the dense layer, and kept in the cache: the
-    second time it is opened at once. The same weights and card give the same play. Play of a module
-    that `wrap` took, or of one with hooks, is not kept: its weights do not tell what it does.
+    What was published beside the model, if anything was; else 2,500 steps, or as many as `steps`
+    says, in one environment, recorded now with screens, frames, RAM, outputs and the dense layer,
+    and kept in the cache: the second time it is opened at once. The same weights and card give the
+    same play. Play of a module that `wrap` took, or of one with hooks, is not kept: its weights do
+    not tell what it does.
 
     model: a network, or a name or path as `load` takes them.
     Raises ValueError if it cannot be played, and as `load` does.
@@ -42,8 +45,9 @@ def standard_play(model: Network | str | Path, steps: int = STEPS, seed: int = 0
     >>> zoo.standard_play("apex/Seaquest/1").steps
     2500
     """
-    if isinstance(model, str) and steps == STEPS and seed == 0 and _is_published(model):
+    if isinstance(model, str) and steps is None and seed == 0 and _is_published(model):
         return open_recording(model)
+    steps = STEPS if steps is None else steps
     network = as_network(model)
     if not _told_by_weights(network):
         return _play(network, steps, seed)

@@ -39,10 +39,11 @@ class Variable:
     """A named byte of the memory, or a part of it.
 
     address: 0 to 127. kind: agent, small_object, other_object, score, lives, clock, display, misc.
-    encoding: byte, bits (of a bitmap), bcd (two decimal digits), digit (one), digit8 (one, times
-        8), signed (two's complement).
+    encoding: byte, bits (of a bitmap), bcd (two decimal digits), digit (the lower one alone),
+        digit8 (one, times 8), signed (two's complement).
     shift, mask, offset, scale: the value is (encoded(byte >> shift & mask) + offset) * scale.
     sign: of a score, -1 where it falls as the reward rises.
+    exceptions: values of bytes that this does not hold for.
     absent: spans of bytes, both ends among them, at which what it tells of is not there;
         absent_bits: those that say so when they are set.
     pixel: slope and offset from the byte to the screen's column (of an x) or row (of a y).
@@ -60,6 +61,7 @@ class Variable:
     offset: float = 0
     scale: float = 1
     sign: int = 1
+    exceptions: tuple[tuple[int, float], ...] = ()
     absent: tuple[tuple[int, int], ...] = ()
     absent_bits: int = 0
     pixel: tuple[float, float] | None = None
@@ -94,6 +96,8 @@ class Variable:
         part = byte >> self.shift & self.mask
         value = DECODERS[self.encoding](part).astype(float)
         value = (value + self.offset) * self.scale
+        for held, meant in self.exceptions:
+            value[held] = meant
         for first, last in self.absent:
             value[first : last + 1] = np.nan
         value[byte & self.absent_bits != 0] = np.nan
@@ -109,7 +113,7 @@ DECODERS = {
     "byte": lambda part: part,
     "bits": lambda part: part,
     "bcd": _digits,
-    "digit": lambda part: np.where(part < BLANK, part, 0),
+    "digit": lambda part: np.where(part % 16 < BLANK, part % 16, 0),
     "digit8": lambda part: np.where(part // 8 < BLANK, part // 8, 0),
     "signed": lambda part: part.astype(np.uint8).astype(np.int8),
 }
@@ -143,5 +147,7 @@ def _table() -> Mapping[str, tuple[Variable, ...]]:
 def _variable(row: dict[str, Any]) -> Variable:
     spans = tuple((first, last) for first, last in row.get("absent", ()))
     pixel = tuple(map(float, row["pixel"])) if "pixel" in row else None
-    facts: dict[str, Any] = {"absent": spans, "pixel": pixel, "sources": tuple(row["sources"])}
+    held = tuple((int(byte), value) for byte, value in row.get("exceptions", {}).items())
+    facts: dict[str, Any] = {"absent": spans, "pixel": pixel, "exceptions": held}
+    facts["sources"] = tuple(row["sources"])
     return Variable(**row | facts)
