@@ -56,7 +56,8 @@ ROWS = """
     analysis: declarations results
     analysis: registry
     analysis: subjects controls
-    analysis: peaks learning_curves
+    analysis: dictionaries
+    analysis: peaks learning_curves sparse_features
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies
