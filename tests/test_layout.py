@@ -68,9 +68,10 @@ ROWS = """
     analysis: first_convolutions
     analysis: filter_values
     analysis: filter_rows
+    analysis: dictionaries
     analysis: peaks learning_curves similarity health embeddings state_classifier
     analysis: probes units concepts interventions memory noise
-    analysis: filters
+    analysis: filters sparse_features
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies
