@@ -133,10 +133,8 @@ def _conditions(
         names = [unit_name(layer, unit, network) for layer, unit in some]
         words = " ".join(texts) if together else names[0]
         found.append(Condition(words, "ablated", "", changed(names)))
-        for _ in range(controls):
-            others = drawn.beside(some) if drawn else []
-            if others:
-                found.append(Condition(" ".join(others), "control", words, changed(others)))
+        for others in drawn.beside(some, controls) if drawn else ():
+            found.append(Condition(" ".join(others), "control", words, changed(others)))
     return found
 
 
@@ -149,19 +147,22 @@ class _Controls:
         states = states_of(subject, 300)
         self.means = {layer: mean_activities(self.network, layer, states) for layer in chosen}
 
-    def beside(self, units: Sequence[tuple[str, int]]) -> list[str]:
-        """One for each; none if a layer has not as many."""
-        names, taken = [], {layer: set(numbers) for layer, numbers in self.chosen.items()}
-        for layer, unit in units:
-            means = self.means[layer]
-            order = np.argsort(np.abs(means - means[unit]), kind="stable").tolist()
-            free = [other for other in order if other not in taken[layer]]
-            if not free:
-                return []
-            other = int(self.random.choice(free[:NEAR]))
-            taken[layer].add(other)
-            names.append(unit_name(layer, other, self.network))
-        return names
+    def beside(self, units: Sequence[tuple[str, int]], sets: int) -> Iterator[list[str]]:
+        """So many sets, one unit for each in every set, none twice; fewer if a layer has not as
+        many."""
+        taken = {layer: set(numbers) for layer, numbers in self.chosen.items()}
+        for _ in range(sets):
+            names = []
+            for layer, unit in units:
+                means = self.means[layer]
+                order = np.argsort(np.abs(means - means[unit]), kind="stable").tolist()
+                free = [other for other in order if other not in taken[layer]]
+                if not free:
+                    return
+                other = int(self.random.choice(free[:NEAR]))
+                taken[layer].add(other)
+                names.append(unit_name(layer, other, self.network))
+            yield names
 
 
 def mean_activities(network: Network, layer: str, states: States) -> Float[np.ndarray, "units"]:

@@ -73,7 +73,9 @@ def test_what_cannot_be_forgotten_is_told(random_agent, options, said) -> None:
 
 
 def test_the_command_line_forgets(tmp_path) -> None:
-    words = "record a2c/Pong/1 --steps 8 --envs 1 --forget 1 --forget 3 --relative-noise"
+    words = (
+        "record a2c/Pong/1 --steps 8 --envs 1 --forget-frame 1 --forget-frame 3 --relative-noise"
+    )
     words += f" --parameter-noise 0.1 --keep screens -o {tmp_path / 'play.zarr'} --json"
     done = CliRunner().invoke(app, words.split())
     assert done.exit_code == 0, done.output

@@ -83,9 +83,10 @@ def _words(result: Result, table: pandas.DataFrame) -> str:
     set_ = result.made.parameters
     played = table.loc[table["measure"] == "score", "n"]
     amount = f" by {set_['amount']:g}" if set_["amount"] is not None else ""
+    count = f"{int(played.max())} played each; " if len(played) else ""
     return (
         f"Units changed: {set_['kind']}{amount}. In colour the unit, in grey control units of the "
         f"same layer and about the same mean activity. Bars: 95% bootstrap over episodes "
-        f"({int(played.max()) if len(played) else 0} played each; actions and values on "
+        f"({count}actions and values on "
         f"{int(table['n'].max())} states of the intact agent's play), seed {set_['seed']}."
     )

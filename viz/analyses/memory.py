@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas
 from matplotlib.axes import Axes
@@ -49,7 +51,11 @@ def draw_memory(result: Result) -> Figure:
 
 
 def _over_frames(
-    panel: Axes, table: pandas.DataFrame, measure: str, where: str, styles: dict[str, dict]
+    panel: Axes,
+    table: pandas.DataFrame,
+    measure: str,
+    where: str,
+    styles: dict[str, dict[str, Any]],
 ) -> None:
     rows = table[(table["measure"] == measure) & (table["where"] == where)]
     ticks = list(dict.fromkeys(rows["replaced"]))
@@ -62,7 +68,7 @@ def _over_frames(
 
 
 def _information(
-    panel: Axes, table: pandas.DataFrame, agents: list[str], styles: dict[str, dict]
+    panel: Axes, table: pandas.DataFrame, agents: list[str], styles: dict[str, dict[str, Any]]
 ) -> None:
     for number, agent in enumerate(agents):
         own = table[table["agent"] == agent].set_index("measure")
@@ -91,9 +97,10 @@ def _information(
 def _words(result: Result, table: pandas.DataFrame) -> str:
     states = int(table.loc[table["where"] == "recorded", "n"].min())
     played = table.loc[table["measure"] == "score", "n"]
+    count = f"{int(played.max())} episodes each. " if len(played) else ""
     return (
         "T-1 is the frame before the present one; none: frames replaced by themselves. "
-        f"{states} states of each agent's own play; {int(played.max()) if len(played) else 0} "
-        f"episodes each. Bars: 95% bootstrap over episodes, seed {result.made.parameters['seed']}. "
+        f"{states} states of each agent's own play. {count}"
+        f"Bars: 95% bootstrap over episodes, seed {result.made.parameters['seed']}. "
         "Bits are a lower bound, as far as a softmax regression finds them."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas
 from matplotlib.axes import Axes
@@ -56,7 +58,7 @@ def draw_noise(result: Result) -> Figure:
     return figure
 
 
-def _curve(panel: Axes, curve: pandas.DataFrame, agent: str, style: dict) -> None:
+def _curve(panel: Axes, curve: pandas.DataFrame, agent: str, style: dict[str, Any]) -> None:
     curve = curve.sort_values("level")
     x = _places(curve["level"].to_numpy(float))
     value, low, high = (curve[name].to_numpy(float) for name in ("value", "low", "high"))

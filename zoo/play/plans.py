@@ -81,6 +81,7 @@ class Plan:
         (),
         "Past frames in whose place the agent sees the present one: 1 is the last before it.",
         "So what its memory of frames is for can be told from what it loses.",
+        flag="--forget-frame",
     )
     keep: Sequence[str] = option(
         (),
