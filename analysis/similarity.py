@@ -40,7 +40,7 @@ LIMITS = -1.0, 1.0  # debiased CKA may be a little below 0
 def compare_layers(
     agents: Sequence[Subject],
     *,
-    layers: Sequence[str] | None = None,
+    layer: Sequence[str] | None = None,
     states: int = STATES,
     player: str = "",
     places: str = FLATTENED,
@@ -49,7 +49,7 @@ def compare_layers(
 ) -> Result:
     """How alike the layers of agents are, over states that all of them are shown.
 
-    layers: their names; if not given those with a ReLU that all agents have, and the output.
+    layer: some layers; if not given those with a ReLU that all agents have, and the output.
     states: how many, an equal share of each agent's play. player: the agent whose play alone is
         shown instead.
     places: of convolutions. "flattened": each place of a map is a unit; "sampled": maps are units,
@@ -73,7 +73,7 @@ def compare_layers(
             f"{len(shared.episodes)} different states; debiased CKA needs at least {FEWEST}: "
             "record longer play"
         )
-    names = compared_names(agents, layers)
+    names = compared_names(agents, layer)
     pairs = list(_pairs(len(agents), names))
     if not pairs:
         raise ValueError(f"{agents[0].name} alone, of one layer: nothing to compare it with")

@@ -104,7 +104,7 @@ def test_agreement_is_the_share_of_states_with_the_same_best_action(agents, thre
 def test_agreement_is_missing_where_actions_differ(agents) -> None:
     other = tiny_network(7)
     other.card = other.card.replace(action_meanings=other.card.action_meanings[::-1])
-    result = compare_layers([agents[0], subject_of(other)], states=40, layers=["fc"])
+    result = compare_layers([agents[0], subject_of(other)], states=40, layer=["fc"])
     row = result.table[result.table["measure"] == "action_agreement"].iloc[0]
     assert np.isnan(row["value"]) and "action_agreement: missing" in result.uncertainty
 
@@ -139,7 +139,7 @@ def test_of_one_episode_there_is_no_interval() -> None:
     subjects = [subject_of(tiny_network(seed), episodes=1) for seed in (0, 1)]
     for subject in subjects:
         subject.episodes[:] = 0
-    result = compare_layers(subjects, states=60, layers=["fc"], player=subjects[0].name)
+    result = compare_layers(subjects, states=60, layer=["fc"], player=subjects[0].name)
     assert result.table["low"].isna().all() and result.table["value"].notna().all()
     assert set(result.table["episodes"]) == {1}
 
@@ -149,10 +149,10 @@ def test_refusals(agents) -> None:
     for given, settings, message in (
         ([agents[0], elsewhere], {}, r"different games .*Pong: dqn/Pong/0; Seaquest: dqn/Seaquest"),
         (agents, {"states": 3}, "states is 3; debiased CKA needs at least 4"),
-        (agents, {"layers": ["conv9"]}, "dqn/Pong/0: no layer 'conv9'; it has conv1, conv2"),
+        (agents, {"layer": ["conv9"]}, "dqn/Pong/0: no layer 'conv9'; it has conv1, conv2"),
         (agents, {"player": "me"}, "no agent 'me' among those that are compared: dqn/Pong/0"),
         (agents, {"places": "all"}, "places is 'all'; expected 'flattened' or 'sampled'"),
-        ([agents[0]], {"layers": ["fc"]}, "dqn/Pong/0 alone, of one layer"),
+        ([agents[0]], {"layer": ["fc"]}, "dqn/Pong/0 alone, of one layer"),
     ):
         with pytest.raises(ValueError, match=message):
             compare_layers(given, **settings)
@@ -176,5 +176,5 @@ def test_pictures_draw_the_controls(agents, three) -> None:
 
 def test_progress_ends_at_the_whole(agents) -> None:
     ticks: list[tuple[int, int]] = []
-    compare_layers(agents, states=20, layers=["fc"], progress=lambda *t: ticks.append(t))
+    compare_layers(agents, states=20, layer=["fc"], progress=lambda *t: ticks.append(t))
     assert ticks == [(1, 3), (2, 3), (3, 3)]
