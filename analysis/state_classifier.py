@@ -9,11 +9,11 @@ import numpy as np
 import pandas
 
 from atari_zoo.analysis.classifier.frames import DifferentSizes, present_frames
-from atari_zoo.analysis.classifier.splits import RANDOM, RUN, Units, split_units
+from atari_zoo.analysis.classifier.splits import RANDOM, RUN, SplitUnits, split_units
 from atari_zoo.analysis.classifier.trials import (
     Moments,
-    Settings,
     Trial,
+    TrialSettings,
     trial_arrays,
     trial_rows,
     tried,
@@ -82,7 +82,7 @@ def classify(
     except DifferentSizes as error:
         left_out = f"; not {SEEN}: {error}"
     trials = [trial for trial in _trials(preprocessing, units) if trial.frames in frames]
-    settings, found, each = Settings(folds, epochs, seed), [], folds * epochs
+    settings, found, each = TrialSettings(folds, epochs, seed), [], folds * epochs
     for number, trial in enumerate(trials):
         told = _after(progress, number * each, each * len(trials))
         taken = tried(trial, frames[trial.frames], moments, settings, told)
@@ -96,7 +96,7 @@ def classify(
     return Result(pandas.DataFrame(rows), _uncertainty(units, downscale) + left_out, arrays)
 
 
-def _trials(preprocessing: str, units: Units) -> list[Trial]:
+def _trials(preprocessing: str, units: SplitUnits) -> list[Trial]:
     return [
         Trial(preprocessing, units.kind, TRUE),
         Trial(SEEN, units.kind, TRUE),
@@ -134,7 +134,7 @@ def _classes(agents: Sequence[Subject], classes: str) -> dict[int, str]:
     return found
 
 
-def _uncertainty(units: Units, downscale: int) -> str:
+def _uncertainty(units: SplitUnits, downscale: int) -> str:
     why = "" if units.kind == RUN else ", as not every class has two runs"
     halved = (
         f"; of {', '.join(units.halved)}, which have one episode alone, halves in time, a tenth "

@@ -40,7 +40,7 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrialSettings:
     """How often each is tried: folds, epochs at most, seed."""
 
     folds: int
@@ -66,7 +66,7 @@ def tried(
     trial: Trial,
     frames: Float[Tensor, "moments channels height width"],
     moments: Moments,
-    settings: Settings,
+    settings: TrialSettings,
     told: Callable[[int], None],
 ) -> Int[np.ndarray, "moments"]:
     """The class that each moment is taken for by a classifier that learnt from the other folds.

@@ -221,12 +221,12 @@ UMAP = """
 import json, sys
 from importlib.util import find_spec
 import numpy as np, sklearn
-from atari_zoo.analysis.embedding.methods import UMAP, Layout, from_components
+from atari_zoo.analysis.embedding.methods import UMAP, MapSettings, from_components
 random = np.random.default_rng(0)
 groups = random.integers(0, 3, 75)
 points = (random.normal(size=(3, 20))[groups] * 9 + random.normal(size=(75, 20)))
 points = points.astype(np.float32)
-layout = Layout(10.0, 40)
+layout = MapSettings(10.0, 40)
 places = UMAP().lay_out(points[:60], None, from_components(points[:60]), layout, lambda n: None)
 again = UMAP().lay_out(points[:60], None, from_components(points[:60]), layout, lambda n: None)
 assert (places == again).all()
