@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas
+import torch
 
 from atari_zoo.analysis.classifier.frames import DifferentSizes, present_frames
 from atari_zoo.analysis.classifier.splits import RANDOM, RUN, SplitUnits, split_units
@@ -78,14 +79,18 @@ def classify(
     }
     try:
         frames[SEEN] = present_frames(agents, every, downscale)
-        left_out = ""
+        alike = torch.equal(frames[SEEN], frames[preprocessing])
+        note = f"; all agents saw by {preprocessing}: {SEEN} is the same" * alike
     except DifferentSizes as error:
-        left_out = f"; not {SEEN}: {error}"
+        alike, note = False, f"; not {SEEN}: {error}"
     trials = [trial for trial in _trials(preprocessing, units) if trial.frames in frames]
-    settings, found, each = TrialSettings(folds, epochs, seed), [], folds * epochs
+    settings, each = TrialSettings(folds, epochs, seed), folds * epochs
+    found: list[Trial] = []
     for number, trial in enumerate(trials):
         told = _after(progress, number * each, each * len(trials))
-        taken = tried(trial, frames[trial.frames], moments, settings, told)
+        again = alike and number == 1
+        shown = frames[trial.frames]
+        taken = found[0].taken if again else tried(trial, shown, moments, settings, told)
         found.append(replace(trial, taken=taken))
         told(each)
     rows = [row for trial in found for row in trial_rows(trial, moments, names, seed)]
@@ -93,7 +98,7 @@ def classify(
         "classes": np.array(names),
         "moments": table[KEPT].to_numpy(int),
     }
-    return Result(pandas.DataFrame(rows), _uncertainty(units, downscale) + left_out, arrays)
+    return Result(pandas.DataFrame(rows), _uncertainty(units, downscale) + note, arrays)
 
 
 def _trials(preprocessing: str, units: SplitUnits) -> list[Trial]:

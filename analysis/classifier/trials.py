@@ -19,7 +19,7 @@ from atari_zoo.analysis.measures.confusions import (
     resampled_band,
     unit_counts,
 )
-from atari_zoo.analysis.measures.permutations import labellings, permutation_p
+from atari_zoo.analysis.measures.permutations import permutation_p, smallest_p
 from atari_zoo.seeds import generator_seed
 
 NONE, ALL = float("nan"), "all"
@@ -117,7 +117,7 @@ def trial_rows(
     p = smallest = NONE
     if apart:
         shares = units / units.sum(axis=1, keepdims=True)
-        p, smallest = permutation_p(shares, labels, seed), 1 / labellings(labels)
+        p, smallest = permutation_p(shares, labels, seed), smallest_p(labels)
     share = counts.sum(axis=1) / counts.sum()
     facts = {"frames": trial.frames, "split": trial.split, "labels": trial.labels}
     found: list[dict[str, object]] = []

@@ -81,6 +81,23 @@ def test_a_planted_difference_is_found(planted: Result) -> None:
     assert f1["measure"] == "F1" and f1["value"] > 0.9 and f1["units"] == 2
 
 
+def test_agents_that_see_alike_are_the_same_as_seen(planted: Result) -> None:
+    np.testing.assert_array_equal(planted.arrays["taken"][0], planted.arrays["taken"][1])
+    assert planted.uncertainty.endswith("all agents saw by dopamine: as seen is the same")
+
+
+def test_the_picture_has_a_panel_for_each_trial(planted: Result) -> None:
+    figure = planted.picture()
+    figure.draw_without_rendering()
+    titles = [panel.get_title(loc="left") for panel in figure.axes[:4]]
+    assert titles[0].startswith("all rendered as dopamine, split by run\naccuracy")
+    assert titles[2].startswith("as seen, split at random\naccuracy")
+    assert titles[3].startswith("control: labels shuffled\naccuracy 0.")
+    shown = figure.axes[0].images[0].get_array()
+    counts = planted.arrays["confusion"][0]
+    np.testing.assert_allclose(shown, counts / counts.sum(axis=1, keepdims=True))
+
+
 def test_shuffled_labels_are_at_chance(planted: Result) -> None:
     row = found_in(planted, "dopamine", "run", "shuffled")
     assert abs(row["value"] - row["chance"]) < 0.15
