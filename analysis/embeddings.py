@@ -19,7 +19,7 @@ from atari_zoo.analysis.embedding.spaces import (
     points_of,
 )
 from atari_zoo.analysis.measures.visits import exclusive_shares, plane_cells
-from atari_zoo.analysis.moments import moments_of, units_of
+from atari_zoo.analysis.moments import moments_table, units_of
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result, open_result
 from atari_zoo.analysis.subjects import Subject
@@ -70,7 +70,7 @@ def embed(
         raise ValueError(f"seeds is {seeds}; expected 1 or more")
     check_space(agents, space)
     layout = MapSettings(perplexity, way.iterations if iterations is None else iterations, seed)
-    table = moments_of(agents, every)
+    table = moments_table(agents, every)
     table.insert(0, "map", table["play"].map(_map_names(agents, space)))
     if into is not None:
         old = open_result(into)

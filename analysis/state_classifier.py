@@ -19,7 +19,7 @@ from atari_zoo.analysis.classifier.trials import (
     trial_rows,
     tried,
 )
-from atari_zoo.analysis.moments import moments_of, units_of
+from atari_zoo.analysis.moments import moments_table, units_of
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
 from atari_zoo.analysis.subjects import Subject
@@ -68,7 +68,7 @@ def classify(
     _check_counts(every=every, downscale=downscale, epochs=epochs)
     if folds < 2:
         raise ValueError(f"folds is {folds}; expected 2 or more: one to learn from, one to test on")
-    table, known = moments_of(agents, every), _classes(agents, classes)
+    table, known = moments_table(agents, every), _classes(agents, classes)
     table["class"] = table["play"].map(known)
     names = tuple(dict.fromkeys(known.values()))
     units = split_units(table, names)

@@ -103,7 +103,7 @@ def ram_of_play(quick: bool) -> np.ndarray:
     return whole[np.sort(chosen)]
 
 
-def compare(quick: bool) -> Iterator[Row]:
+def compare(quick: bool, threads: int) -> Iterator[Row]:
     """Three rows for each peer: the time, the exact divergence, the trustworthiness."""
     from atari_zoo.analysis.embedding.maps import reduction_of
     from atari_zoo.analysis.measures.divergence import affinities, exact_divergence
@@ -112,16 +112,15 @@ def compare(quick: bool) -> Iterator[Row]:
         embedded_ranks,
         trustworthiness,
     )
-    from atari_zoo.threads import cores
 
     ram = ram_of_play(quick).astype(np.float32)
     points = reduction_of(ram, "play")(ram)
-    probabilities = affinities(points, PERPLEXITY, cores()).P
+    probabilities = affinities(points, PERPLEXITY, threads).P
     rows, iterations = drawn_rows(len(ram), 1000), QUICK_ITERATIONS if quick else ITERATIONS
-    case = f"{len(points):,} points, {iterations:,} iterations, {cores()} threads"
+    case = f"{len(points):,} points, {iterations:,} iterations, {threads} threads"
 
     def measured(file: Path, who: str) -> tuple[float, float, float]:
-        seconds, places = in_a_process(file, who, iterations, cores())
+        seconds, places = in_a_process(file, who, iterations, threads)
         trust = trustworthiness(embedded_ranks(ram, places, rows=rows), len(ram)).mean()
         return seconds, exact_divergence(probabilities, places), float(trust)
 
@@ -139,5 +138,9 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--lay-out"]:
         timed(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
     else:
-        options = arguments(__doc__).parse_args()
-        show(compare(options.quick), options.json)
+        from atari_zoo.threads import cores
+
+        parser = arguments(__doc__)
+        parser.add_argument("--threads", type=int, default=cores(), help="all cores if not given")
+        options = parser.parse_args()
+        show(compare(options.quick, options.threads), options.json)

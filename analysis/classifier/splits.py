@@ -32,7 +32,7 @@ class SplitUnits(NamedTuple):
 def split_units(table: pandas.DataFrame, classes: Sequence[str]) -> SplitUnits:
     """Runs, where every class has two; else episodes.
 
-    table: of `moments_of`, with a column "class".
+    table: of `moments_table`, with a column "class".
     Raises ValueError for a class of too few moments.
     """
     for name in classes:
@@ -86,7 +86,7 @@ def random_folds(moments: int, folds: int, seed: int) -> Int[np.ndarray, "moment
     return np.random.default_rng(seed).permutation(np.arange(moments) % folds)
 
 
-def held_out(
+def held_back(
     labels: Int[np.ndarray, "moments"],
     units: Int[np.ndarray, "moments"] | None,
     learnt: Bool[np.ndarray, "moments"],

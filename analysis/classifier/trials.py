@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor, from_numpy
 
-from atari_zoo.analysis.classifier.splits import RANDOM, held_out, random_folds, unit_folds
+from atari_zoo.analysis.classifier.splits import RANDOM, held_back, random_folds, unit_folds
 from atari_zoo.analysis.classifier.training import Batches, classified, trained_classifier
 from atari_zoo.analysis.measures.confusions import (
     accuracy,
@@ -86,7 +86,7 @@ def tried(
     taken = np.full(count, -1)
     for fold in range(folds.max() + 1):
         others = (folds >= 0) & (folds != fold)
-        held = held_out(said, None if by_chance else moments.episodes, others, seed + fold)
+        held = held_back(said, None if by_chance else moments.episodes, others, seed + fold)
         random, labels = np.random.default_rng(seed + fold), from_numpy(said)
         learnt = Batches(frames, labels, np.flatnonzero(others & ~held), random)
         stop = Batches(frames, labels, np.flatnonzero(held))

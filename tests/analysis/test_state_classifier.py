@@ -12,12 +12,12 @@ import torch
 from atari_zoo.analysis.classifier.frames import present_frames
 from atari_zoo.analysis.classifier.network import FrameClassifier
 from atari_zoo.analysis.classifier.splits import (
-    held_out,
+    held_back,
     random_folds,
     split_units,
     unit_folds,
 )
-from atari_zoo.analysis.moments import moments_of
+from atari_zoo.analysis.moments import moments_table
 from atari_zoo.analysis.results import Result, open_result
 from atari_zoo.analysis.state_classifier import classify
 from atari_zoo.analysis.subjects import Subject
@@ -188,7 +188,7 @@ def test_no_unit_is_on_two_sides(seed: int) -> None:
     for fold in range(3):
         assert set(labels[folds == fold]) == {0, 1}
         learnt = folds != fold
-        held = held_out(labels, units, learnt, seed)
+        held = held_back(labels, units, learnt, seed)
         assert not held[folds == fold].any()
         rest = learnt & ~held
         assert not set(units[held]) & set(units[rest])
@@ -199,9 +199,9 @@ def test_no_unit_is_on_two_sides(seed: int) -> None:
 
 def test_held_back_of_one_episode_is_its_end() -> None:
     labels, episodes = np.repeat([0, 1], 50), np.repeat([0, 1], 50)
-    held = held_out(labels, episodes, np.ones(100, bool), 0)
+    held = held_back(labels, episodes, np.ones(100, bool), 0)
     assert np.flatnonzero(held).tolist() == [*range(45, 50), *range(95, 100)]
-    by_chance = held_out(labels, None, np.arange(100) < 80, 0)
+    by_chance = held_back(labels, None, np.arange(100) < 80, 0)
     assert by_chance.sum() == 8 and not by_chance[80:].any()
     assert np.bincount(random_folds(101, 2, 0)).tolist() == [51, 50]
 
@@ -240,7 +240,7 @@ def test_refuses_play_without_raw_frames() -> None:
 
 
 def test_moments_are_every_so_many_steps() -> None:
-    table = moments_of([Subject(ALIKE("a2c/1")), Subject(ALIKE("dqn/1"))], 25)
+    table = moments_table([Subject(ALIKE("a2c/1")), Subject(ALIKE("dqn/1"))], 25)
     assert table["step"].tolist() == [0, 25, 50, 75] * 2
     assert table["episode"].tolist() == [0, 1, 2, 3] * 2
     assert table["play"].tolist() == [0] * 4 + [1] * 4
