@@ -9,7 +9,7 @@ import numpy as np
 import pandas
 
 from atari_zoo.analysis.embedding.maps import Map, kept_arrays, kept_map, later, map_of
-from atari_zoo.analysis.embedding.methods import Layout, method_named
+from atari_zoo.analysis.embedding.methods import MapSettings, map_method
 from atari_zoo.analysis.embedding.placing import check_alike, placed
 from atari_zoo.analysis.embedding.quality import QUALITY, table_arrays, uncertainty_of
 from atari_zoo.analysis.embedding.spaces import (
@@ -18,8 +18,8 @@ from atari_zoo.analysis.embedding.spaces import (
     check_space,
     points_of,
 )
-from atari_zoo.analysis.measures.visits import exclusive_shares, grid_cells
-from atari_zoo.analysis.moments import moments_of, units_of
+from atari_zoo.analysis.measures.visits import exclusive_shares, plane_cells
+from atari_zoo.analysis.moments import moments_table, units_of
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result, open_result
 from atari_zoo.analysis.subjects import Subject
@@ -65,12 +65,12 @@ def embed(
     Raises ValueError for agents of different games in a shared space, where the RAM was not
     recorded, and for too few moments or the same again and again.
     """
-    way = method_named(method)
+    way = map_method(method)
     if seeds < 1:
         raise ValueError(f"seeds is {seeds}; expected 1 or more")
     check_space(agents, space)
-    layout = Layout(perplexity, way.iterations if iterations is None else iterations, seed)
-    table = moments_of(agents, every)
+    layout = MapSettings(perplexity, way.iterations if iterations is None else iterations, seed)
+    table = moments_table(agents, every)
     table.insert(0, "map", table["play"].map(_map_names(agents, space)))
     if into is not None:
         old = open_result(into)
@@ -118,7 +118,7 @@ def _located(rows: pandas.DataFrame, on: Map) -> pandas.DataFrame:
 
 
 def _into(
-    old: Result, agents: Sequence[Subject], table: pandas.DataFrame, layout: Layout
+    old: Result, agents: Sequence[Subject], table: pandas.DataFrame, layout: MapSettings
 ) -> Result:
     """The old table, and below it the new moments on its maps."""
     made, before = old.made.parameters, old.table[~old.table["placed"]]
@@ -135,7 +135,7 @@ def _into(
         places = there[["x", "y"]].to_numpy(float)
         kept = kept_map(old.arrays, known.index(name), places)
         points = _points(agents, made["space"], rows)
-        way = method_named(made["method"])
+        way = map_method(made["method"])
         on, far = placed(kept, units_of(there), points, way, layout)
         rows = rows.assign(play=rows["play"] + old.table["play"].max() + 1)
         parts.append(_located(rows, on).assign(placed=True, far=far))
@@ -153,7 +153,7 @@ def _result(
     arrays["maps"] = np.array(list(maps))
     arrays["games"] = np.array(list(dict.fromkeys(agent.recording.game for agent in agents)))
     if list(maps) == [ALL] and table["agent"].nunique() > 1:
-        cells = grid_cells(table[["x", "y"]].to_numpy())
+        cells = plane_cells(table[["x", "y"]].to_numpy())
         visits = exclusive_shares(cells, table["agent"].tolist(), units_of(table), seed)
         arrays |= table_arrays("visits", visits)
     return Result(table, uncertainty_of(quality), arrays)

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from atari_zoo.analysis.subjects import Subject
 
 
-def moments_of(subjects: Sequence[Subject], every: int) -> pandas.DataFrame:
+def moments_table(subjects: Sequence[Subject], every: int) -> pandas.DataFrame:
     """A row for each moment that is looked at: every so many steps of each environment.
 
     play: the number of the subject among those given; agent: its name; step, env, episode: where

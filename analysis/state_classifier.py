@@ -7,18 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 import pandas
+import torch
 
 from atari_zoo.analysis.classifier.frames import DifferentSizes, present_frames
-from atari_zoo.analysis.classifier.splits import RANDOM, RUN, Units, split_units
+from atari_zoo.analysis.classifier.splits import RANDOM, RUN, SplitUnits, split_units
 from atari_zoo.analysis.classifier.trials import (
     Moments,
-    Settings,
     Trial,
+    TrialSettings,
     trial_arrays,
     trial_rows,
     tried,
 )
-from atari_zoo.analysis.moments import moments_of, units_of
+from atari_zoo.analysis.moments import moments_table, units_of
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
 from atari_zoo.analysis.subjects import Subject
@@ -67,7 +68,7 @@ def classify(
     _check_counts(every=every, downscale=downscale, epochs=epochs)
     if folds < 2:
         raise ValueError(f"folds is {folds}; expected 2 or more: one to learn from, one to test on")
-    table, known = moments_of(agents, every), _classes(agents, classes)
+    table, known = moments_table(agents, every), _classes(agents, classes)
     table["class"] = table["play"].map(known)
     names = tuple(dict.fromkeys(known.values()))
     units = split_units(table, names)
@@ -78,14 +79,18 @@ def classify(
     }
     try:
         frames[SEEN] = present_frames(agents, every, downscale)
-        left_out = ""
+        alike = torch.equal(frames[SEEN], frames[preprocessing])
+        note = f"; all agents saw by {preprocessing}: {SEEN} is the same" * alike
     except DifferentSizes as error:
-        left_out = f"; not {SEEN}: {error}"
+        alike, note = False, f"; not {SEEN}: {error}"
     trials = [trial for trial in _trials(preprocessing, units) if trial.frames in frames]
-    settings, found, each = Settings(folds, epochs, seed), [], folds * epochs
+    settings, each = TrialSettings(folds, epochs, seed), folds * epochs
+    found: list[Trial] = []
     for number, trial in enumerate(trials):
         told = _after(progress, number * each, each * len(trials))
-        taken = tried(trial, frames[trial.frames], moments, settings, told)
+        again = alike and number == 1
+        shown = frames[trial.frames]
+        taken = found[0].taken if again else tried(trial, shown, moments, settings, told)
         found.append(replace(trial, taken=taken))
         told(each)
     rows = [row for trial in found for row in trial_rows(trial, moments, names, seed)]
@@ -93,10 +98,10 @@ def classify(
         "classes": np.array(names),
         "moments": table[KEPT].to_numpy(int),
     }
-    return Result(pandas.DataFrame(rows), _uncertainty(units, downscale) + left_out, arrays)
+    return Result(pandas.DataFrame(rows), _uncertainty(units, downscale) + note, arrays)
 
 
-def _trials(preprocessing: str, units: Units) -> list[Trial]:
+def _trials(preprocessing: str, units: SplitUnits) -> list[Trial]:
     return [
         Trial(preprocessing, units.kind, TRUE),
         Trial(SEEN, units.kind, TRUE),
@@ -134,7 +139,7 @@ def _classes(agents: Sequence[Subject], classes: str) -> dict[int, str]:
     return found
 
 
-def _uncertainty(units: Units, downscale: int) -> str:
+def _uncertainty(units: SplitUnits, downscale: int) -> str:
     why = "" if units.kind == RUN else ", as not every class has two runs"
     halved = (
         f"; of {', '.join(units.halved)}, which have one episode alone, halves in time, a tenth "

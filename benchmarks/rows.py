@@ -17,6 +17,8 @@ MORE_IS_BETTER = {
     "steps/s": True,
     "frames/s": True,
     "%": True,
+    "share": True,
+    "nats": False,
     "s": False,
     "ms": False,
     "MiB": False,

@@ -29,7 +29,7 @@ def present_frames(
     downscale: int,
     preprocessing: Preprocessing | None = None,
 ) -> Float32[Tensor, "moments channels height width"]:
-    """The newest frame of each of `moments_of`, 0 to 1.
+    """The newest frame of each of `moments_table`, 0 to 1.
 
     preprocessing: that all are rendered by, from the raw frames; each agent's own if not given.
     downscale: squares of so many pixels are averaged.

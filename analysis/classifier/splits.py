@@ -18,7 +18,7 @@ GAP = 0.1  # of a lone episode: neither side
 FEWEST = 20  # moments of a class
 
 
-class Units(NamedTuple):
+class SplitUnits(NamedTuple):
     """What is split: a number for each moment, the same for what must stay together; -1 is unused.
 
     kind: RUN or EPISODE. halved: classes of one episode alone, whose halves in time are units.
@@ -29,10 +29,10 @@ class Units(NamedTuple):
     halved: tuple[str, ...] = ()
 
 
-def split_units(table: pandas.DataFrame, classes: Sequence[str]) -> Units:
+def split_units(table: pandas.DataFrame, classes: Sequence[str]) -> SplitUnits:
     """Runs, where every class has two; else episodes.
 
-    table: of `moments_of`, with a column "class".
+    table: of `moments_table`, with a column "class".
     Raises ValueError for a class of too few moments.
     """
     for name in classes:
@@ -43,7 +43,7 @@ def split_units(table: pandas.DataFrame, classes: Sequence[str]) -> Units:
             )
     runs = table.groupby("class")["agent"].nunique()
     if (runs > 1).all():
-        return Units(RUN, table.groupby(["class", "agent"], sort=True).ngroup().to_numpy())
+        return SplitUnits(RUN, table.groupby(["class", "agent"], sort=True).ngroup().to_numpy())
     numbers, halved = units_of(table).copy(), []
     for name in classes:
         own = np.flatnonzero(table["class"] == name)
@@ -53,7 +53,7 @@ def split_units(table: pandas.DataFrame, classes: Sequence[str]) -> Units:
         place = np.linspace(0, 1, len(own))  # moments are in the order of time
         half = np.where(place < (1 - GAP) / 2, 0, np.where(place > (1 + GAP) / 2, 1, -1))
         numbers[own] = np.where(half < 0, -1, numbers.max() + 1 + half)
-    return Units(EPISODE, numbers, tuple(halved))
+    return SplitUnits(EPISODE, numbers, tuple(halved))
 
 
 def unit_folds(
@@ -86,7 +86,7 @@ def random_folds(moments: int, folds: int, seed: int) -> Int[np.ndarray, "moment
     return np.random.default_rng(seed).permutation(np.arange(moments) % folds)
 
 
-def held_out(
+def held_back(
     labels: Int[np.ndarray, "moments"],
     units: Int[np.ndarray, "moments"] | None,
     learnt: Bool[np.ndarray, "moments"],

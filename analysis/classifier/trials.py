@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor, from_numpy
 
-from atari_zoo.analysis.classifier.splits import RANDOM, held_out, random_folds, unit_folds
+from atari_zoo.analysis.classifier.splits import RANDOM, held_back, random_folds, unit_folds
 from atari_zoo.analysis.classifier.training import Batches, classified, trained_classifier
 from atari_zoo.analysis.measures.confusions import (
     accuracy,
@@ -19,7 +19,7 @@ from atari_zoo.analysis.measures.confusions import (
     resampled_band,
     unit_counts,
 )
-from atari_zoo.analysis.measures.permutations import labellings, permutation_p
+from atari_zoo.analysis.measures.permutations import permutation_p, smallest_p
 from atari_zoo.seeds import generator_seed
 
 NONE, ALL = float("nan"), "all"
@@ -40,7 +40,7 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrialSettings:
     """How often each is tried: folds, epochs at most, seed."""
 
     folds: int
@@ -66,7 +66,7 @@ def tried(
     trial: Trial,
     frames: Float[Tensor, "moments channels height width"],
     moments: Moments,
-    settings: Settings,
+    settings: TrialSettings,
     told: Callable[[int], None],
 ) -> Int[np.ndarray, "moments"]:
     """The class that each moment is taken for by a classifier that learnt from the other folds.
@@ -86,7 +86,7 @@ def tried(
     taken = np.full(count, -1)
     for fold in range(folds.max() + 1):
         others = (folds >= 0) & (folds != fold)
-        held = held_out(said, None if by_chance else moments.episodes, others, seed + fold)
+        held = held_back(said, None if by_chance else moments.episodes, others, seed + fold)
         random, labels = np.random.default_rng(seed + fold), from_numpy(said)
         learnt = Batches(frames, labels, np.flatnonzero(others & ~held), random)
         stop = Batches(frames, labels, np.flatnonzero(held))
@@ -117,7 +117,7 @@ def trial_rows(
     p = smallest = NONE
     if apart:
         shares = units / units.sum(axis=1, keepdims=True)
-        p, smallest = permutation_p(shares, labels, seed), 1 / labellings(labels)
+        p, smallest = permutation_p(shares, labels, seed), smallest_p(labels)
     share = counts.sum(axis=1) / counts.sum()
     facts = {"frames": trial.frames, "split": trial.split, "labels": trial.labels}
     found: list[dict[str, object]] = []

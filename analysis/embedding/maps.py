@@ -13,8 +13,8 @@ from scipy.spatial import procrustes
 from sklearn.decomposition import PCA
 
 from atari_zoo.analysis.embedding.methods import (
-    Layout,
-    Method,
+    MapMethod,
+    MapSettings,
     Points,
     from_chance,
     from_components,
@@ -80,8 +80,8 @@ def reduction_of(points: Points, whose: str) -> Reduction:
 def map_of(
     points: Points,
     episodes: Int[np.ndarray, "points"],
-    method: Method,
-    layout: Layout,
+    method: MapMethod,
+    layout: MapSettings,
     seeds: int,
     whose: str,
     told: Callable[[int], None],

@@ -31,7 +31,7 @@ Told = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Layout:
+class MapSettings:
     """How points are laid out.
 
     perplexity: the size of a neighbourhood; of UMAP its number of neighbours.
@@ -43,7 +43,7 @@ class Layout:
     seed: int = 0
 
 
-class Method(ABC):
+class MapMethod(ABC):
     """What lays out points.
 
     iterations: as a rule. by_affinities: whether it is those that it fits.
@@ -54,7 +54,7 @@ class Method(ABC):
 
     @abstractmethod
     def lay_out(
-        self, points: Points, near: Any, begun: Places, layout: Layout, told: Told
+        self, points: Points, near: Any, begun: Places, layout: MapSettings, told: Told
     ) -> Places:
         """Places of the points.
 
@@ -65,17 +65,17 @@ class Method(ABC):
         """
 
     @abstractmethod
-    def place(self, points: Points, places: Places, new: New, layout: Layout) -> NewPlaces:
+    def place(self, points: Points, places: Places, new: New, layout: MapSettings) -> NewPlaces:
         """Places of new points among old ones, which stay where they are."""
 
 
-class TSNE(Method):
+class TSNE(MapMethod):
     """t-SNE of exact neighbours; repulsion by Barnes and Hut, from 10,000 points interpolated."""
 
     iterations, by_affinities = 3000, True
 
     def lay_out(
-        self, points: Points, near: Any, begun: Places, layout: Layout, told: Told
+        self, points: Points, near: Any, begun: Places, layout: MapSettings, told: Told
     ) -> Places:
         from openTSNE import TSNE as OpenTSNE
 
@@ -100,7 +100,7 @@ class TSNE(Method):
         )
         return np.array(made.fit(affinities=near, initialization=begun), np.float64)
 
-    def place(self, points: Points, places: Places, new: New, layout: Layout) -> NewPlaces:
+    def place(self, points: Points, places: Places, new: New, layout: MapSettings) -> NewPlaces:
         # new points see the old ones alone, never each other
         from openTSNE import TSNEEmbedding
 
@@ -117,20 +117,20 @@ class TSNE(Method):
         return np.array(found, np.float64) + middle
 
 
-class UMAP(Method):
+class UMAP(MapMethod):
     """UMAP, in one thread, so that a seed gives the same places again."""
 
     iterations, by_affinities = 500, False
 
     def lay_out(
-        self, points: Points, near: Any, begun: Places, layout: Layout, told: Told
+        self, points: Points, near: Any, begun: Places, layout: MapSettings, told: Told
     ) -> Places:
         made = self._made(layout, begun / BEGUN)
         found = np.array(made.fit_transform(points), np.float64)
         told(layout.iterations)
         return found
 
-    def place(self, points: Points, places: Places, new: New, layout: Layout) -> NewPlaces:
+    def place(self, points: Points, places: Places, new: New, layout: MapSettings) -> NewPlaces:
         made = self._made(layout, places)
         made.n_epochs = 0  # neighbours are found anew, and nothing is moved
         made.fit(points)
@@ -138,7 +138,7 @@ class UMAP(Method):
         made.n_epochs = layout.iterations
         return np.array(made.transform(new), np.float64)
 
-    def _made(self, layout: Layout, begun: Places) -> Any:
+    def _made(self, layout: MapSettings, begun: Places) -> Any:
         return umap_class()(
             n_neighbors=round(layout.perplexity),
             n_epochs=layout.iterations,
@@ -148,10 +148,10 @@ class UMAP(Method):
         )
 
 
-METHODS: dict[str, Method] = {"tsne": TSNE(), "umap": UMAP()}
+METHODS: dict[str, MapMethod] = {"tsne": TSNE(), "umap": UMAP()}
 
 
-def method_named(name: str) -> Method:
+def map_method(name: str) -> MapMethod:
     """Raises ValueError, with those there are, if there is none."""
     if name not in METHODS:
         raise ValueError(f"no method '{name}'; there are {', '.join(METHODS)}")

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from atari_zoo.analysis.embedding.maps import Map
-from atari_zoo.analysis.embedding.methods import Layout, Method, Points
+from atari_zoo.analysis.embedding.methods import MapMethod, MapSettings, Points
 from atari_zoo.analysis.measures.neighbourhoods import drawn_rows
 from atari_zoo.analysis.results import Result
 
@@ -37,8 +37,8 @@ def placed(
     old: Map,
     old_units: Int[np.ndarray, "old"],
     points: Points,
-    method: Method,
-    layout: Layout,
+    method: MapMethod,
+    layout: MapSettings,
 ) -> tuple[Map, Float[np.ndarray, "points"]]:
     """New points on an old map, and how far each is from all old ones.
 

@@ -21,6 +21,12 @@ def labellings(labels: Int[np.ndarray, "units"]) -> int:
     return factorial(len(labels)) // prod(map(factorial, counts))
 
 
+def smallest_p(labels: Int[np.ndarray, "units"]) -> float:
+    """What `permutation_p` can be at least, however well the units are told apart."""
+    count = labellings(labels)
+    return 1 / count if count <= DRAWS else 1 / (1 + DRAWS)
+
+
 def permutation_p(
     scores: Float[np.ndarray, "units classes"], labels: Int[np.ndarray, "units"], seed: int = 0
 ) -> float:
@@ -28,8 +34,8 @@ def permutation_p(
 
     scores: the share of each held-out unit's moments that was taken for each class.
     labels: the units' true classes. What is compared is the mean share that is right.
-    All labellings are counted where they are no more than 10,000, so that the smallest p is one in
-    `labellings`; else as many are drawn, and the true one counts among them.
+    All labellings are counted where they are no more than 10,000; else as many are drawn, and the
+    true one counts among them.
     """
     units = np.arange(len(labels))
     reached = scores[units, labels].mean() - 1e-12  # sums of the same numbers in another order

@@ -14,7 +14,7 @@ BINS = 30  # of each axis of a map
 DEALT = 20  # deals of the control
 
 
-def grid_cells(
+def plane_cells(
     places: Real[np.ndarray, "points axes"], bins: int = BINS
 ) -> Int[np.ndarray, "points"]:
     """The number of the cell that each point is in, of a grid of `bins` along each axis."""
@@ -33,7 +33,7 @@ def exclusive_shares(
     """A row for each agent: how much of its play is where no other agent's is.
 
     cells: what part of the game, or of a map, each moment is in: any number for each part, such
-        as of `grid_cells`, or of RAM variables that were made one number.
+        as of `plane_cells`, or of RAM variables that were made one number.
     agents: whose each moment is. episodes: of its agent.
     Columns: agent; share, of its moments, in cells that no other agent is in; low, high, where
     whole episodes are resampled; dealt, the same if all moments were dealt out to the agents anew,

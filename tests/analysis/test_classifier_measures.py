@@ -14,7 +14,7 @@ from atari_zoo.analysis.measures.confusions import (
     resampled_band,
     unit_counts,
 )
-from atari_zoo.analysis.measures.permutations import labellings, permutation_p
+from atari_zoo.analysis.measures.permutations import labellings, permutation_p, smallest_p
 
 RANDOM = np.random.default_rng(0)
 TRUTH = RANDOM.integers(0, 4, 500)
@@ -60,7 +60,7 @@ def test_one_unit_of_a_class_gives_no_interval() -> None:
 def test_p_of_a_case_by_hand(right: list[int], p: float) -> None:
     labels = np.array([0, 0, 0, 1, 1, 1])
     taken = np.where(np.array(right, bool), labels, 1 - labels)
-    assert labellings(labels) == 20
+    assert labellings(labels) == 20 == 1 / smallest_p(labels)
     assert permutation_p(np.eye(2)[taken], labels) == pytest.approx(p)
 
 
@@ -68,6 +68,7 @@ def test_many_labellings_are_drawn() -> None:
     labels = np.repeat([0, 1, 2], 8)
     assert labellings(labels) > 10_000
     assert permutation_p(np.eye(3)[labels], labels) == pytest.approx(1 / 10_001)
+    assert smallest_p(labels) == 1 / 10_001
     ps = [
         permutation_p(RANDOM.dirichlet([1, 1, 1], 24), labels, seed) for seed in range(12)
     ]  # nothing to find: p is anything between 0 and 1

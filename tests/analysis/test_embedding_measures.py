@@ -16,7 +16,7 @@ from atari_zoo.analysis.measures.neighbourhoods import (
     trustworthiness,
 )
 from atari_zoo.analysis.measures.pooling import pooled_interval
-from atari_zoo.analysis.measures.visits import exclusive_shares, grid_cells
+from atari_zoo.analysis.measures.visits import exclusive_shares, plane_cells
 
 RANDOM = np.random.default_rng(0)
 POINTS = RANDOM.normal(size=(700, 12))
@@ -144,14 +144,14 @@ def test_shares_of_agents_alike_are_those_of_chance() -> None:
     places = RANDOM.normal(size=(3000, 2))
     agents = RANDOM.permutation(["a", "b", "c"] * 1000).tolist()
     episodes = RANDOM.integers(0, 10, 3000)
-    alike = exclusive_shares(grid_cells(places), agents, episodes)
+    alike = exclusive_shares(plane_cells(places), agents, episodes)
     np.testing.assert_allclose(alike["share"], alike["dealt"], atol=0.03)
     apart = places + [[9 * (name == "c"), 0] for name in agents]
-    found = exclusive_shares(grid_cells(apart), agents, episodes).set_index("agent")
+    found = exclusive_shares(plane_cells(apart), agents, episodes).set_index("agent")
     assert found.loc["c", "share"] == 1 > 0.2 > found.loc["a", "share"]
 
 
 def test_cells_of_a_grid() -> None:
     places = np.array([[0, 0], [1, 1], [0.5, 0], [0.49, 1], [0, 0.9]])
-    assert grid_cells(places, 2).tolist() == [0, 3, 1, 2, 2]
-    assert grid_cells(np.ones((3, 2)), 5).tolist() == [0, 0, 0]
+    assert plane_cells(places, 2).tolist() == [0, 3, 1, 2, 2]
+    assert plane_cells(np.ones((3, 2)), 5).tolist() == [0, 0, 0]

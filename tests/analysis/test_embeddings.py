@@ -21,6 +21,7 @@ from atari_zoo.converters.network.heads import QHead
 from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.analyses.embeddings import draw_embeddings
 
 STEPS, ENVS = 60, 2
 CENTRES = np.random.default_rng(5).integers(0, 200, (4, 128))
@@ -101,6 +102,19 @@ def test_controls_and_stability_are_told(made: Result) -> None:
     assert "seeds" not in set(quality_of(alone)["places"])
     assert "of one layout alone" in alone.uncertainty
     np.testing.assert_array_equal(alone.table["x"], made.table["x"])  # and the same again
+
+
+@pytest.mark.parametrize("colour", ["agent", "score"])
+def test_the_picture_has_the_map_and_its_control(made: Result, colour: str) -> None:
+    figure = draw_embeddings(made, colour)
+    figure.draw_without_rendering()
+    for panel, (x, y) in zip(figure.axes, (("x", "y"), ("pca_x", "pca_y")), strict=False):
+        drawn = np.concatenate([points.get_offsets() for points in panel.collections])
+        expected = made.table[[x, y]].to_numpy()
+        np.testing.assert_allclose(np.sort(drawn, axis=0), np.sort(expected, axis=0))
+    assert "trustworthiness 0.5" not in figure.axes[0].get_title(loc="left")
+    with pytest.raises(ValueError, match="no colouring 'run'; there are agent, score"):
+        draw_embeddings(made, "run")
 
 
 def test_who_is_where_no_other_is(made: Result) -> None:
@@ -221,12 +235,12 @@ UMAP = """
 import json, sys
 from importlib.util import find_spec
 import numpy as np, sklearn
-from atari_zoo.analysis.embedding.methods import UMAP, Layout, from_components
+from atari_zoo.analysis.embedding.methods import UMAP, MapSettings, from_components
 random = np.random.default_rng(0)
 groups = random.integers(0, 3, 75)
 points = (random.normal(size=(3, 20))[groups] * 9 + random.normal(size=(75, 20)))
 points = points.astype(np.float32)
-layout = Layout(10.0, 40)
+layout = MapSettings(10.0, 40)
 places = UMAP().lay_out(points[:60], None, from_components(points[:60]), layout, lambda n: None)
 again = UMAP().lay_out(points[:60], None, from_components(points[:60]), layout, lambda n: None)
 assert (places == again).all()

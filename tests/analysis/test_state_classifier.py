@@ -12,12 +12,12 @@ import torch
 from atari_zoo.analysis.classifier.frames import present_frames
 from atari_zoo.analysis.classifier.network import FrameClassifier
 from atari_zoo.analysis.classifier.splits import (
-    held_out,
+    held_back,
     random_folds,
     split_units,
     unit_folds,
 )
-from atari_zoo.analysis.moments import moments_of
+from atari_zoo.analysis.moments import moments_table
 from atari_zoo.analysis.results import Result, open_result
 from atari_zoo.analysis.state_classifier import classify
 from atari_zoo.analysis.subjects import Subject
@@ -79,6 +79,23 @@ def test_a_planted_difference_is_found(planted: Result) -> None:
     assert row["p"] == row["smallest_p"] == pytest.approx(1 / 6)
     f1 = planted.table[planted.table["class"] == "dqn"].iloc[0]
     assert f1["measure"] == "F1" and f1["value"] > 0.9 and f1["units"] == 2
+
+
+def test_agents_that_see_alike_are_the_same_as_seen(planted: Result) -> None:
+    np.testing.assert_array_equal(planted.arrays["taken"][0], planted.arrays["taken"][1])
+    assert planted.uncertainty.endswith("all agents saw by dopamine: as seen is the same")
+
+
+def test_the_picture_has_a_panel_for_each_trial(planted: Result) -> None:
+    figure = planted.picture()
+    figure.draw_without_rendering()
+    titles = [panel.get_title(loc="left") for panel in figure.axes[:4]]
+    assert titles[0].startswith("all rendered as dopamine, split by run\naccuracy")
+    assert titles[2].startswith("as seen, split at random\naccuracy")
+    assert titles[3].startswith("control: labels shuffled\naccuracy 0.")
+    shown = figure.axes[0].images[0].get_array()
+    counts = planted.arrays["confusion"][0]
+    np.testing.assert_allclose(shown, counts / counts.sum(axis=1, keepdims=True))
 
 
 def test_shuffled_labels_are_at_chance(planted: Result) -> None:
@@ -171,7 +188,7 @@ def test_no_unit_is_on_two_sides(seed: int) -> None:
     for fold in range(3):
         assert set(labels[folds == fold]) == {0, 1}
         learnt = folds != fold
-        held = held_out(labels, units, learnt, seed)
+        held = held_back(labels, units, learnt, seed)
         assert not held[folds == fold].any()
         rest = learnt & ~held
         assert not set(units[held]) & set(units[rest])
@@ -182,9 +199,9 @@ def test_no_unit_is_on_two_sides(seed: int) -> None:
 
 def test_held_back_of_one_episode_is_its_end() -> None:
     labels, episodes = np.repeat([0, 1], 50), np.repeat([0, 1], 50)
-    held = held_out(labels, episodes, np.ones(100, bool), 0)
+    held = held_back(labels, episodes, np.ones(100, bool), 0)
     assert np.flatnonzero(held).tolist() == [*range(45, 50), *range(95, 100)]
-    by_chance = held_out(labels, None, np.arange(100) < 80, 0)
+    by_chance = held_back(labels, None, np.arange(100) < 80, 0)
     assert by_chance.sum() == 8 and not by_chance[80:].any()
     assert np.bincount(random_folds(101, 2, 0)).tolist() == [51, 50]
 
@@ -223,7 +240,7 @@ def test_refuses_play_without_raw_frames() -> None:
 
 
 def test_moments_are_every_so_many_steps() -> None:
-    table = moments_of([Subject(ALIKE("a2c/1")), Subject(ALIKE("dqn/1"))], 25)
+    table = moments_table([Subject(ALIKE("a2c/1")), Subject(ALIKE("dqn/1"))], 25)
     assert table["step"].tolist() == [0, 25, 50, 75] * 2
     assert table["episode"].tolist() == [0, 1, 2, 3] * 2
     assert table["play"].tolist() == [0] * 4 + [1] * 4

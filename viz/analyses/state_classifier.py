@@ -47,10 +47,10 @@ def _title(table: pandas.DataFrame, trial: list[str]) -> str:
     reached = own[(own["measure"] == "accuracy") & (own["class"] == "all")].iloc[0]
     shown = frames if frames == "as seen" else f"all rendered as {frames}"
     how = "at random" if split == RANDOM else f"by {split}"
-    control = "control: labels shuffled, " if labels != "true" else ""
     band = f" [{reached['low']:.2f}, {reached['high']:.2f}]" if reached["low"] >= 0 else ""
     p = f", p {reached['p']:.2g}" if reached["p"] >= 0 else ""
-    return f"{control}{shown}, split {how}\naccuracy {reached['value']:.2f}{band}{p}"
+    what = f"{shown}, split {how}" if labels == "true" else "control: labels shuffled"
+    return f"{what}\naccuracy {reached['value']:.2f}{band}{p}"
 
 
 def _write(panel: Axes, shares: np.ndarray) -> None:
