@@ -1,0 +1,49 @@
+"""Networks while a layer's values are replaced by something made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.hooks import layer_named
+from atari_zoo.layers import activations
+
+Change = Callable[[Tensor], Tensor]
+
+
+def unchanged(values: Tensor) -> Tensor:
+    """The change that is none."""
+    return values
+
+
+@contextmanager
+def with_layer_changed(network: Network, layer: str, change: Change) -> Iterator[None]:
+    """While it is open, what follows the layer is given `change` of its values (batch, units).
+
+    change: of float32 on the CPU, where dictionaries are.
+    Raises ValueError if there is no such layer; the message lists those that are.
+    """
+    hook = layer_named(network, layer).register_forward_hook(
+        lambda module, inputs, values: change(values.float().cpu()).to(values)
+    )
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def outputs_changed(
+    network: Network,
+    layer: str,
+    change: Change,
+    observations: Shaped[Tensor, "moments channels height width"],
+    states: Tensor | None = None,
+) -> Float[Tensor, "moments actions"]:
+    """What the network gives at each moment while the layer is so changed."""
+    with with_layer_changed(network, layer, change), torch.inference_mode():
+        return activations(network, observations, ["output"], state=states)["output"].float()
