@@ -36,8 +36,10 @@ EXPLAINED = 500  # moments at which derivatives are taken
 LEVEL = 0.05  # of significance, divided by how many layers and concepts are tested
 WORDS = (
     "low, high: the middle 95 % of the splits' scores, which share their play: they tell how "
-    "steady a score is, not what other play would give; p: Welch's t-test of them against the "
-    f"random concepts', significant below {LEVEL} by all that was tested at once (Bonferroni)"
+    "steady a score is, not what other play would give; p: Welch's t-test of them against those of "
+    f"random concepts; significant: below {LEVEL} by all that was tested at once (Bonferroni), and "
+    "more accurate than 95 % of random concepts; no score where the target does not depend on the "
+    "layer"
 )
 
 
@@ -91,7 +93,8 @@ def concept_sensitivities(
             done += 1
             progress(done, total)
     table = pandas.DataFrame(rows)
-    table["significant"] = table["p"] < LEVEL / max(int(table["p"].notna().sum()), 1)
+    told = table["accuracy"] > table["random_accuracy_high"]  # else the directions mean nothing
+    table["significant"] = told & (table["p"] < LEVEL / max(int(table["p"].notna().sum()), 1))
     return Result(table, f"{WORDS}. {'; '.join(said)}", arrays)
 
 
@@ -114,8 +117,8 @@ def _of_layer(
     given = features(flat)
     rows, directions = [], {}
     for one in concepts:
-        real = concept_vectors(flat, one.holds, one.halves, given)
-        chance = concept_vectors(flat, one.random, one.random_halves, given)
+        real = concept_vectors(flat, one.halves, given)
+        chance = concept_vectors(flat, one.random_halves, given)
         rows.append(_row(subject, layer, one, real, chance, along, target))
         key = f"{subject.name} {layer} {one.condition.text}"
         directions[key] = real.mean.reshape(shape).astype(np.float32)
@@ -155,6 +158,7 @@ def _row(
         "target": target,
         "accuracy": real.accuracies.mean(),
         "random_accuracy": chance.accuracies.mean(),
+        "random_accuracy_high": np.percentile(chance.accuracies, 95),
         "agreement": real.agreement,
         "random_agreement": chance.agreement,
         "score": scores.mean(),

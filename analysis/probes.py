@@ -99,6 +99,7 @@ def _rows(
                     "kind": label.variable.kind if label.variable else "byte",
                     "probe": probe if label.category or probe != "softmax" else "ridge",
                     "measure": measure,
+                    "classes": 0 if measure == "r2" else sums.shape[1] // 3,
                     "value": value.value,
                     "low": value.low,
                     "high": value.high,

@@ -29,11 +29,10 @@ class Looked(NamedTuple):
 
 
 class Concept(NamedTuple):
-    """A condition, where it holds, and the splits of that and of its shuffled twin."""
+    """A condition, where it holds, random splits of that, and one of each of its shuffled twins."""
 
     condition: Condition
     holds: Float[np.ndarray, "moments"]
-    random: Float[np.ndarray, "moments"]
     halves: list[Halves]
     random_halves: list[Halves]
 
@@ -54,7 +53,7 @@ def looked_at(subject: Subject) -> Looked:
 def concept_in(
     subject: Subject, condition: Condition, looked: Looked, splits: int, seed: int
 ) -> Concept:
-    """A condition in a subject's play, with its splits and those of its shuffled twin.
+    """A condition in a subject's play, with its splits and those of its shuffled twins.
 
     Raises ValueError if there is no such variable, or it holds nearly never or always.
     """
@@ -70,6 +69,9 @@ def concept_in(
             f"concept '{condition.text}' holds at {yes} moments of {subject.name}'s play and not "
             f"at {no}; expected at least {LEAST} of each, and {condition.variable} is {span} there"
         )
-    random = shuffled_in_blocks(ProbeTarget(condition.text, holds), looked.order, seed).values
-    halves = [random_halves(part, looked.groups, splits, seed) for part in (holds, random)]
-    return Concept(condition, holds, random, halves[0], halves[1])
+    halves = random_halves(holds, looked.groups, splits, seed)
+    # another random concept for each split: vectors of one would agree with each other
+    target = ProbeTarget(condition.text, holds)
+    shuffled = [shuffled_in_blocks(target, looked.order, seed + n).values for n in range(splits)]
+    random = [random_halves(one, looked.groups, 1, seed + n)[0] for n, one in enumerate(shuffled)]
+    return Concept(condition, holds, halves, random)

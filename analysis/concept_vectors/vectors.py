@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from scipy.linalg import cho_factor, cho_solve
 
 from atari_zoo.analysis.probing.features import Features, centred, features
@@ -44,10 +44,12 @@ class ConceptVectors:
 @dataclass(frozen=True)
 class Halves:
     """Moments of a random half of the play and of the other, as many where the concept holds as
-    where not."""
+    where not; and whether it does."""
 
     fit: Int[np.ndarray, "moments"]
     test: Int[np.ndarray, "others"]
+    fit_holds: Bool[np.ndarray, "moments"]
+    test_holds: Bool[np.ndarray, "others"]
 
 
 def random_halves(
@@ -64,7 +66,7 @@ def random_halves(
         inside = np.isin(groups, chosen)
         parts = [_balanced(holds, side, random) for side in (inside, ~inside)]
         if all(len(part) for part in parts):
-            found.append(Halves(*parts))
+            found.append(Halves(*parts, *(holds[part] == 1 for part in parts)))
         if len(found) == count:
             return found
     raise ValueError("the concept is in too few stretches of the play to split it in halves")
@@ -72,7 +74,6 @@ def random_halves(
 
 def concept_vectors(
     values: Shaped[np.ndarray, "moments values"],
-    holds: Float[np.ndarray, "moments"],
     halves: list[Halves],
     given: Features | None = None,
 ) -> ConceptVectors:
@@ -83,7 +84,7 @@ def concept_vectors(
         around = centred(given, half.fit, half.test)
         if around.spread <= 0:
             continue
-        sides = 2 * holds[half.fit] - 1
+        sides = np.where(half.fit_holds, 1.0, -1.0)
         aim = sides if around.fitted is None else around.fitted.T @ sides
         inner = around.inner + PENALTY * around.spread * np.eye(len(around.inner))
         solved = cho_solve(cho_factor(inner, overwrite_a=True), aim)
@@ -93,7 +94,7 @@ def concept_vectors(
             own = values[half.fit]
             vector = (solved - solved.mean()) @ own.astype(np.float64)
         vectors[number] = vector / max(float(np.linalg.norm(vector)), 1e-300)
-        accuracies[number] = ((told > 0) == (holds[half.test] > 0)).mean()
+        accuracies[number] = ((told > 0) == half.test_holds).mean()
     return ConceptVectors(vectors, accuracies)
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
+from atari_zoo.intervals import FEW
+
 GAP = 50  # moments between the parts of a single episode: nobody is in both
 FOLDS = 5
 
@@ -64,6 +66,8 @@ def split_play(
         words = f"{len(parts)} folds of whole {of_what}"
         if len(parts) == 2:
             words += ", penalties chosen on the last quarter of what is fitted on"
+        if len(names) < FEW:
+            words += "; more episodes would tell more (`record --steps 4000 --envs 8`)"
     kept = [_without_twins(part, twins) for part in parts]
     dropped = sum(len(a.test) - len(b.test) for a, b in zip(parts, kept, strict=True))
     if dropped:

