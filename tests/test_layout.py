@@ -44,7 +44,8 @@ ROWS = """
     zoo: untrained agent_states
     zoo: catalog remote
     zoo: models logs wrapping
-    zoo: layers
+    zoo: layers units
+    zoo: interventions
     zoo: recordings publishing
     zoo: play
     zoo: verification living_units sweeps
@@ -55,9 +56,14 @@ ROWS = """
     training: freeze starters
     analysis: declarations results
     analysis: registry
-    analysis: subjects controls
-    analysis: dictionaries
-    analysis: peaks learning_curves sparse_features
+    analysis: measures subjects controls
+    analysis: shared_states beginnings unit_health
+    analysis: shown_layers
+    analysis: embedding classifier
+    analysis: probing
+    analysis: tuning concept_vectors dictionaries
+    analysis: peaks learning_curves similarity health embeddings state_classifier
+    analysis: probes units concepts sparse_features
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies

@@ -4,6 +4,10 @@ from .catalog.catalog import UnknownModel as UnknownModel
 from .catalog.catalog import list_models as list_models
 from .games import UnknownGame as UnknownGame
 from .games import game as game
+from .interventions import Intervention as Intervention
+from .interventions import ablated as ablated
+from .interventions import intervened as intervened
+from .interventions import intervening as intervening
 from .layers import activations as activations
 from .logs.formats import LogError as LogError
 from .logs.logs import training_log as training_log

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
 from atari_zoo.converters.network.agent_networks import AgentNetwork
@@ -64,3 +67,25 @@ def check_unit_range(values: Tensor, what: str = "observations") -> None:
         raise ValueError(f"{what} hold numbers that are not finite; expected 0..1")
     if least < 0 or most > 1:
         raise ValueError(f"{what} are in {least:g}..{most:g}; expected 0..1: divide bytes by 255")
+
+
+def with_present(
+    observations: Shaped[Tensor, "batch channels height width"],
+    past: Iterable[int],
+    channels: int = 1,
+) -> Shaped[Tensor, "batch channels height width"]:
+    """A copy in which some past frames are the present one.
+
+    past: how many frames before it they are: 1 is the last. channels: of a frame, 3 in colour.
+    Raises ValueError if there is no such frame.
+    """
+    changed = observations.clone()
+    frames = observations.shape[1] // channels
+    for number in past:
+        if not 1 <= number < frames:
+            raise ValueError(
+                f"no frame {number} before the present one; expected 1 to {frames - 1}"
+            )
+        place = (frames - 1 - number) * channels
+        changed[:, place : place + channels] = observations[:, -channels:]
+    return changed

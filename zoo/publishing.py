@@ -24,6 +24,7 @@ from atari_zoo.converters.files import encodable, written_whole
 from atari_zoo.converters.interchange import CARD_KEY, save_onnx
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.layer_changes import check_as_weighted
 from atari_zoo.converters.saving import why_not_by_weights
 from atari_zoo.models import load
 from atari_zoo.publishing_pages import mean_score, metadata, model_page
@@ -103,6 +104,7 @@ def build_repository(model: str | Path | Network, folder: str | Path, repo: str 
 
 
 def _write_weights(path: Path, network: Network) -> None:
+    check_as_weighted(network)
     weights = {name: value.contiguous().clone() for name, value in network.state_dict().items()}
     with written_whole(path) as beside:  # more metadata would be in another order each time
         save_file(weights, beside, {CARD_KEY: network.card.to_json()})

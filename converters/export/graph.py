@@ -9,6 +9,7 @@ from onnx import TensorProto, helper
 from torch import nn
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.export.changed_layers import write_changes
 from atari_zoo.converters.export.memories import Shapes, state_shapes, write_memory
 from atari_zoo.converters.export.trunks import write_trunk
 from atari_zoo.converters.export.writer import GraphWriter
@@ -33,7 +34,10 @@ def network_to_onnx(network: AgentNetwork, float16: bool = False) -> onnx.ModelP
     every other named layer. The card is in the metadata. States of a recurrent agent are inputs by
     their names, and outputs behind the first: see `memories`.
 
+    Interventions on its layers are operators behind these.
+
     float16: weights are stored in half the bytes, and cast to float32 before any arithmetic.
+    Raises ConversionError for an intervention that has no operators.
     """
     graph = GraphWriter(float16)
     features = write_trunk(network.trunk, graph, "observations")
@@ -41,6 +45,7 @@ def network_to_onnx(network: AgentNetwork, float16: bool = False) -> onnx.ModelP
     if isinstance(network, RecurrentNetwork):
         features, states = write_memory(network, graph, features), state_shapes(network)
     _write_head(network.head, graph, features)
+    write_changes(network, graph)
     layers = [name for name in network.layers if name != "output"]
     model = helper.make_model(
         helper.make_graph(

@@ -12,6 +12,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.agent_networks import AgentNetwork, AgentTrunk
 from atari_zoo.converters.network.heads import ActorCriticHead, Head, QHead, QuantileHead
+from atari_zoo.converters.network.layer_changes import check_as_weighted
 from atari_zoo.converters.network.networks import Trunk
 from atari_zoo.converters.network.stateful import state_size, state_words
 from atari_zoo.converters.weights.affine_layers import AffineLayer
@@ -37,6 +38,7 @@ def to_sb3_state_dict(network: AgentNetwork) -> dict[str, Tensor]:
             "Stable-Baselines3's policies have no memory, but this network carries a state "
             f"({state_words(network)}); give an .onnx, .safetensors or .npz file"
         )
+    check_as_weighted(network)
     trunk, head = _nature_cnn(network.trunk), network.head
     if isinstance(head, ActorCriticHead):
         weights = {k: t for name in EXTRACTORS for k, t in _under(name, trunk).items()}
@@ -54,6 +56,7 @@ def save_safetensors(network: AgentNetwork, path: str | Path) -> None:
     """
     from safetensors.torch import save_file
 
+    check_as_weighted(network)
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with written_whole(path) as beside:
         save_file(weights, beside, metadata_of(network))
@@ -61,6 +64,7 @@ def save_safetensors(network: AgentNetwork, path: str | Path) -> None:
 
 def to_numpy(network: AgentNetwork) -> dict[str, np.ndarray]:
     """The state dict as float32 arrays, copied."""
+    check_as_weighted(network)
     return {name: tensor.cpu().numpy().copy() for name, tensor in network.state_dict().items()}
 
 

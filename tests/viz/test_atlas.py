@@ -28,13 +28,13 @@ from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.converters.network.receptive_fields import receptive_field
 from atari_zoo.games import game as find_game
+from atari_zoo.preprocessing.native_boxes import native_box
 from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.pages.atlas import atlas, atlas_layers
 from atari_zoo.viz.pages.atlas_images import atlas_images
 from atari_zoo.viz.pages.templates import script_json
 from atari_zoo.viz.patches.moments import Selection
-from atari_zoo.viz.patches.native_boxes import native_box
 from atari_zoo.viz.sheets import packed, png_file
 
 STEPS, ENVS = 30, 2

@@ -9,6 +9,7 @@ import torch
 from architectures import network as make_network
 from torch.testing import assert_close
 
+from atari_zoo.units.texts import TextError, parse_units
 from atari_zoo.viz.objectives import batches as batch_objectives
 from atari_zoo.viz.objectives import directions
 from atari_zoo.viz.objectives import penalties as image_objectives
@@ -16,7 +17,7 @@ from atari_zoo.viz.objectives import units as unit_objectives
 from atari_zoo.viz.objectives.checks import check_objective
 from atari_zoo.viz.objectives.joining import joined
 from atari_zoo.viz.objectives.objectives import Objective
-from atari_zoo.viz.objectives.text import ObjectiveError, parse, parse_units
+from atari_zoo.viz.objectives.text import parse
 from atari_zoo.viz.objectives.values import IMAGE, Reference, value_reader, values_of
 from atari_zoo.viz.parameterizations.parameterizations import Pixels
 from atari_zoo.viz.render.ascent import Settings
@@ -505,9 +506,9 @@ def test_pictures_of_another_range_are_refused(agents):
 def test_a_number_behind_an_output_is_a_unit_too(agents):
     network = agents["categorical"]
     assert parse_units("output:LEFT@50", network) == ("atoms", [3 * 51 + 50])
-    with pytest.raises(ObjectiveError, match="no unit 51 in atoms; expected 0 to 50"):
+    with pytest.raises(TextError, match="no unit 51 in atoms; expected 0 to 50"):
         parse_units("output:LEFT@51", network)
-    with pytest.raises(ObjectiveError, match="no atoms or quantiles behind output"):
+    with pytest.raises(TextError, match="no atoms or quantiles behind output"):
         parse_units("output:LEFT@1", agents["actor-critic"])
-    with pytest.raises(ObjectiveError, match="expected max"):
+    with pytest.raises(TextError, match="expected max"):
         parse_units("conv3:1@1", network)

@@ -22,13 +22,13 @@ from atari_zoo.converters.network.heads import QHead
 from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.converters.network.receptive_fields import Box, receptive_field
 from atari_zoo.games import game as find_game
+from atari_zoo.preprocessing.native_boxes import native_box
 from atari_zoo.preprocessing.resizes import RESIZES
 from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.patches.finding import patches
 from atari_zoo.viz.patches.histograms import histogram_picture
 from atari_zoo.viz.patches.moments import Selection, distinct_moments
-from atari_zoo.viz.patches.native_boxes import native_box
 from atari_zoo.viz.patches.pictures import MARK, boxed, patch_picture
 from atari_zoo.viz.saliency.overlays import on_screen
 

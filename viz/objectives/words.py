@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.converters.registration import Registry
+from atari_zoo.units.numbering import Thing, index_numbers
 from atari_zoo.viz.objectives import batches as batch_objectives
 from atari_zoo.viz.objectives import penalties as image_objectives
 from atari_zoo.viz.objectives import units as unit_objectives
-from atari_zoo.viz.objectives.layers import Thing, index_numbers, layer_objective
+from atari_zoo.viz.objectives.layers import layer_objective
 from atari_zoo.viz.objectives.objectives import Objective
 
 WordMeaning = Callable[[Thing, Network], Objective]

@@ -14,11 +14,11 @@ from torch import Tensor
 from atari_zoo.analysis.peaks import Peaks, dead_units, peaks
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.receptive_fields import LayerFields, layer_fields
+from atari_zoo.preprocessing.native_boxes import native_box
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.scores import OUTPUT
 from atari_zoo.viz.attribution.target_registry import action_names
 from atari_zoo.viz.patches.moments import Selection, distinct_moments, ranking
-from atari_zoo.viz.patches.native_boxes import native_box
 
 MARGIN = "margin"  # a row of its own, in place of a Q-network's output
 _BINS = 40

@@ -22,10 +22,10 @@ from atari_zoo.converters.network.receptive_fields import (
     ReceptiveField,
     layer_fields,
 )
+from atari_zoo.preprocessing.native_boxes import native_box
 from atari_zoo.recordings.recordings import Recording
-from atari_zoo.viz.objectives.layers import unit_name
+from atari_zoo.units.numbering import unit_name
 from atari_zoo.viz.patches.moments import Selection, distinct_moments, ranking
-from atari_zoo.viz.patches.native_boxes import native_box
 
 
 @dataclass(frozen=True)

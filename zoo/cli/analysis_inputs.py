@@ -73,7 +73,7 @@ def units_input(network: str, layer: str) -> AnalysisInput:
     usual one. What is read is the layer and the units, None for all of them."""
 
     def read(words: Words, values: Mapping[str, Any]) -> tuple[str, list[int] | None]:
-        from atari_zoo.viz.objectives.text import parse_units
+        from atari_zoo.units.texts import parse_units
 
         text = words.pop("units")
         with shown_in_place():

@@ -12,10 +12,10 @@ import typer
 @contextmanager
 def shown_in_place() -> Iterator[None]:
     """Ends the verb where a text does not parse, with the lines that point at the place."""
-    from atari_zoo.viz.objectives.text import ObjectiveError
+    from atari_zoo.units.texts import TextError
 
     try:
         yield
-    except ObjectiveError as error:
+    except TextError as error:
         print(f"atari-zoo: {error}", file=sys.stderr)
         raise typer.Exit(2) from error

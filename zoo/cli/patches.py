@@ -63,7 +63,7 @@ def patches(
     import atari_zoo as zoo
     from atari_zoo.converters.network.receptive_fields import receptive_field
     from atari_zoo.players import player_words
-    from atari_zoo.viz.objectives.chosen import chosen_units
+    from atari_zoo.units.texts import chosen_units
     from atari_zoo.viz.patches.finding import patches as find_patches
     from atari_zoo.viz.patches.moments import Selection
     from atari_zoo.viz.patches.pictures import save_patches

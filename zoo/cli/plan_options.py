@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_origin, get_type_hints
 
 import typer
 
@@ -58,7 +58,7 @@ def _parameter(flat: Flat, usual: Mapping[str, Any]) -> inspect.Parameter:
     shown: bool | str = True
     if flat.name in LENGTHS and default is not None:  # the other one may be given instead
         default, shown = None, str(default)
-    if flat.kind == list[str]:
+    if get_origin(flat.kind) is list:
         default = list(default) or None
     reach = f" {flat.about.range[0].upper()}{flat.about.range[1:]}." if flat.about.range else ""
     flags = [flat.about.flag] if flat.about.flag else []

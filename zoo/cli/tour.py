@@ -21,7 +21,7 @@ from atari_zoo.progress import progress_bar
     "atari-zoo tour runs/a2c-Pong-1",
 )
 def tour(
-    model: Model = "a2c/Pong/1",
+    model: Model = "apex/Seaquest/1",
     output: Output = Path("atari-zoo-tour.html"),
     seed: Seed = 0,
     show: Annotated[

@@ -60,12 +60,28 @@ def with_parameter_noise(network: Network, noise: Noise, seed: int) -> Network:
         return network
     noisy = copy.deepcopy(network)
     generator = torch.Generator().manual_seed(generator_seed(seed))
+    spreads = weight_spreads(noisy)
     with torch.no_grad():
         for module in noisy.modules():
             kernels = isinstance(module, nn.Conv2d)
             for name, weight in module.named_parameters(recurse=False):
                 if noise.kernels and not (kernels and name == "weight"):
                     continue
-                drawn = torch.randn(weight.shape, generator=generator)
-                weight.add_(drawn.to(weight.device), alpha=noise.parameters)
+                drawn = torch.randn(weight.shape, generator=generator).to(weight)
+                spread = spreads[id(weight)] if noise.relative else 1.0
+                weight.add_(drawn, alpha=noise.parameters * spread)
     return noisy
+
+
+def weight_spreads(network: nn.Module) -> dict[int, float]:
+    """The standard deviation of each layer's weights, by the `id` of each of its parameters.
+
+    A bias has that of its layer's weights: its own may be of one number.
+    """
+    found = {}
+    for module in network.modules():
+        parts = dict(module.named_parameters(recurse=False))
+        for name, part in parts.items():
+            weight = parts.get(name.replace("bias", "weight"), part).detach()
+            found[id(part)] = float(weight.std(correction=0))
+    return found

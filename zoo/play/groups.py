@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from atari_zoo.emulator.environments import Environments, Step
+from atari_zoo.observations import with_present
 from atari_zoo.play.actions import Chances, Chooser
 from atari_zoo.play.added_noise import ObservationNoise
 from atari_zoo.play.carried import CarriedState
@@ -23,6 +24,7 @@ class EnvironmentGroup:
 
     keep: names of `arrays.KEEP`; layers are kept as the inference computes them.
     share: which of the rollout's environments. seed: of the first of those.
+    forget: past frames in whose place the present one is shown.
 
     `act` and `wait` are the halves of a step: between them the emulators work.
     """
@@ -36,9 +38,11 @@ class EnvironmentGroup:
         keep: Sequence[str],
         share: slice,
         seed: int,
+        forget: Sequence[int] = (),
     ) -> None:
         self.inference, self.environments = inference, environments
         self.chooser, self.noise, self.share = chooser, noise, share
+        self.forget = forget
         declared = [ARRAYS[name] for name in dict.fromkeys([*ALWAYS, *keep])]
         self._before = {array.name: array.before for array in declared if array.before}
         self._after = {array.name: array.after for array in declared if array.after}
@@ -51,7 +55,7 @@ class EnvironmentGroup:
     @torch.inference_mode()
     def act(self, step: int, chances: Chances) -> None:
         """Looks, chooses, and sets the emulators to work."""
-        seen = self.noise(self.observations, step, self.starts)
+        seen = self._seen(step)
         state = self.state.before(self.starts)
         outputs, layers, following = self.inference.step(seen, state)
         actions = self.chooser.choose(outputs, chances, self.share)
@@ -70,12 +74,18 @@ class EnvironmentGroup:
 
         state: that of a recurrent agent before the step, if the next one is to be known.
         """
-        seen = self.noise(self.observations, step, self.starts)
+        seen = self._seen(step)
         if state is not None:
             carried = torch.from_numpy(state).to(self.inference.device)
             self.state.follow(self.inference.step(seen, carried)[2], actions)
         self._kept = {}
         self.environments.send(actions)
+
+    def _seen(self, step: int) -> Tensor:
+        """What the network is shown."""
+        seen = self.noise(self.observations, step, self.starts)
+        channels = self.environments.preprocessing.channels
+        return with_present(seen, self.forget, channels) if self.forget else seen
 
     def wait(self) -> dict[str, np.ndarray]:
         """What the step was like, from before the action to what came of it."""

@@ -16,6 +16,7 @@ from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.converters.network.layer_changes import LayerChange, changes_on
 from atari_zoo.converters.network.stateful import StatefulNetwork, state_size
 from atari_zoo.converters.onnx_runtime import silent_onnxruntime
 from atari_zoo.play.cuda_graphs import GraphedForward
@@ -34,7 +35,8 @@ class Inference:
     backend: "torch"; "onnxruntime" (CPU, float32), which takes about half the time there; "auto":
         onnxruntime where it computes the same, else torch; or "trial": the faster of both on
         `batch` observations, as a short trial finds, so that play may not repeat to the last bit.
-        Where hooks are on the network, or its modules were changed, "auto" means torch.
+        Where hooks are on the network, or its modules were changed, "auto" means torch; of
+        interventions only where they have no ONNX form.
 
     Raises ValueError if a layer, a dtype or a backend is unknown, or these do not go together.
     """
@@ -52,7 +54,7 @@ class Inference:
         self.layers, self.dtype = list(layers), getattr(torch, dtype)
         self._open = ExitStack()
         self.network = network
-        hooked = any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
+        hooked = _hooked(network)
         if dtype != "float32":
             self.network = _rounded(network, self.dtype)
         self._values = self._open.enter_context(recorded(self.network, self.layers))
@@ -61,7 +63,7 @@ class Inference:
         # of foreign modules nobody knows whether they wait for the device; a graph is captured, and
         # a session made, for observations alone
         plain = isinstance(network, AgentNetwork) and not state_size(network)
-        graphs = self.device.type == "cuda" and plain and not hooked
+        graphs = self.device.type == "cuda" and plain and not hooked and not changes_on(network)
         self._graphed = GraphedForward(self._forward, self._values) if graphs else None
         self._session: Any = None
         portable = self.device.type == "cpu" and dtype == "float32"
@@ -165,6 +167,13 @@ def _rounded(network: Network, dtype: torch.dtype) -> Network:
         rounded.head.register_forward_pre_hook(lambda head, features: (features[0].float(),))
         return rounded
     return rounded.to(dtype)
+
+
+def _hooked(network: Network) -> bool:
+    """Whether it has hooks that onnxruntime does not know of."""
+    hooks = [h for m in network.modules() for h in m._forward_hooks.values()]
+    before = any(m._forward_pre_hooks for m in network.modules())
+    return before or not all(isinstance(h, LayerChange) and h.portable for h in hooks)
 
 
 def _bytes(observations: Tensor) -> bool:

@@ -20,8 +20,9 @@ class Noise:
 
     observation: in units of 0..1, unclipped. place: "stack", where a frame has other noise at
         each step that it is seen, as in the original; or "frame", where it keeps its own.
-    parameters: of the weights' own units. kernels: only those of the convolutions, as in the
-        original; else every weight and bias.
+    parameters: of the weights' own units, as in the original; or, if `relative`, of the standard
+        deviation of the same layer's weights, so that it is comparable between agents.
+    kernels: only those of the convolutions, as in the original; else every weight and bias.
     actions: share of actions that are random.
     """
 
@@ -51,6 +52,11 @@ class Noise:
     )
     actions: float = option(
         0.0, "Share of random actions.", least=0, most=1, noun="action noise", flat="action_noise"
+    )
+    relative: bool = option(
+        False,
+        "Parameter noise in parts of each layer's own spread of weights.",
+        flat="relative_noise",
     )
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from types import NoneType, UnionType
+from types import GenericAlias, NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 KEY = "option"  # among a field's metadata
@@ -78,7 +78,7 @@ def check_values(holder: type[Any], **values: Any) -> None:
             raise ValueError(f"{name} is {value}; it must be {about.range}")
 
 
-def _check_several(name: str, values: Sequence[str], about: OptionFacts) -> None:
+def _check_several(name: str, values: Sequence[Any], about: OptionFacts) -> None:
     if isinstance(values, str):
         raise ValueError(f"{name} is '{values}'; expected a list, such as ['{values}']")
     unknown = [value for value in values if about.choices and value not in about.choices]
@@ -143,6 +143,6 @@ def gathered(holder: type[Any], flat: Mapping[str, Any]) -> dict[str, Any]:
 def _kind(hint: Any) -> Any:
     """A type without None; of several, text: what has a name can be given by it."""
     if not isinstance(hint, UnionType):
-        return list[str] if get_origin(hint) is Sequence else hint
+        return GenericAlias(list, get_args(hint)) if get_origin(hint) is Sequence else hint
     kinds = [kind for kind in get_args(hint) if kind is not NoneType]
     return kinds[0] if len(kinds) == 1 else str

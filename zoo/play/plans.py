@@ -77,6 +77,11 @@ class Plan:
     mode: int | None = option(None, "Mode of the game, as ALE numbers it.")
     difficulty: int | None = option(None, "Difficulty of the game, as ALE numbers it.")
     noise: Noise = option(SILENCE, "Noise on observations, parameters, actions.")
+    forget: Sequence[int] = option(
+        (),
+        "Past frames in whose place the agent sees the present one: 1 is the last before it.",
+        "So what its memory of frames is for can be told from what it loses.",
+    )
     keep: Sequence[str] = option(
         (),
         f"What to record beside actions, rewards and scores: {', '.join(KEEP)}.",
@@ -147,9 +152,10 @@ class Plan:
         check_kinds(self)
         check_options(self)
         whole(self.seed)
-        if self.recompute and (self.noise != SILENCE or self.dtype != "float32"):
+        if self.recompute and (self.noise != SILENCE or self.forget or self.dtype != "float32"):
             raise ValueError(
-                "what a network computed with noise or in half precision cannot be recomputed: "
+                "what a network computed with noise, without some frames or in half precision "
+                "cannot be recomputed: "
                 "record these layers with layers= (--layer)"
             )
         if self.recompute and not {"screens", "frames"} & set(self.keep):

@@ -52,6 +52,13 @@ def rules(plan: Plan, network: Network) -> Rules:
             f"{card.name}: the network sees observations of {seen}; preprocessing '{shown.name}' "
             f"makes {there} (frames, height, width): it cannot be played"
         )
+    last = shown.stack - 1
+    wrong = [past for past in plan.forget if not 1 <= past <= last]
+    if wrong:
+        raise ValueError(
+            f"forget has {wrong[0]}; {card.name} sees {shown.stack} frames, of which it can forget "
+            + (f"1 to {last}: how many before the present one" if last else "none")
+        )
     return Rules(
         game,
         actions,
@@ -67,6 +74,13 @@ def _preprocessing(plan: Plan, usual: Preprocessing) -> Preprocessing:
     return chosen if plan.sticky is None else preprocessing_changed(chosen, {"sticky": plan.sticky})
 
 
+def _plain(value: Any) -> Any:
+    """An option's value as JSON has it."""
+    if isinstance(value, tuple | list):
+        return list(value)
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
 def recorded_options(plan: Plan, settled: Rules) -> dict[str, Any]:
     """What a recording's header tells of the options: JSON, only what is not as usual.
 
@@ -76,7 +90,7 @@ def recorded_options(plan: Plan, settled: Rules) -> dict[str, Any]:
     rule = {"action": settled.action} | ({"epsilon": settled.epsilon} if greedy else {})
     passed_over = {f.name for f in fields(Rules)} | {"recompute"}  # told of with the weights
     changed = {
-        f.name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        f.name: _plain(value)
         for f, about in options(Plan)
         if about.header == "options" and f.name not in passed_over
         if (value := getattr(plan, f.name)) != f.default

@@ -131,5 +131,12 @@ class Runner:
             plan.noise, plan.seed + share.start, self._device, environments.preprocessing.channels
         )
         return EnvironmentGroup(
-            inference, environments, self._chooser, noise, self._keep, share, plan.seed
+            inference,
+            environments,
+            self._chooser,
+            noise,
+            self._keep,
+            share,
+            plan.seed,
+            plan.forget,
         )

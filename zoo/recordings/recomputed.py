@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from atari_zoo.arrays.lazy import Index, LazyArray
+from atari_zoo.converters.network.layer_changes import changes_on
 
 if TYPE_CHECKING:
     from atari_zoo.converters.network.foreign import Network
@@ -100,11 +101,17 @@ def fingerprint(network: Network) -> str:
 def loadable(network: Network) -> str:
     """Its fingerprint, if the zoo has it under its card's name.
 
-    Raises UnknownModel if it has none of that name, ValueError if that is another.
+    Raises UnknownModel if it has none of that name, ValueError if that is another, or if its layers
+    are changed while it runs.
     """
     from atari_zoo.models import load
 
     own, name = fingerprint(network), network.card.name
+    if changed := changes_on(network):
+        raise ValueError(
+            f"an intervention changes {changed[0][0]}: what it makes of other layers cannot be "
+            "computed again from the name; record these layers with layers= (--layer)"
+        )
     if fingerprint(load(name)) != own:
         raise ValueError(
             f"this network is called {name}, but is not what the zoo calls so: what it computes "

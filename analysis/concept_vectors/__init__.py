@@ -1,0 +1,1 @@
+"""Concept vectors: directions among a layer's units that tell moments of one kind from others."""

@@ -1,0 +1,1 @@
+"""Embedding: what is laid out, and by which method."""

@@ -1,0 +1,1 @@
+"""Probes: what a layer tells of the game's variables, and how much of that is the layer's merit."""

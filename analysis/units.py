@@ -1,0 +1,166 @@
+"""Units: which of the game's variables each one answers to, and where; "submarine detectors" by
+themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas
+from jaxtyping import Float, Int, Shaped
+
+from atari_zoo.analysis.measures.resampling import WORDS
+from atari_zoo.analysis.probing.labels import Labels, labels_of, named_values
+from atari_zoo.analysis.probing.layer_values import (
+    environments_of,
+    layers_of,
+    own_values,
+    untrained_values,
+)
+from atari_zoo.analysis.probing.splits import thinned
+from atari_zoo.analysis.probing.targets import BLOCK
+from atari_zoo.analysis.registry import analysis
+from atari_zoo.analysis.results import Result
+from atari_zoo.analysis.subjects import Subject
+from atari_zoo.analysis.tuning.places import SCREEN, Cells, map_cells, tracked_objects
+from atari_zoo.analysis.tuning.rows import Asked, LayerTuning, tuning_rows, with_intervals
+from atari_zoo.analysis.tuning.tuning import PlaceTuning, place_tuning, value_tuning
+from atari_zoo.analysis.tuning.unit_values import shuffled_moments, unit_values
+from atari_zoo.converters.arguments import checked
+
+MOST = 4000  # moments of a subject
+PRESENT = "_present"  # behind a variable's name: whether what it tells of is there
+COLUMNS = (
+    "agent algorithm game unit layer aspect variable selectivity share untrained next next_share "
+    "score low high shuffled pearson spearman partial episodes n"
+).split()
+
+
+@checked
+@analysis("units", source="https://arxiv.org/abs/1812.07069", verb="units")
+def unit_variables(
+    agents: Sequence[Subject],
+    *,
+    layer: Sequence[str] | None = None,
+    variable: Sequence[str] | None = None,
+    all_variables: bool = False,
+    most: int = 200,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Result:
+    """Which variable, or object's place, each unit answers to; the most telling first.
+
+    layer: some layers; all if not given. variable: some variables, by their names; if not given
+    those of the game's table that are certain and change (entropy of 0.6 nats or more).
+    all_variables: those that are uncertain or hardly change too. most: rows for an agent.
+    seed: of shuffling and resampling.
+    The table has a row for each unit and variable (aspect "value": the score is their mutual
+    information in nats) or object (aspect "place": the score is the share of the unit's map that
+    its place on the map is above), by selectivity: the share of what could be known, more than of
+    the next best variable. The arrays hold the shares of all pairs.
+    Raises ValueError for a layer or variable that is not there.
+    """
+    if most < 1:
+        raise ValueError(f"most is {most}; expected at least 1")
+    wanted = [(subject, layers_of(subject.network, layer)) for subject in agents]
+    total, done = sum(len(layers) for _, layers in wanted), 0
+    arrays: dict[str, np.ndarray] = {}
+    tables, said = [], []
+    for subject, layers in wanted:
+        labels = labels_of(subject, variable, all_variables)
+        kept = thinned(len(subject.episodes), MOST)
+        asked = _asked(subject, labels, kept, chosen=variable is not None)
+        found: dict[str, LayerTuning] = {}
+        for name in layers:
+            found[name] = layer_tuning(subject, name, asked, kept, seed)
+            arrays |= _shares(subject.name, found[name])
+            done += 1
+            progress(done, total)
+        arrays |= _names(subject.name, asked)
+        rows = pandas.concat([tuning_rows(part, asked) for part in found.values()])
+        rows = rows.sort_values("selectivity", ascending=False, kind="stable").head(most)
+        tables.append(_described(with_intervals(rows, found, asked, seed), subject, asked))
+        said.append(f"{subject.name}: {labels.said()}".rstrip(": "))
+    words = f"low, high: of the score; {WORDS}. {'. '.join(said)}"
+    return Result(pandas.concat(tables, ignore_index=True), words, arrays)
+
+
+def layer_tuning(
+    subject: Subject, layer: str, asked: Asked, kept: Int[np.ndarray, "moments"], seed: int
+) -> LayerTuning:
+    """One layer's units, and those before training."""
+    order = np.argsort(environments_of(subject)[kept], kind="stable")
+    shuffles = shuffled_moments(order, BLOCK, seed)
+    own = own_values(subject, [layer], kept)[layer]
+    before = untrained_values(subject, [layer], kept, seed).get(layer)
+    cells = _cells(subject, layer) if own.ndim == 4 and asked.things else None
+
+    def places(values: Shaped[np.ndarray, "moments ..."]) -> PlaceTuning | None:
+        if cells is None:
+            return None
+        return place_tuning(values, asked.things, cells, shuffles, asked.episodes)
+
+    place = places(own)
+    return LayerTuning(
+        layer,
+        unit_values(own),
+        value_tuning(own, asked.variables, shuffles),
+        place,
+        _best(value_tuning(before, asked.variables, shuffles).share)
+        if before is not None
+        else np.full(len(asked.names), np.nan),
+        _best(control.share)
+        if before is not None and (control := places(before)) is not None
+        else np.full(len(asked.things), np.nan),
+    )
+
+
+def _asked(
+    subject: Subject, labels: Labels, kept: Int[np.ndarray, "moments"], chosen: bool
+) -> Asked:
+    """The variables, and of those that can be absent whether they are there; the objects."""
+    names, columns = [], []
+    for label in labels.labels:
+        names.append(label.name)
+        columns.append(label.values[kept])
+        there = np.isfinite(columns[-1])
+        if not there.all() and there.any():
+            names.append(label.name + PRESENT)
+            columns.append(there.astype(float))
+    table, known, _ = named_values(subject)
+    if chosen:
+        table = table[[label.name for label in labels.labels]]
+    things = tracked_objects(table.iloc[kept], known)
+    return Asked(tuple(names), np.stack(columns, axis=1), tuple(things), subject.episodes[kept])
+
+
+def _cells(subject: Subject, layer: str) -> Cells | None:
+    frames = subject.recording.frames
+    screen = SCREEN if frames is None else (int(frames.shape[2]), int(frames.shape[3]))
+    return map_cells(subject.network, layer, subject.recording.preprocessing, screen)
+
+
+def _best(share: Float[np.ndarray, "units asked"]) -> Float[np.ndarray, "asked"]:
+    return np.nan_to_num(share).max(0)
+
+
+def _shares(agent: str, found: LayerTuning) -> dict[str, np.ndarray]:
+    parts = {f"{agent} {found.layer} share": found.value.share.astype(np.float32)}
+    if found.place is not None:
+        parts[f"{agent} {found.layer} place"] = found.place.share.astype(np.float32)
+    return parts
+
+
+def _names(agent: str, asked: Asked) -> dict[str, np.ndarray]:
+    things = [thing.name for thing in asked.things]
+    return {f"{agent} variables": np.array(asked.names), f"{agent} objects": np.array(things, str)}
+
+
+def _described(table: pandas.DataFrame, subject: Subject, asked: Asked) -> pandas.DataFrame:
+    facts = {
+        "agent": subject.name,
+        "algorithm": subject.card.algorithm,
+        "game": subject.recording.game,
+        "episodes": len(np.unique(asked.episodes)),
+    }
+    return table.assign(**facts).reindex(columns=COLUMNS)

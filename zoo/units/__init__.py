@@ -1,0 +1,1 @@
+"""Units of networks: their numbers, and the texts that name them."""
