@@ -16,7 +16,7 @@ from atari_zoo.models import load
 APART = 1_000_003  # from the seeds that runs have
 
 
-class Beginning(NamedTuple):
+class TrainingStart(NamedTuple):
     """network: None where there is none. own: whether the agent's training began with it; else it
     is another untrained network of the same architecture."""
 
@@ -29,7 +29,7 @@ def run_of(agent: Subject) -> str:
     return agent.name.partition("@")[0]
 
 
-def beginning(agent: Subject, others: Sequence[Subject] = (), seed: int = 0) -> Beginning:
+def training_start(agent: Subject, others: Sequence[Subject] = (), seed: int = 0) -> TrainingStart:
     """The network that the agent's training began with, where it is known.
 
     It is the run's `@initial` checkpoint among `others`, or the zoo's own `@initial` one,
@@ -38,18 +38,18 @@ def beginning(agent: Subject, others: Sequence[Subject] = (), seed: int = 0) -> 
     """
     for other in others:
         if run_of(other) == run_of(agent) and _is_start(other, agent):
-            return Beginning(other.network, True)
+            return TrainingStart(other.network, True)
     try:
         if _same_weights(load(agent.name), agent.network):
             found = load(f"{run_of(agent)}@{INITIAL}")
             if [p.shape for p in found.parameters()] == _shapes(agent):
-                return Beginning(found, True)
+                return TrainingStart(found, True)
     except (UnknownModel, ValueError):
         pass  # it is not the zoo's, or its beginning is not
     try:
-        return Beginning(untrained(agent.network, seed), False)
+        return TrainingStart(untrained(agent.network, seed), False)
     except ValueError:  # a layer is of a kind that torch does not know to initialise
-        return Beginning(None, False)
+        return TrainingStart(None, False)
 
 
 def _is_start(other: Subject, agent: Subject) -> bool:
@@ -66,7 +66,7 @@ def _same_weights(a: Network, b: Network) -> bool:
     return same and all(p.shape == q.shape and torch.equal(p, q.to(p.device)) for p, q in pairs)
 
 
-def another_beginning(agent: Subject, seed: int = 0) -> Network | None:
+def another_start(agent: Subject, seed: int = 0) -> Network | None:
     """An untrained network of another seed than the agent's own; None where there can be none."""
     try:
         return untrained(agent.network, seed + APART)

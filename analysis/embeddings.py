@@ -10,16 +10,16 @@ import pandas
 
 from atari_zoo.analysis.embedding.maps import Map, kept_arrays, kept_map, later, map_of
 from atari_zoo.analysis.embedding.methods import Layout, method_named
-from atari_zoo.analysis.embedding.placing import check_alike, placed, units_of
+from atari_zoo.analysis.embedding.placing import check_alike, placed
 from atari_zoo.analysis.embedding.quality import QUALITY, table_arrays, uncertainty_of
 from atari_zoo.analysis.embedding.spaces import (
     SHARED,
     check_game,
     check_space,
-    moments_of,
     points_of,
 )
 from atari_zoo.analysis.measures.visits import exclusive_shares, grid_cells
+from atari_zoo.analysis.moments import moments_of, units_of
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result, open_result
 from atari_zoo.analysis.subjects import Subject

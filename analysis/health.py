@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas
 
-from atari_zoo.analysis.beginnings import Beginning, another_beginning, beginning, run_of
+from atari_zoo.analysis.beginnings import TrainingStart, another_start, run_of, training_start
 from atari_zoo.analysis.measures.drawn_episodes import membership, resampled_copies
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
@@ -67,7 +67,7 @@ def network_health(
         if not rectified(agent.network):
             raise ValueError(f"{agent.name} has no layer with a ReLU, whose units could be dormant")
     rows: list[Row] = []
-    begun = [beginning(agent, agents, seed) for agent in agents]
+    begun = [training_start(agent, agents, seed) for agent in agents]
     shared = _shared(agents, states, seed)
     order = sorted(range(len(agents)), key=lambda i: (*_run(agents[i]), _frames(agents[i])))
     before: dict[tuple[str, str], LookedAt] = {}
@@ -91,7 +91,7 @@ def network_health(
 
 
 def _of_states(
-    agent: Subject, start: Beginning, shown: SharedStates, seed: int
+    agent: Subject, start: TrainingStart, shown: SharedStates, seed: int
 ) -> tuple[LookedAt, list[Row]]:
     members = membership(shown.episodes)
     episodes = members.shape[1]
@@ -105,9 +105,9 @@ def _of_states(
     return looked, rows
 
 
-def _drift(agent: Subject, start: Beginning, seed: int) -> Iterator[Row]:
+def _drift(agent: Subject, start: TrainingStart, seed: int) -> Iterator[Row]:
     known = start.network if start.own else None
-    yield from drift_rows(agent.network, known, another_beginning(agent, seed) if known else None)
+    yield from drift_rows(agent.network, known, another_start(agent, seed) if known else None)
 
 
 def _shared(agents: Sequence[Subject], states: int, seed: int) -> dict[str, SharedStates]:
@@ -141,7 +141,7 @@ def _facts(agent: Subject, kind: str = "", shown: SharedStates | None = None) ->
     }
 
 
-def _uncertainty(agents: Sequence[Subject], begun: Sequence[Beginning]) -> str:
+def _uncertainty(agents: Sequence[Subject], begun: Sequence[TrainingStart]) -> str:
     words = [
         f"low, high: {CONFIDENCE:.0%} bootstrap, whole episodes resampled, {RESAMPLES} times, "
         "about the value; too narrow of fewer than 4 episodes, missing of one, and of drift and "

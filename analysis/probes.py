@@ -9,10 +9,10 @@ import numpy as np
 import pandas
 
 from atari_zoo.analysis.measures.resampling import WORDS
-from atari_zoo.analysis.probing.answers import PROBES, Answer, answers
+from atari_zoo.analysis.probing.answers import PROBES, Answer, probe_answers
 from atari_zoo.analysis.probing.layer_values import layers_of, own_values, untrained_values
 from atari_zoo.analysis.probing.questions import Questions, questions
-from atari_zoo.analysis.probing.scores import MEASURES, Sums, gain, score
+from atari_zoo.analysis.probing.scores import MEASURES, Sums, gain, ranged
 from atari_zoo.analysis.probing.splits import FOLDS
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
@@ -72,10 +72,10 @@ def _layers_found(
     for name in layers:
         own = own_values(subject, [name], asked.kept)[name]
         control = untrained_values(subject, [name], asked.kept, seed)
-        yield name, answers(own, control.get(name), asked, probe, seed)
+        yield name, probe_answers(own, control.get(name), asked, probe, seed)
     if pixels:
         seen = subject.observations()[asked.kept].float().numpy()
-        yield PIXELS, answers(seen, None, asked, probe, seed)
+        yield PIXELS, probe_answers(seen, None, asked, probe, seed)
 
 
 def _rows(
@@ -84,7 +84,7 @@ def _rows(
     card, rows = subject.card, []
     for label, one in zip(asked.labels.labels, found, strict=True):
         for measure, sums in one.real.items():
-            value = score(sums, measure, seed)
+            value = ranged(sums, measure, seed)
             before = _alone(one.untrained, measure)
             shuffled, control = (_alone(part, measure) for part in (one.shuffled, one.control))
             more = gain(sums, one.untrained[measure], measure, seed) if one.untrained else None

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec
 import pandas
 
 from atari_zoo.analysis.results import Made, Result
+from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.registration import Registry
 
 P = ParamSpec("P")
@@ -55,7 +56,8 @@ def analysis(
             return replace(result, made=_made(name, source, function, args, kwargs))
 
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
-        registered = RegisteredAnalysis(name, analysed, summary, source, verb or name)
+        # whoever runs it by its name gives names for agents, too
+        registered = RegisteredAnalysis(name, checked(analysed), summary, source, verb or name)
         ANALYSES.add(name, registered, function)
         return analysed
 

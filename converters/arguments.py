@@ -35,7 +35,10 @@ FOUND = {
     "Recording": ("atari_zoo.recordings.files", "as_recording", "starts", "a recording"),
 }
 # the same of several, by the class of each
-SEVERAL = {"Subject": ("atari_zoo.analysis.subjects", "as_subjects")}
+SEVERAL = {
+    **dict.fromkeys(NETWORKS, ("atari_zoo.models", "as_networks")),
+    "Subject": ("atari_zoo.analysis.subjects", "as_subjects"),
+}
 JAXTYPING = "jaxtyping"  # its classes look into shapes, which functions do with words of their own
 LONGEST = 60  # characters of a value that is shown
 
@@ -83,8 +86,10 @@ def check_kinds(holder: Any) -> None:
 
 def fitting_argument(name: str, value: Any, hint: Any) -> Any:
     """The value, or what its name stands for. Raises WrongKind if it is of another kind."""
-    if get_origin(hint) is Sequence and (of_each := SEVERAL.get(_name(get_args(hint)[0]))):
-        return getattr(import_module(of_each[0]), of_each[1])(value)
+    if get_origin(hint) is Sequence:
+        kinds = map(_name, _parts(get_args(hint)[0]))
+        if of_each := next((SEVERAL[kind] for kind in kinds if kind in SEVERAL), None):
+            return getattr(import_module(of_each[0]), of_each[1])(value)
     parts = _parts(hint)
     texts = isinstance(value, str | os.PathLike)
     found = next((FOUND[kind] for kind in map(_name, parts) if kind in FOUND), None)

@@ -57,13 +57,21 @@ ROWS = """
     analysis: declarations results
     analysis: registry
     analysis: measures subjects controls
+    analysis: responses
+    analysis: moments
     analysis: shared_states beginnings unit_health
     analysis: shown_layers
     analysis: embedding classifier
     analysis: probing
-    analysis: tuning concept_vectors dictionaries
+    analysis: tuning concept_vectors
+    analysis: ram_edits
+    analysis: first_convolutions
+    analysis: filter_values
+    analysis: filter_rows
+    analysis: dictionaries
     analysis: peaks learning_curves similarity health embeddings state_classifier
-    analysis: probes units concepts sparse_features
+    analysis: probes units concepts interventions memory noise
+    analysis: filters sparse_features
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves
     viz: fidelity movies

@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
-from torch import nn
 
+from atari_zoo.analysis.first_convolutions import first_convolution, frame_names
 from atari_zoo.converters.arguments import checked
-from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.finite import check_finite
-from atari_zoo.converters.network.foreign import Network, observation_shape
+from atari_zoo.converters.network.foreign import Network
 from atari_zoo.viz.images import INK_ON_WHITE, Colour, diverging, enlarge, save_png, text
 
 # darker than any weight near zero, lighter than any large one
@@ -81,24 +80,6 @@ def filter_picture(
 def save_filters(network: Network, path: str | Path, factor: int | None = None) -> None:
     """Writes `filter_picture` as a PNG file."""
     save_png(filter_picture(network, factor), path)
-
-
-def first_convolution(network: Network) -> tuple[str, nn.Conv2d] | None:
-    """The first that takes the frames, and its name; None where there is none."""
-    if isinstance(network, AgentNetwork):
-        name = next(iter(network.trunk.layers))
-        return name, network.trunk.first
-    frames = observation_shape(network)[0]
-    for name, layer in (*network.layers.items(), *network.named_modules()):
-        convolution = layer if isinstance(layer, nn.Conv2d) else getattr(layer, "conv", None)
-        if isinstance(convolution, nn.Conv2d) and convolution.in_channels == frames:
-            return name, convolution
-    return None
-
-
-def frame_names(frames: int) -> list[str]:
-    """What the frames of an observation are called: T-3, T-2, T-1, Now."""
-    return [f"T-{age}" for age in range(frames - 1, 0, -1)] + ["Now"]
 
 
 def _frame_labels(draw: ImageDraw.ImageDraw, left: int, pitch: int, frames: int) -> None:

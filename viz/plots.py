@@ -174,6 +174,6 @@ def heat_map(
 
 def footnote(figure: Figure, words: str) -> None:
     """What the picture cannot carry, in a sentence under it: n, seed, interval, control."""
-    width = int(figure.get_figwidth() * 21)
+    width = int(figure.get_figwidth() * 19)
     text = "\n".join(textwrap.wrap(encodable(words), width))
     figure.supxlabel(text, x=0.01, ha="left", fontsize=7, color=FAINT, parse_math=False)

@@ -14,6 +14,7 @@ import torch
 
 from atari_zoo.catalog.catalog import UnknownModel, find, measured_scores
 from atari_zoo.catalog.conversions import converted
+from atari_zoo.catalog.patterns import is_pattern, names_like
 from atari_zoo.converters.algorithms import algorithm_named
 from atari_zoo.converters.arguments import checked, fitting_argument
 from atari_zoo.converters.cards import (
@@ -101,6 +102,23 @@ def as_network(model: Network | str | Path) -> Network:
     """The network itself, or the one that `load` finds by that name or path."""
     network: Network = fitting_argument("network", model, Network | str | Path)
     return load(network) if isinstance(network, str | Path) else network
+
+
+def as_networks(models: Any) -> list[Network]:
+    """The networks that are meant: one, or several, of networks, names, paths, and patterns of
+    names such as "*/Seaquest/*".
+
+    Raises ValueError if that is nothing, and as `load` does.
+    """
+    one = isinstance(models, str | Path) or not isinstance(models, Sequence)
+    found: list[Network] = []
+    for model in [models] if one else models:
+        text = str(model) if isinstance(model, str | Path) else ""
+        names = names_like(text) if is_pattern(text) and not Path(text).exists() else [model]
+        found += [as_network(name) for name in names]
+    if not found:
+        raise ValueError("no agents: give names, or networks")
+    return found
 
 
 def facts_about(name: str | Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from atari_zoo.analysis.concept_vectors.vectors import LEAST, Halves, random_hal
 from atari_zoo.analysis.probing.labels import check_names, named_values
 from atari_zoo.analysis.probing.layer_values import environments_of
 from atari_zoo.analysis.probing.splits import thinned
-from atari_zoo.analysis.probing.targets import BLOCK, Target, shuffled_in_blocks
+from atari_zoo.analysis.probing.targets import BLOCK, ProbeTarget, shuffled_in_blocks
 from atari_zoo.analysis.subjects import Subject
 
 MOST = 4000  # moments of a subject
@@ -70,6 +70,6 @@ def concept_in(
             f"concept '{condition.text}' holds at {yes} moments of {subject.name}'s play and not "
             f"at {no}; expected at least {LEAST} of each, and {condition.variable} is {span} there"
         )
-    random = shuffled_in_blocks(Target(condition.text, holds), looked.order, seed).values
+    random = shuffled_in_blocks(ProbeTarget(condition.text, holds), looked.order, seed).values
     halves = [random_halves(part, looked.groups, splits, seed) for part in (holds, random)]
     return Concept(condition, holds, random, halves[0], halves[1])

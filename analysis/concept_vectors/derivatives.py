@@ -17,10 +17,10 @@ from atari_zoo.converters.network.hooks import recorded
 BATCH = 64
 ROUNDING = 1e-5  # of the largest derivative; float32 has seven digits
 CHOSEN, VALUE = "chosen", "value"
-Target = Callable[[Tensor, dict[str, Tensor]], Float[Tensor, "batch"]]
+DecisionTarget = Callable[[Tensor, dict[str, Tensor]], Float[Tensor, "batch"]]
 
 
-def decision_target(network: Network, actions: Sequence[str], name: str) -> Target:
+def decision_target(network: Network, actions: Sequence[str], name: str) -> DecisionTarget:
     """A function of the network's outputs and its layers' values.
 
     name: "chosen": the output of the action that is rated highest; or an action's name; in both

@@ -99,7 +99,7 @@ def concept_vectors(
 
 def _balanced(
     holds: Float[np.ndarray, "moments"], inside: np.ndarray, random: np.random.Generator
-) -> Int[np.ndarray, "moments"]:
+) -> Int[np.ndarray, "chosen"]:
     """As many moments of each kind, at most `SIDE`; none if there are fewer than four."""
     kinds = [np.flatnonzero(inside & (holds == kind)) for kind in (0, 1)]
     count = min(SIDE, *(len(kind) for kind in kinds))

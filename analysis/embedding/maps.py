@@ -27,7 +27,7 @@ from atari_zoo.analysis.measures.neighbourhoods import (
     preservation,
     trustworthiness,
 )
-from atari_zoo.intervals import interval
+from atari_zoo.analysis.measures.pooling import pooled_interval
 from atari_zoo.seeds import generator_seed
 
 COMPONENTS = 50
@@ -137,8 +137,7 @@ def _quality(
             "preservation": preservation(ranks),
         }
         for name, value in values.items():
-            means = [value[episodes[rows] == one].mean() for one in np.unique(episodes[rows])]
-            found.append((whose, name, float(value.mean()), *interval(means, seed)))
+            found.append((whose, name, *pooled_interval(value, episodes[rows], seed)))
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas
 from jaxtyping import Float, Float32, Int
 
 from atari_zoo.analysis.embedding.maps import Map
@@ -89,8 +88,3 @@ def _usual(
         gaps[units[some][:, None] == units[None]] = np.inf
         found.append(gaps.min(axis=1))
     return float(np.quantile(np.concatenate(found), FAR)) or float("nan")
-
-
-def units_of(table: pandas.DataFrame) -> Int[np.ndarray, "moments"]:
-    """A number for each episode of each play."""
-    return table.groupby(["play", "episode"], sort=True).ngroup().to_numpy()

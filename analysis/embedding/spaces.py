@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas
 from jaxtyping import Float32, Int
 
 from atari_zoo.analysis.subjects import Subject
@@ -57,26 +56,3 @@ def points_of(
         return np.unpackbits(subject.ram[moments], axis=1).astype(np.float32)
     found = subject.activations(space)
     return found.reshape(len(found), -1)[moments]
-
-
-def moments_of(subjects: Sequence[Subject], every: int) -> pandas.DataFrame:
-    """A row for each moment that is looked at: every so many steps of each environment.
-
-    play: the number of the subject among those given; agent: its name; step, env, episode: where
-    in its recording; score: the episode's before the step.
-    """
-    if every < 1:
-        raise ValueError(f"every is {every}; expected 1 for all steps, 2 for every second, ...")
-    parts = [_moments(number, one, every) for number, one in enumerate(subjects)]
-    return pandas.concat(parts, ignore_index=True)
-
-
-def _moments(number: int, subject: Subject, every: int) -> pandas.DataFrame:
-    steps, envs = subject.recording.starts.shape
-    step, env = (part.ravel() for part in np.indices((steps, envs)))
-    scores = np.asarray(subject.recording.scores, float).reshape(-1)
-    columns = {"step": step, "env": env, "episode": subject.episodes, "score": scores}
-    table = pandas.DataFrame(columns)[step % every == 0]
-    table.insert(0, "agent", subject.name)
-    table.insert(0, "play", number)
-    return table

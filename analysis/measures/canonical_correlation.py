@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from atari_zoo.analysis.measures.kernel_alignment import centred, check_same_states
+from atari_zoo.analysis.measures.kernel_alignment import check_same_states, without_means
 
 VARIANCE = 0.99  # the share of it that is kept
 NEGLIGIBLE = 1e-10  # of the largest singular value: rounding
@@ -50,7 +50,7 @@ def pwcca(
     if u.shape[1] > v.shape[1]:
         x, u, v = y, v, u
     correlations, directions = canonical_correlations(u, v)
-    weights = np.abs(directions.T @ centred(x)).sum(1)
+    weights = np.abs(directions.T @ without_means(x)).sum(1)
     return float(correlations @ weights / weights.sum())
 
 
@@ -74,7 +74,7 @@ def principal_components(
 
     most: of them at most. Silent and constant units drop out; of a constant layer none is left.
     """
-    left, values, _ = np.linalg.svd(centred(x), full_matrices=False)
+    left, values, _ = np.linalg.svd(without_means(x), full_matrices=False)
     values = values[values > NEGLIGIBLE * values.max(initial=0.0)]
     shares = np.cumsum(values**2) / max(np.square(values).sum(), np.finfo(float).tiny)
     count = min(int(np.searchsorted(shares, variance) + 1), len(values))

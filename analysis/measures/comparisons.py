@@ -18,11 +18,11 @@ from atari_zoo.analysis.measures.canonical_correlation import (
 )
 from atari_zoo.analysis.measures.kernel_alignment import (
     alignment_ratio,
-    centred,
     hollow_criterion,
     kernel,
     resampled_criteria,
     without_diagonal,
+    without_means,
 )
 from atari_zoo.analysis.measures.procrustes import procrustes_similarity
 
@@ -45,7 +45,7 @@ class ComparedLayer:
     def __init__(self, values: Float[np.ndarray, "states units"], resamples: Resamples) -> None:
         self.resamples = resamples
         whole = kernel(values).astype(float)
-        spread = centred(values).std(0, dtype=float)
+        spread = without_means(values).std(0, dtype=float)
         scaled = values[:, spread > 0] / spread[spread > 0].astype(values.dtype)
         first, self.components = _components(whole, max(1, len(values) // FOR_A_COMPONENT))
         self._kernels = {

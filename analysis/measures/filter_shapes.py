@@ -29,12 +29,12 @@ def relative_profile(
 
 
 def past_to_present(
-    strengths: Float[np.ndarray, "*resamples frames"],
-) -> Float[np.ndarray, "*resamples"]:
+    strengths: Float[np.ndarray, "resamples frames"],
+) -> Float[np.ndarray, "resamples"]:
     """The mean strength of the past frames over the present one's: 1 of filters that treat all
     alike. Missing of a single frame, and where the present one has no weight."""
     if strengths.shape[-1] < 2:
-        return np.full(strengths.shape[:-1], np.nan)
+        return np.full(len(strengths), np.nan)
     return relative_profile(strengths)[..., :-1].mean(-1)
 
 

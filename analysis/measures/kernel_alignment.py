@@ -33,7 +33,7 @@ def linear_cka(
     check_same_states(x, y)
     # feature space costs states * units * others, the kernels states * states * (units + others)
     if x.shape[1] * y.shape[1] <= len(x) * (x.shape[1] + y.shape[1]):
-        x, y = centred(x), centred(y)
+        x, y = without_means(x), without_means(y)
         pairs = [(x, y), (x, x), (y, y)]
         return float(alignment_ratio(*(feature_criterion(a, b, debiased) for a, b in pairs)))
     k, other = kernel(x), kernel(y)
@@ -57,7 +57,7 @@ def minibatch_cka(
     whole = range(0, len(x) - FEWEST + 1, batch)  # a rest of fewer than 4 is left out
     sums = np.zeros(3)
     for start in whole:
-        a, b = centred(x[start : start + batch]), centred(y[start : start + batch])
+        a, b = without_means(x[start : start + batch]), without_means(y[start : start + batch])
         sums += [feature_criterion(*pair) for pair in ((a, b), (a, a), (b, b))]
     return float(alignment_ratio(*sums))
 
@@ -110,7 +110,7 @@ def hollow_criterion(
 
 def kernel(x: Float[np.ndarray, "states units"]) -> Float[np.ndarray, "states states"]:
     """Products of states, of centred features."""
-    x = centred(x)
+    x = without_means(x)
     return x @ x.T
 
 
@@ -153,7 +153,7 @@ def check_same_states(x: np.ndarray, y: np.ndarray, fewest: int = FEWEST) -> Non
         raise ValueError(f"{len(x)} states; this measure needs at least {fewest}")
 
 
-def centred(x: Float[np.ndarray, "states units"]) -> Float[np.ndarray, "states units"]:
+def without_means(x: Float[np.ndarray, "states units"]) -> Float[np.ndarray, "states units"]:
     """The layer without its units' means; constant units are zeros, not what rounding leaves."""
     found = x - x.mean(0, dtype=float).astype(x.dtype)
     found[:, x.max(0, initial=-np.inf) <= x.min(0, initial=np.inf)] = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from atari_zoo.analysis.measures.kernel_alignment import centred, check_same_states
+from atari_zoo.analysis.measures.kernel_alignment import check_same_states, without_means
 
 
 def procrustes_similarity(
@@ -22,7 +22,7 @@ def procrustes_similarity(
     compare with shuffled states. NaN where a layer is constant.
     """
     check_same_states(x, y)
-    x, y = centred(x), centred(y)
+    x, y = without_means(x), without_means(y)
     length = float(np.linalg.norm(x) * np.linalg.norm(y))
     if not length:
         return float("nan")

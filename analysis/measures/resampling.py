@@ -44,7 +44,7 @@ def measure_interval(
     if count < 2:
         alone = measure(sums.sum(0, keepdims=True))[0]
         return np.full_like(alone, np.nan), np.full_like(alone, np.nan)
-    drawn = draws(count, seed)
+    drawn = resample_counts(count, seed)
     step = max(1, LARGEST // max(1, sums[0].size))
     flat = sums.reshape(count, -1)
     values = np.concatenate(
@@ -61,7 +61,7 @@ def measure_interval(
 
 
 @lru_cache(maxsize=8)
-def draws(count: int, seed: int) -> Float[np.ndarray, "resamples episodes"]:
+def resample_counts(count: int, seed: int) -> Float[np.ndarray, "resamples episodes"]:
     """How often each episode is drawn in each resample."""
     random = np.random.default_rng(generator_seed(seed))
     return random.multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(float)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas
 from jaxtyping import Int, Real, Shaped
 
-from atari_zoo.intervals import interval
+from atari_zoo.analysis.measures.pooling import pooled_interval
 
 BINS = 30  # of each axis of a map
 DEALT = 20  # deals of the control
@@ -35,10 +35,9 @@ def exclusive_shares(
     cells: what part of the game, or of a map, each moment is in: any number for each part, such
         as of `grid_cells`, or of RAM variables that were made one number.
     agents: whose each moment is. episodes: of its agent.
-    Columns: agent; share, the mean over its episodes of the share of moments in cells that no
-    other agent is in; low, high, where whole episodes are resampled; dealt, the same if all
-    moments were dealt out to the agents anew, which is what chance gives so many; moments,
-    episodes.
+    Columns: agent; share, of its moments, in cells that no other agent is in; low, high, where
+    whole episodes are resampled; dealt, the same if all moments were dealt out to the agents anew,
+    which is what chance gives so many; moments, episodes.
     Agents that were watched for longer reach more by that alone: compare equal numbers.
     Raises ValueError where there is only one agent.
     """
@@ -55,10 +54,10 @@ def exclusive_shares(
     rows = []
     for number, name in enumerate(names):
         own = numbers == number
-        shares = [alone[own & (episodes == one)].mean() for one in np.unique(episodes[own])]
-        low, high = interval(shares, seed)
-        facts = {"agent": name, "share": float(np.mean(shares)), "low": low, "high": high}
-        rows.append(facts | {"dealt": dealt[number], "moments": own.sum(), "episodes": len(shares)})
+        share, low, high = pooled_interval(alone[own], episodes[own], seed)
+        facts = {"agent": name, "share": share, "low": low, "high": high}
+        many = {"moments": int(own.sum()), "episodes": len(np.unique(episodes[own]))}
+        rows.append(facts | {"dealt": dealt[number]} | many)
     return pandas.DataFrame(rows)
 
 

@@ -14,10 +14,12 @@ from atari_zoo.analysis.probing.questions import Questions
 from atari_zoo.analysis.probing.ridge import Prediction, ridge_probe
 from atari_zoo.analysis.probing.scores import Sums, summed
 from atari_zoo.analysis.probing.softmax import softmax_probe
-from atari_zoo.analysis.probing.splits import Fold, Split
-from atari_zoo.analysis.probing.targets import Target
+from atari_zoo.analysis.probing.splits import FoldMoments, PlaySplit
+from atari_zoo.analysis.probing.targets import ProbeTarget
 
-PROBES: dict[str, Callable[[Features, Sequence[Target], Fold, int], list[Prediction]]] = {
+PROBES: dict[
+    str, Callable[[Features, Sequence[ProbeTarget], FoldMoments, int], list[Prediction]]
+] = {
     "ridge": ridge_probe,
     "softmax": softmax_probe,
     "hidden": hidden_probe,
@@ -35,7 +37,7 @@ class Answer(NamedTuple):
     penalty: float
 
 
-def answers(
+def probe_answers(
     own: Shaped[np.ndarray, "moments ..."],
     before: Shaped[np.ndarray, "moments ..."] | None,
     asked: Questions,
@@ -57,7 +59,7 @@ def answers(
 
 
 def _summed(
-    given: Features, targets: Sequence[Target], split: Split, probe: str, seed: int
+    given: Features, targets: Sequence[ProbeTarget], split: PlaySplit, probe: str, seed: int
 ) -> tuple[list[Sums], list[float]]:
     """Over all folds. The second: the median of the penalties that were chosen."""
     each = [PROBES[probe](given, targets, fold, seed) for fold in split.folds]

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from atari_zoo.analysis.probing.features import Features, coordinates
 from atari_zoo.analysis.probing.ridge import FEWEST, Prediction
-from atari_zoo.analysis.probing.splits import Fold
-from atari_zoo.analysis.probing.targets import Target
+from atari_zoo.analysis.probing.splits import FoldMoments
+from atari_zoo.analysis.probing.targets import ProbeTarget
 from atari_zoo.seeds import generator_seed
 
 UNITS = 32  # hidden ones of each target
@@ -41,7 +41,7 @@ class HiddenProbes(nn.Module):
 
 
 def hidden_probe(
-    given: Features, targets: Sequence[Target], fold: Fold, seed: int = 0
+    given: Features, targets: Sequence[ProbeTarget], fold: FoldMoments, seed: int = 0
 ) -> list[Prediction]:
     """A probe with 32 hidden units for each target, stopped where it is best on the fold's moments
     to choose by: each target at its own epoch.
@@ -70,7 +70,9 @@ def hidden_probe(
     return found
 
 
-def _wanted(targets: Sequence[Target], fold: Fold) -> tuple[Tensor, list[np.ndarray], list[float]]:
+def _wanted(
+    targets: Sequence[ProbeTarget], fold: FoldMoments
+) -> tuple[Tensor, list[np.ndarray], list[float]]:
     """What each target is at all moments, NaN where absent: quantities of mean 0 and spread 1,
     classes hot; and the means, or shares, and spreads where it is fitted."""
     columns = [target.columns() for target in targets]
@@ -93,8 +95,8 @@ def _trained(
     fit: Tensor,
     rest: Tensor,
     wanted: Tensor,
-    fold: Fold,
-    targets: Sequence[Target],
+    fold: FoldMoments,
+    targets: Sequence[ProbeTarget],
 ) -> Tensor:
     """What each probe says of the moments to test on, at the epoch at which it was best."""
     named = torch.tensor([target.classes is not None for target in targets])

@@ -21,7 +21,7 @@ SHOWN = 12  # names in a message
 
 
 @dataclass(frozen=True)
-class Label:
+class VariableLabel:
     """One variable at each moment.
 
     values: NaN where what it tells of is absent. category: whether its values are names, as those
@@ -40,7 +40,7 @@ class Labels:
     """labels: those that are asked about. left_out: the others and why. words: what is said of
     where they come from; empty where there is nothing to say."""
 
-    labels: tuple[Label, ...]
+    labels: tuple[VariableLabel, ...]
     left_out: tuple[str, ...]
     words: str = ""
 
@@ -72,7 +72,7 @@ def labels_of(subject: Subject, wanted: Sequence[str] | None = None, all: bool =
     labels, out = [], []
     for name in table if wanted is None else dict.fromkeys(wanted):
         values = table[name].to_numpy(float)
-        label = Label(name, values, _is_category(values, known.get(name)), known.get(name))
+        label = VariableLabel(name, values, _is_category(values, known.get(name)), known.get(name))
         reason = _reason(label, all or wanted is not None)
         if reason:
             out.append(f"{name} ({reason})")
@@ -116,7 +116,7 @@ def _is_category(values: Float[np.ndarray, "moments"], variable: Variable | None
     return bits or len(np.unique(values[np.isfinite(values)])) <= FEW_VALUES
 
 
-def _reason(label: Label, kept: bool) -> str:
+def _reason(label: VariableLabel, kept: bool) -> str:
     """Why it is not asked about; empty if it is."""
     there = label.values[np.isfinite(label.values)]
     if not len(there):

@@ -11,9 +11,9 @@ from jaxtyping import Int
 
 from atari_zoo.analysis.probing.labels import Labels, labels_of
 from atari_zoo.analysis.probing.layer_values import environments_of
-from atari_zoo.analysis.probing.splits import Split, observed_twins, split_play, thinned
+from atari_zoo.analysis.probing.splits import PlaySplit, observed_twins, split_play, thinned
 from atari_zoo.analysis.probing.targets import (
-    Target,
+    ProbeTarget,
     control_task,
     identity_of,
     shuffled_in_blocks,
@@ -28,9 +28,9 @@ class Questions(NamedTuple):
     """kept: the moments. targets: of each variable the real one, the shuffled, the control task."""
 
     kept: Int[np.ndarray, "moments"]
-    split: Split
+    split: PlaySplit
     labels: Labels
-    targets: list[tuple[Target, Target, Target]]
+    targets: list[tuple[ProbeTarget, ProbeTarget, ProbeTarget]]
 
 
 def questions(

@@ -15,8 +15,8 @@ from jaxtyping import Float, Int
 from scipy.linalg import cho_factor, cho_solve
 
 from atari_zoo.analysis.probing.features import Features, centred
-from atari_zoo.analysis.probing.splits import Fold
-from atari_zoo.analysis.probing.targets import Target
+from atari_zoo.analysis.probing.splits import FoldMoments
+from atari_zoo.analysis.probing.targets import ProbeTarget
 
 # of the sum of squares of the features: a penalty that means the same in every layer
 PENALTIES = tuple(10.0**power for power in range(-7, 1))
@@ -39,7 +39,7 @@ class Prediction:
 
 
 def ridge_probe(
-    given: Features, targets: Sequence[Target], fold: Fold, seed: int = 0
+    given: Features, targets: Sequence[ProbeTarget], fold: FoldMoments, seed: int = 0
 ) -> list[Prediction]:
     """A linear probe of each target, its penalty chosen on the fold's moments for that.
 
@@ -82,7 +82,9 @@ def ridge_predictions(
     return found + mean
 
 
-def _of_one_mask(given: Features, targets: Sequence[Target], fold: Fold) -> list[Prediction]:
+def _of_one_mask(
+    given: Features, targets: Sequence[ProbeTarget], fold: FoldMoments
+) -> list[Prediction]:
     there = targets[0].there
     fit, choose, test = (part[there[part]] for part in (fold.fit, fold.choose, fold.test))
     columns = [target.columns() for target in targets]

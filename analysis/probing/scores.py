@@ -17,7 +17,7 @@ from atari_zoo.analysis.measures.predictions import (
 )
 from atari_zoo.analysis.measures.resampling import measure_interval
 from atari_zoo.analysis.probing.ridge import Prediction
-from atari_zoo.analysis.probing.targets import Target
+from atari_zoo.analysis.probing.targets import ProbeTarget
 
 QUANTITY, CATEGORY = ("r2",), ("balanced_accuracy", "weighted_f1")
 MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -27,7 +27,7 @@ MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-class Score(NamedTuple):
+class Ranged(NamedTuple):
     """value, low, high: of a measure, or of its difference to another's."""
 
     value: float
@@ -39,7 +39,7 @@ Sums = dict[str, Float[np.ndarray, "episodes numbers"]]
 
 
 def summed(
-    target: Target, predictions: Sequence[Prediction], episodes: Int[np.ndarray, "moments"]
+    target: ProbeTarget, predictions: Sequence[Prediction], episodes: Int[np.ndarray, "moments"]
 ) -> Sums:
     """For each measure of the target, what it sums, over each episode; folds are put together.
 
@@ -58,12 +58,12 @@ def summed(
     return found
 
 
-def score(sums: Float[np.ndarray, "episodes numbers"], measure: str, seed: int = 0) -> Score:
+def ranged(sums: Float[np.ndarray, "episodes numbers"], measure: str, seed: int = 0) -> Ranged:
     """A measure and its interval."""
     kept = sums[sums.any(1)]
     function = MEASURES[measure]
     low, high = measure_interval(kept, function, seed)
-    return Score(float(function(kept.sum(0))), float(low), float(high))
+    return Ranged(float(function(kept.sum(0))), float(low), float(high))
 
 
 def gain(
@@ -71,7 +71,7 @@ def gain(
     control: Float[np.ndarray, "episodes numbers"],
     measure: str,
     seed: int = 0,
-) -> Score:
+) -> Ranged:
     """How much more a measure is than the control's, the same episodes resampled of both.
 
     R^2 counts as 0 where it is negative: a probe that is worse than the mean knows nothing, and how
@@ -85,7 +85,7 @@ def gain(
         return np.asarray(own - other)
 
     low, high = measure_interval(kept, difference, seed)
-    return Score(float(difference(kept.sum(0))), float(low), float(high))
+    return Ranged(float(difference(kept.sum(0))), float(low), float(high))
 
 
 def _class(prediction: Prediction, measure: str) -> Int[np.ndarray, "tested"]:

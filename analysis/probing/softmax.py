@@ -13,15 +13,15 @@ from sklearn.linear_model import LogisticRegression
 
 from atari_zoo.analysis.probing.features import Features, coordinates
 from atari_zoo.analysis.probing.ridge import FEWEST, Prediction, ridge_probe
-from atari_zoo.analysis.probing.splits import Fold
-from atari_zoo.analysis.probing.targets import Target
+from atari_zoo.analysis.probing.splits import FoldMoments
+from atari_zoo.analysis.probing.targets import ProbeTarget
 
 STRENGTHS = (1e-1, 1e-3, 1e-5)  # of the penalty: a share of the features' sum of squares
 ITERATIONS = 300
 
 
 def softmax_probe(
-    given: Features, targets: Sequence[Target], fold: Fold, seed: int = 0
+    given: Features, targets: Sequence[ProbeTarget], fold: FoldMoments, seed: int = 0
 ) -> list[Prediction]:
     """A softmax for each category, its penalty chosen on the fold's moments for that; quantities
     have the ridge's probe. seed: of nothing: the solution is the only one.
@@ -38,7 +38,7 @@ def softmax_probe(
     return [found[number] for number in range(len(targets))]
 
 
-def _category(given: Features, target: Target, fold: Fold) -> Prediction:
+def _category(given: Features, target: ProbeTarget, fold: FoldMoments) -> Prediction:
     there = target.there
     fit, choose, test = (part[there[part]] for part in (fold.fit, fold.choose, fold.test))
     shares = target.columns()[fit].mean(0) if len(fit) else target.columns()[:1].mean(0)

@@ -17,7 +17,7 @@ FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Fold:
+class FoldMoments:
     """Moments to fit on, to choose the penalty by, and to test on."""
 
     fit: Int[np.ndarray, "some"]
@@ -26,11 +26,11 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Split:
+class PlaySplit:
     """folds: each moment is tested once at most. episodes: of each moment, those that are
     resampled. words: how it was split."""
 
-    folds: tuple[Fold, ...]
+    folds: tuple[FoldMoments, ...]
     episodes: Int[np.ndarray, "moments"]
     words: str
 
@@ -41,7 +41,7 @@ def split_play(
     folds: int = FOLDS,
     twins: Shaped[np.ndarray, "moments"] | None = None,
     seed: int = 0,
-) -> Split:
+) -> PlaySplit:
     """Folds of whole environments where there are three or more, else of whole episodes; of one
     episode, the parts of its time with gaps between.
 
@@ -68,7 +68,7 @@ def split_play(
     dropped = sum(len(a.test) - len(b.test) for a, b in zip(parts, kept, strict=True))
     if dropped:
         words += f"; {dropped} moments that were also fitted on are not tested on"
-    return Split(tuple(kept), episodes, words)
+    return PlaySplit(tuple(kept), episodes, words)
 
 
 def observed_twins(observations: Tensor) -> Int[np.ndarray, "moments"]:
@@ -98,7 +98,9 @@ def _dealt(
     return [np.array(part) for part in dealt]
 
 
-def _of_groups(groups: Int[np.ndarray, "moments"], dealt: list[Int[np.ndarray, "_"]]) -> list[Fold]:
+def _of_groups(
+    groups: Int[np.ndarray, "moments"], dealt: list[Int[np.ndarray, "_"]]
+) -> list[FoldMoments]:
     parts = [np.flatnonzero(np.isin(groups, part)) for part in dealt]
     if len(parts) == 2:  # none is left to choose by but a share of what is fitted on, in time
         return [_shared(parts[1 - test], parts[test]) for test in range(2)]
@@ -106,17 +108,17 @@ def _of_groups(groups: Int[np.ndarray, "moments"], dealt: list[Int[np.ndarray, "
     for test in range(len(parts)):
         choose = (test + 1) % len(parts)
         rest = [part for number, part in enumerate(parts) if number not in (test, choose)]
-        found.append(Fold(np.sort(np.concatenate(rest)), parts[choose], parts[test]))
+        found.append(FoldMoments(np.sort(np.concatenate(rest)), parts[choose], parts[test]))
     return found
 
 
-def _shared(fit: Int[np.ndarray, "some"], test: Int[np.ndarray, "rest"]) -> Fold:
+def _shared(fit: Int[np.ndarray, "some"], test: Int[np.ndarray, "rest"]) -> FoldMoments:
     cut = int(len(fit) * 0.75)
     gap = min(GAP, len(fit) // 10)
-    return Fold(fit[: cut - gap], fit[cut:], test)
+    return FoldMoments(fit[: cut - gap], fit[cut:], test)
 
 
-def _in_time(moments: int) -> Fold:
+def _in_time(moments: int) -> FoldMoments:
     if moments < 8 * GAP:
         raise ValueError(
             f"the play is one episode of {moments} moments; a single one needs {8 * GAP}, or give "
@@ -124,11 +126,11 @@ def _in_time(moments: int) -> Fold:
         )
     first, second = int(moments * 0.6), int(moments * 0.8)
     every = np.arange(moments)
-    return Fold(every[: first - GAP], every[first : second - GAP], every[second:])
+    return FoldMoments(every[: first - GAP], every[first : second - GAP], every[second:])
 
 
-def _without_twins(fold: Fold, twins: Shaped[np.ndarray, "moments"] | None) -> Fold:
+def _without_twins(fold: FoldMoments, twins: Shaped[np.ndarray, "moments"] | None) -> FoldMoments:
     if twins is None:
         return fold
     seen: Bool[np.ndarray, "rest"] = np.isin(twins[fold.test], twins[fold.fit])
-    return Fold(fold.fit, fold.choose, fold.test[~seen])
+    return FoldMoments(fold.fit, fold.choose, fold.test[~seen])

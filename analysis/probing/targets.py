@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from atari_zoo.analysis.probing.labels import Label
+from atari_zoo.analysis.probing.labels import VariableLabel
 
 BLOCK = 50  # moments: longer than what neighbours have in common
 REAL, SHUFFLED, CONTROL = "real", "shuffled", "control"
 
 
 @dataclass(frozen=True)
-class Target:
+class ProbeTarget:
     """What a probe is to tell at each moment.
 
     values: NaN where it is absent. classes: of a category, its values in order, of which `values`
@@ -39,20 +39,20 @@ class Target:
         return np.where(self.there[:, None], hot, np.nan)
 
 
-def target_of(label: Label) -> Target:
+def target_of(label: VariableLabel) -> ProbeTarget:
     """The target that a label is, quantity or category."""
     if not label.category:
-        return Target(label.name, label.values)
+        return ProbeTarget(label.name, label.values)
     there = np.isfinite(label.values)
     classes, numbers = np.unique(label.values[there], return_inverse=True)
     values = np.full(len(there), np.nan)
     values[there] = numbers
-    return Target(label.name, values, classes)
+    return ProbeTarget(label.name, values, classes)
 
 
 def shuffled_in_blocks(
-    target: Target, order: Int[np.ndarray, "moments"], seed: int, block: int = BLOCK
-) -> Target:
+    target: ProbeTarget, order: Int[np.ndarray, "moments"], seed: int, block: int = BLOCK
+) -> ProbeTarget:
     """The target with its stretches of time in another order: what remains of a score is what
     neighbours in time have in common.
 
@@ -67,7 +67,9 @@ def shuffled_in_blocks(
     return replace(target, values=values)
 
 
-def control_task(target: Target, identity: Float[np.ndarray, "moments"], seed: int) -> Target:
+def control_task(
+    target: ProbeTarget, identity: Float[np.ndarray, "moments"], seed: int
+) -> ProbeTarget:
     """Every value has a fixed random other one (Hewitt and Liang, 2019,
     https://arxiv.org/abs/1909.03368), which only a probe that learns by heart can tell.
 
@@ -88,7 +90,7 @@ def control_task(target: Target, identity: Float[np.ndarray, "moments"], seed: i
     return replace(target, values=values)
 
 
-def identity_of(labels: Sequence[Label]) -> Float[np.ndarray, "moments"]:
+def identity_of(labels: Sequence[VariableLabel]) -> Float[np.ndarray, "moments"]:
     """Of the variables the one that takes the most values."""
     most = max(labels, key=lambda label: len(np.unique(label.values[np.isfinite(label.values)])))
     return most.values

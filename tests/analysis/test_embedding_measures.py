@@ -15,6 +15,7 @@ from atari_zoo.analysis.measures.neighbourhoods import (
     preservation,
     trustworthiness,
 )
+from atari_zoo.analysis.measures.pooling import pooled_interval
 from atari_zoo.analysis.measures.visits import exclusive_shares, grid_cells
 
 RANDOM = np.random.default_rng(0)
@@ -115,11 +116,28 @@ def test_who_is_where_no_other_is() -> None:
     episodes = np.array([0, 0, 0, 1, 1, 1, 0, 1])
     found = exclusive_shares(cells, agents, episodes).set_index("agent")
     # a: of episode 0 one of two moments, of episode 1 all; b: one of two, and one of one
-    assert found["share"].to_dict() == {"a": 0.75, "b": 0.75}
+    assert found["share"].to_dict() == {"a": 4 / 5, "b": 2 / 3}
     assert (found.loc["a", "low"], found.loc["a", "high"]) == (0.5, 1)
     assert found["moments"].to_dict() == {"a": 5, "b": 3}
     with pytest.raises(ValueError, match="moments of one agent"):
         exclusive_shares(cells, ["a"] * 8, episodes)
+
+
+def test_intervals_over_episodes_pool_their_moments() -> None:
+    values, units = RANDOM.random(400), RANDOM.integers(0, 9, 400) ** 2
+    values += units / 64
+    mean, low, high = pooled_interval(values, units)
+    assert mean == pytest.approx(values.mean())
+    parts = [values[units == unit] for unit in np.unique(units)]
+    drawn = [
+        np.concatenate([parts[i] for i in RANDOM.integers(0, 9, 9)]).mean() for _ in range(2000)
+    ]
+    np.testing.assert_allclose([low, high], np.quantile(drawn, [0.025, 0.975]), atol=0.03)
+    assert pooled_interval(values[:3], np.array([7, 7, 8]))[1:] == (
+        min(values[:2].mean(), values[2]),
+        max(values[:2].mean(), values[2]),
+    )
+    assert np.isnan(pooled_interval(values, np.zeros(400))[1:]).all()
 
 
 def test_shares_of_agents_alike_are_those_of_chance() -> None:

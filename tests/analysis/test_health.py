@@ -11,7 +11,7 @@ from synthetic_subjects import subject_of, tiny_network
 
 import atari_zoo as zoo
 from atari_zoo.analysis import beginnings
-from atari_zoo.analysis.beginnings import beginning
+from atari_zoo.analysis.beginnings import training_start
 from atari_zoo.analysis.controls import untrained
 from atari_zoo.analysis.health import network_health
 from atari_zoo.analysis.measures.ranks import feature_ranks
@@ -145,18 +145,18 @@ def test_the_zoos_beginnings_are_of_the_zoos_weights_only(agents, monkeypatch, s
         return known[name]
 
     monkeypatch.setattr(beginnings, "load", load)
-    found = beginning(agents[2])
+    found = training_start(agents[2])
     assert found.own and found.network is start
     other = copy.deepcopy(agents[2].network)
     other.trunk.fc.linear.bias.data += 1
-    found = beginning(subject_of(other))
+    found = training_start(subject_of(other))
     assert not found.own and found.network is not start
     expected = untrained(other, 0).trunk.fc.linear.weight
     assert torch.equal(found.network.trunk.fc.linear.weight, expected)
 
 
 def test_the_packages_agents_have_theirs() -> None:
-    found = beginning(subject_of(zoo.load("ga/Seaquest/1"), steps=8))
+    found = training_start(subject_of(zoo.load("ga/Seaquest/1"), steps=8))
     assert found.own and found.network is not None and found.network.card.tag == "initial"
 
 

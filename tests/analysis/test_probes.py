@@ -15,16 +15,16 @@ from atari_zoo.analysis.measures.predictions import (
     r_squared,
     weighted_f1,
 )
-from atari_zoo.analysis.measures.resampling import draws, episode_sums, measure_interval
+from atari_zoo.analysis.measures.resampling import episode_sums, measure_interval, resample_counts
 from atari_zoo.analysis.probes import variable_probes
 from atari_zoo.analysis.probing.features import coordinates, features
 from atari_zoo.analysis.probing.hidden import hidden_probe
-from atari_zoo.analysis.probing.labels import Label, check_names, entropy, labels_of
+from atari_zoo.analysis.probing.labels import VariableLabel, check_names, entropy, labels_of
 from atari_zoo.analysis.probing.ridge import ridge_predictions, ridge_probe
 from atari_zoo.analysis.probing.scores import summed
-from atari_zoo.analysis.probing.splits import Fold, observed_twins, split_play, thinned
+from atari_zoo.analysis.probing.splits import FoldMoments, observed_twins, split_play, thinned
 from atari_zoo.analysis.probing.targets import (
-    Target,
+    ProbeTarget,
     control_task,
     shuffled_in_blocks,
     target_of,
@@ -83,8 +83,11 @@ def test_the_penalty_is_the_best_on_the_moments_for_that():
     """Of noise a large one, of a clear line a small one."""
     random = np.random.default_rng(2)
     rows = random.normal(size=(90, 40))
-    fold = Fold(np.arange(40), np.arange(40, 60), np.arange(60, 90))
-    noise, line = Target("noise", random.normal(size=90)), Target("line", rows @ np.ones(40))
+    fold = FoldMoments(np.arange(40), np.arange(40, 60), np.arange(60, 90))
+    noise, line = (
+        ProbeTarget("noise", random.normal(size=90)),
+        ProbeTarget("line", rows @ np.ones(40)),
+    )
     (first, second) = ridge_probe(features(rows), [noise, line], fold)
     assert first.penalty >= 0.1 and second.penalty <= 1e-6
 
@@ -93,8 +96,8 @@ def test_absent_moments_are_neither_fitted_nor_tested():
     random = np.random.default_rng(3)
     rows, values = random.normal(size=(60, 5)), np.arange(60.0)
     values[::3] = np.nan
-    fold = Fold(np.arange(30), np.arange(30, 40), np.arange(40, 60))
-    (found,) = ridge_probe(features(rows), [Target("some", values)], fold)
+    fold = FoldMoments(np.arange(30), np.arange(30, 40), np.arange(40, 60))
+    (found,) = ridge_probe(features(rows), [ProbeTarget("some", values)], fold)
     assert found.moments.tolist() == [m for m in range(40, 60) if m % 3]
     there = [m for m in range(30) if m % 3]
     spread = ((rows[there] - rows[there].mean(0)) ** 2).sum()
@@ -127,12 +130,12 @@ def test_an_interval_resamples_whole_episodes(monkeypatch):
     values, told = random.normal(size=(2, 180))
     sums = episode_sums(quantity_rows(values, told), episodes)
     found = []
-    some = draws(6, 3)[:50]
+    some = resample_counts(6, 3)[:50]
     for drawn in some:  # moments of each episode, as often as it was drawn
         chosen = np.repeat(np.arange(6), drawn.astype(int))
         moments = np.concatenate([np.flatnonzero(episodes == each) for each in chosen])
         found.append(r2_score(values[moments], told[moments]))
-    monkeypatch.setattr("atari_zoo.analysis.measures.resampling.draws", lambda *_: some)
+    monkeypatch.setattr("atari_zoo.analysis.measures.resampling.resample_counts", lambda *_: some)
     low, high = measure_interval(sums, r_squared, seed=3)
     assert (low, high) == pytest.approx(tuple(np.percentile(found, [2.5, 97.5])))
 
@@ -201,7 +204,7 @@ def test_thinning_is_even():
 
 
 def test_shuffled_blocks_keep_values_and_neighbours():
-    target = Target("walk", np.where(np.arange(800) % 7 == 0, np.nan, np.arange(800.0)))
+    target = ProbeTarget("walk", np.where(np.arange(800) % 7 == 0, np.nan, np.arange(800.0)))
     found = shuffled_in_blocks(target, np.arange(800), seed=1)
     assert np.array_equal(found.there, target.there)
     own, moved = target.values[target.there], found.values[target.there]
@@ -211,7 +214,7 @@ def test_shuffled_blocks_keep_values_and_neighbours():
 
 def test_the_control_task_is_a_fixed_random_label_of_each_value():
     values = np.random.default_rng(0).integers(0, 30, 500).astype(float)
-    found = control_task(Target("x", values), values, seed=2).values
+    found = control_task(ProbeTarget("x", values), values, seed=2).values
     pairs = set(zip(values, found, strict=True))
     assert len(pairs) == 30 and len({b for _, b in pairs}) == 30
     assert sum(a == b for a, b in pairs) < 10
@@ -220,7 +223,7 @@ def test_the_control_task_is_a_fixed_random_label_of_each_value():
 def test_the_control_task_of_a_category_is_of_its_value_and_anothers():
     random = np.random.default_rng(0)
     values, identity = random.integers(0, 3, 3000).astype(float), random.integers(0, 40, 3000)
-    target = Target("kind", values, np.array([0.0, 8, 9]))
+    target = ProbeTarget("kind", values, np.array([0.0, 8, 9]))
     found = control_task(target, identity.astype(float), seed=2).values
     table = {}
     for key, label in zip(zip(values, identity, strict=True), found, strict=True):
@@ -265,7 +268,7 @@ def test_bytes_serve_where_nothing_is_named(played, monkeypatch):
 
 
 def test_a_category_is_numbered_by_its_values():
-    target = target_of(Label("kind", np.array([8.0, np.nan, 0, 8]), True))
+    target = target_of(VariableLabel("kind", np.array([8.0, np.nan, 0, 8]), True))
     assert target.classes.tolist() == [0, 8]
     np.testing.assert_array_equal(target.values, [1, np.nan, 0, 1])
     np.testing.assert_array_equal(target.columns()[0], [0, 1])
@@ -305,8 +308,8 @@ def test_a_hidden_layer_finds_what_no_direction_tells():
     """Whether two signs agree."""
     random = np.random.default_rng(0)
     rows = random.normal(size=(900, 2))
-    target = target_of(Label("same", (rows[:, 0] * rows[:, 1] > 0).astype(float), True))
-    fold = Fold(np.arange(500), np.arange(500, 700), np.arange(700, 900))
+    target = target_of(VariableLabel("same", (rows[:, 0] * rows[:, 1] > 0).astype(float), True))
+    fold = FoldMoments(np.arange(500), np.arange(500, 700), np.arange(700, 900))
     scores = {}
     for probe in (ridge_probe, hidden_probe):
         (found,) = probe(features(rows), [target], fold, 0)
@@ -322,12 +325,12 @@ def test_a_leak_between_neighbours_does_not_raise_the_score():
     count, length = 12, 40
     episodes = np.repeat(np.arange(count), length)
     rows = np.eye(count)[episodes] + 0.01 * random.normal(size=(count * length, count))
-    target = Target("level", random.normal(size=count)[episodes])
+    target = ProbeTarget("level", random.normal(size=count)[episodes])
     split = split_play(episodes, np.zeros(count * length, int))
     ours = [ridge_probe(features(rows), [target], fold)[0] for fold in split.folds]
     value = r_squared(summed(target, ours, episodes)["r2"].sum(0))
     by_frame = random.permutation(count * length)
-    fold = Fold(*(np.sort(part) for part in np.split(by_frame, [300, 380])))
+    fold = FoldMoments(*(np.sort(part) for part in np.split(by_frame, [300, 380])))
     (theirs,) = ridge_probe(features(rows), [target], fold)
     leaky = r_squared(summed(target, [theirs], episodes)["r2"].sum(0))
     assert leaky > 0.99 and value < 0.1

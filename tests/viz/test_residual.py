@@ -9,6 +9,7 @@ from residual_networks import lively
 from torch import Tensor, nn
 
 import atari_zoo as zoo
+from atari_zoo.analysis.first_convolutions import first_convolution
 from atari_zoo.analysis.peaks import dead_units
 from atari_zoo.converters import ImpalaNetwork, MnihNetwork, ModelCard
 from atari_zoo.converters.network.activations import Activation
@@ -107,7 +108,7 @@ def test_attribution_reaches_the_screen(made: ImpalaNetwork) -> None:
 
 
 def test_pictures_of_the_first_convolution(made: ImpalaNetwork) -> None:
-    found = filters.first_convolution(made)
+    found = first_convolution(made)
     assert found is not None and found[1] is made.trunk.first is made.trunk.block1.conv
     assert filters.filter_picture(made).shape[2] == 3
 

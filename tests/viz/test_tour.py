@@ -100,7 +100,8 @@ def test_the_cards_words_are_words(page):
     assert page.words.count(SCRIPT) >= 2  # source and name, readable as they are
     assert "A & B <b>" in page.words
     assert "4,000,000 emulator frames" in page.words
-    assert "short: " in page.words
+    assert "the last 4 screens, grey, 84 x 84 pixels" in page.words
+    assert "(preprocessing 'short')" in page.words
 
 
 def test_the_score_is_that_of_the_same_play(toured, page):
@@ -112,6 +113,20 @@ def test_the_score_is_that_of_the_same_play(toured, page):
     game = zoo.game("Freeway")
     assert f"{game.random:,.1f}" in page.words
     assert f"{game.human:,.1f}" in page.words
+
+
+def test_it_opens_with_the_movie_and_what_was_done_in_it(toured, page):
+    kinds = [tag for tag, _ in page.tags if tag in ("video", "h2", "table")]
+    assert kinds[0] == "video"
+    played = zoo.rollout(zoo.load(toured[0]), steps=STEPS, envs=1, seed=0, keep=["outputs"])
+    actions, outputs = played.actions[:, 0], played.outputs[:, 0]
+    most = max(range(3), key=lambda action: int((actions == action).sum()))
+    share = float((actions == most).mean())
+    gaps = [float(outputs[i, a] - outputs[i].mean()) for i, a in enumerate(actions)]
+    words = " ".join(page.words.split())
+    assert f"chose {played.action_names[most]} most often, at {share:.0%} of them" in words
+    assert f"stood out most at step {int(np.argmax(gaps))}, where" in words
+    assert f"lay {max(gaps):.2g} above the mean of all actions" in words
 
 
 def test_the_movie_is_whole(page):
@@ -208,10 +223,10 @@ def test_odd_texts_of_a_card_and_a_path_are_text(random_agent, tmp_path):
     seen = ODD.replace("\udcff", "\N{REPLACEMENT CHARACTER}")
     name = f"{seen}:{seen}/Freeway/{seen}@{seen}"
     assert page.words.count(name) == 2  # title and heading
-    # algorithm, run and tag, preprocessing, score, source and format, licence, SHA-256
+    # algorithm, run and tag, preprocessing, source and format, licence, SHA-256
     # and the action of each moment
     moments = page.words.count("Shared out: the output of")
-    assert moments and page.words.count(seen) == 2 * 4 + 1 + 2 + 1 + 1 + 2 + 1 + 1 + moments
+    assert moments and page.words.count(seen) == 2 * 4 + 1 + 2 + 1 + 2 + 1 + 1 + moments
     assert repr(str(agent)) in page.blocks[0]
 
 

@@ -24,7 +24,7 @@ from atari_zoo.viz.plots import (
 MILLION = 1e6
 
 
-class Panel(NamedTuple):
+class HealthPanel(NamedTuple):
     """measure and threshold: of the rows that are drawn. dense: of the last dense layer, not of
     all layers together."""
 
@@ -36,12 +36,12 @@ class Panel(NamedTuple):
 
 
 PANELS = (
-    Panel("dormant", "dormant, all layers", "share of units", 0.025),
-    Panel("always_on", "always on, all layers", "share of units"),
-    Panel("drift", "drift of the weights", "|w - w0| / |w0|"),
-    Panel("srank", "rank, 99 % of singular values", "directions", dense=True),
-    Panel("entropy_rank", "rank by entropy", "directions", dense=True),
-    Panel("participation_ratio", "participation ratio", "directions", dense=True),
+    HealthPanel("dormant", "dormant, all layers", "share of units", 0.025),
+    HealthPanel("always_on", "always on, all layers", "share of units"),
+    HealthPanel("drift", "drift of the weights", "|w - w0| / |w0|"),
+    HealthPanel("srank", "rank, 99 % of singular values", "directions", dense=True),
+    HealthPanel("entropy_rank", "rank by entropy", "directions", dense=True),
+    HealthPanel("participation_ratio", "participation ratio", "directions", dense=True),
 )
 
 
@@ -74,7 +74,7 @@ def draw_health(result: Result) -> Figure:
     return figure
 
 
-def _draw(panel: Axes, table: pandas.DataFrame, what: Panel, run: str, style: Any) -> None:
+def _draw(panel: Axes, table: pandas.DataFrame, what: HealthPanel, run: str, style: Any) -> None:
     rows = table[table["measure"] == what.measure]
     if not np.isnan(what.threshold):
         rows = rows[rows["threshold"] == what.threshold]

@@ -34,6 +34,7 @@ from atari_zoo.viz.images import (
 
 QUIET: Colour = (66, 73, 86)  # of units that never change
 HEAD, MAPS_WIDTH, BAR_ROW = 22, 687, 17  # pixels: above the maps, across them, of an action
+CONTROLS = 48  # pixels at the bottom, which a player's controls may cover
 ZOOM = 2  # of the game and of the observation
 
 
@@ -94,7 +95,7 @@ class Panel:
             labels.setdefault(name, f"{name}   {' x '.join(map(str, shape))}")
             bottom = self.tops[name] + _height(name, shape) + 10
         self.legend_top = bottom
-        height = max(bottom + HEAD, self.bars_top + len(actions) * BAR_ROW + 24) + 4
+        height = max(bottom + HEAD, self.bars_top + len(actions) * BAR_ROW + 24) + CONTROLS
         width = self.right + MAPS_WIDTH + MARGIN
         # 4:2:0 video halves the colour's size, so both sides are even
         self.background = self._drawn(title, labels, height + height % 2, width + width % 2)

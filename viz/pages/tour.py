@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from atari_zoo.agent_states import as_it_was
+from atari_zoo.analysis.first_convolutions import first_convolution
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.network.finite import check_finite
@@ -29,7 +30,7 @@ from atari_zoo.viz.images import enlarge
 from atari_zoo.viz.movies import movies
 from atari_zoo.viz.movies.shown_layers import shown_layers
 from atari_zoo.viz.pages.templates import check_page
-from atari_zoo.viz.pages.tour_page import DecisiveStep, Score, TourFindings, tour_page
+from atari_zoo.viz.pages.tour_page import DecisiveStep, Habit, Score, TourFindings, tour_page
 from atari_zoo.viz.saliency import overlays
 
 ENVS = 4
@@ -76,7 +77,7 @@ def tour(
         progress=report(score_steps),
     )
     fps = max(1, round(60 / recording.preprocessing.frame_skip))  # as fast as the game runs
-    first = filters.first_convolution(network)
+    first = first_convolution(network)
     movie = _movie(network, recording, fps, report(score_steps + steps))
     found = TourFindings(
         card=network.card,
@@ -88,6 +89,7 @@ def tour(
         fps=fps,
         movie=movie,
         shown=shown_layers(network),
+        habit=_habit(recording),
         first=first[0] if first else "",
         filters=filters.filter_picture(network) if first else None,
         rates_actions=rates_actions(network),
@@ -138,6 +140,22 @@ def decisive_steps(recording: Recording, count: int = MOMENTS, env: int = 0) -> 
     return sorted(chosen)
 
 
+def _habit(recording: Recording) -> Habit:
+    assert recording.outputs is not None  # tour records them
+    outputs, actions = np.asarray(recording.outputs[:, 0]), recording.actions[:, 0]
+    counts = np.bincount(actions)
+    gaps = outputs[np.arange(len(outputs)), actions] - outputs.mean(axis=1)
+    step = int(gaps.argmax())
+    names = recording.action_names
+    return Habit(
+        names[counts.argmax()],
+        float(counts.max() / len(actions)),
+        step,
+        names[actions[step]],
+        float(gaps[step]),
+    )
+
+
 def _movie(
     network: Network, recording: Recording, fps: int, progress: Callable[[int, int], None]
 ) -> bytes:
@@ -165,6 +183,7 @@ def _decision(network: Network, recording: Recording, step: int) -> DecisiveStep
         delta=float(found.delta[0]),
         output=float(outputs[action]),
         mean=float(outputs.mean()),
+        probability=None if rates_actions(network) else float(outputs.softmax(0)[action]),
         frame=enlarge(frame, 2),
         overlay=overlays.overlay(frame, values, preprocessing=recording.preprocessing),
         strip=overlays.frame_strip(observation.numpy(), values),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from atari_zoo.analysis.first_convolutions import frame_names
+from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.games import Game, score_source
-from atari_zoo.viz.filters import frame_names
 from atari_zoo.viz.movies.shown_layers import ShownLayers
 from atari_zoo.viz.pages.templates import filled
 
@@ -18,6 +19,11 @@ RULES = {
     "sample": "logits; their softmax gives the probabilities that the action is drawn from.",
     "argmax": "the action with the largest is taken.",
     "epsilon-greedy": "the action with the largest is taken, except for rare random ones.",
+}
+CHOICES = {
+    "sample": "drawing one with the policy's probabilities",
+    "argmax": "taking the one with the largest output",
+    "epsilon-greedy": "taking the one with the largest output, but for a few at random",
 }
 
 
@@ -45,6 +51,7 @@ class DecisiveStep:
 
     explains: what is shared out over the pixels, in words; total: the sum of all parts, and delta
     by how much it misses what it should be. output, mean: of that action, and of all.
+    probability: of that action, where the outputs are a policy's logits.
     overlay: attributions on the screen. strip: on each frame.
     """
 
@@ -55,9 +62,22 @@ class DecisiveStep:
     delta: float
     output: float
     mean: float
+    probability: float | None
     frame: UInt8[np.ndarray, "height width 3"]
     overlay: UInt8[np.ndarray, "height width 3"]
     strip: UInt8[np.ndarray, "strip_height strip_width 3"]
+
+
+@dataclass(frozen=True)
+class Habit:
+    """What an agent did in the movie: the action it chose most often, and at which share of steps;
+    and where the action chosen lay highest above the mean of all, and by how much."""
+
+    action: str
+    share: float
+    step: int
+    chosen: str
+    gap: float
 
 
 @dataclass(frozen=True)
@@ -80,6 +100,7 @@ class TourFindings:
     fps: int
     movie: bytes
     shown: ShownLayers
+    habit: Habit
     first: str
     filters: UInt8[np.ndarray, "filters_height filters_width 3"] | None
     rates_actions: bool
@@ -103,14 +124,16 @@ def tour_page(found: TourFindings) -> str:
 def facts(card: ModelCard, layers: Mapping[str, int]) -> list[tuple[str, str]]:
     """Rows of what is known of a model; layers: name -> its weights."""
     rows = {
-        "algorithm": card.algorithm,
+        "algorithm": ALGORITHMS[card.algorithm].title
+        if card.algorithm in ALGORITHMS
+        else card.algorithm,
         "game": card.game,
         "run": card.run + (f" @{card.tag}" if card.tag else ""),
         "trained for": f"{card.frames:,} emulator frames" if card.frames else "unknown",
-        "chooses actions by": card.action_rule,
-        "preprocessing": _preprocessing(card),
+        "chooses actions by": CHOICES[card.action_rule],
+        "is shown": _preprocessing(card),
         "weights": ", ".join(f"{name} {count:,}" for name, count in layers.items()),
-        "measured earlier": _measured(card),
+        "score measured earlier": _measured(card),
         "source": f"{card.source} {f'({card.format})' if card.format else ''}".strip() or "unknown",
         "licence": card.licence or "not stated",
         "sha256 of the source": card.sha256,
@@ -151,14 +174,38 @@ def _consequence(score: Score) -> str:
 
 
 def _preprocessing(card: ModelCard) -> str:
-    known = asdict(card.preprocessing)
-    return f"{known.pop('name')}: " + ", ".join(f"{key} {value}" for key, value in known.items())
+    """What the agent is shown, in words; the name is that of the zoo's own table."""
+    shown = card.preprocessing
+    height, width = shown.side
+    kind = "colour" if shown.channels == 3 else "grey"
+    span = f"{shown.frame_skip_least} to " if shown.frame_skip_least else ""
+    stack = f"the last {shown.stack} screens" if shown.stack > 1 else "the last screen"
+    words = [
+        f"{stack}, {kind}, {height} x {width} pixels",
+        f"an action is held for {span}{shown.frame_skip} emulator frames",
+    ]
+    if shown.noops:
+        words.append(f"an episode begins with up to {shown.noops} frames of doing nothing")
+    if shown.fire_reset:
+        words.append("FIRE is pressed where the game wants it to begin")
+    if shown.sticky:
+        words.append(f"the emulator repeats the action before with probability {shown.sticky:g}")
+    return f"{'; '.join(words)} (preprocessing '{shown.name}')"
 
 
 def _measured(card: ModelCard) -> str:
-    """The numbers among a card's scores; what is a list there is too long for a table."""
-    numbers = {k: v for k, v in card.scores.items() if isinstance(v, int | float)}
-    return ", ".join(f"{name} {value:.4g}" for name, value in sorted(numbers.items()))
+    """The score that is known of it, with its spread, and that of random play alike."""
+    known = card.scores
+    if not isinstance(known.get("mean"), int | float):
+        return ""
+    words = f"{known['mean']:,.1f}"
+    if isinstance(known.get("std"), int | float):
+        words += f" \N{PLUS-MINUS SIGN} {known['std']:,.1f}"
+    if isinstance(known.get("episodes"), int | float):
+        words += f" over {known['episodes']:,} episodes"
+    if isinstance(known.get("random_mean"), int | float):
+        words += f"; random play alike {known['random_mean']:,.1f}"
+    return words
 
 
 def _number(value: float | None) -> str:

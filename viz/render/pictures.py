@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from atari_zoo.viz.filters import frame_names
+from atari_zoo.analysis.first_convolutions import frame_names
 from atari_zoo.viz.images import INK_ON_WHITE, enlarge, fitting, grid, in_grey, save_png, text
 from atari_zoo.viz.movies.mp4 import check_movie, write_mp4
 from atari_zoo.viz.render.results import Rendered, as_bytes

@@ -18,7 +18,7 @@ from atari_zoo.cli.objectives import shown_in_place
 from atari_zoo.cli.options import STEPS, Device, Envs, Model, Played, Seed, seen_play
 
 Words = dict[str, Any]
-MODELS = "Names, or the paths of models' files."
+MODELS = "Names, patterns such as '*/Seaquest/*', or the paths of models' files."
 SUBJECTS = (
     "Agents: names, patterns such as '*/Seaquest/*', files of models or of recorded play. Who has "
     "no play plays 2,500 steps, recorded once and kept."
@@ -50,9 +50,9 @@ def inputs(hints: Mapping[str, Any], seeded: bool = True) -> dict[str, AnalysisI
     from atari_zoo.converters.network.foreign import Network
 
     readers: dict[Any, tuple[str, str, Callable[[str], Any]]] = {
-        # `@checked` makes subjects of them: a name may be a pattern of several
+        # `@checked` makes subjects and networks of them: a name may be a pattern of several
         Sequence[Subject]: (SUBJECTS, "'*/Seaquest/*'", str),
-        Sequence[Network]: (MODELS, "a2c/Pong/1 dqn/Pong/1", zoo.load),
+        Sequence[Network]: (MODELS, "'*/Seaquest/*'", str),
         Sequence[zoo.Recording]: (RECORDED, "play.zarr", zoo.open_recording),
         Sequence[pandas.DataFrame]: (LOGS, "a2c/Pong/1", zoo.training_log),
     }

@@ -7,6 +7,7 @@ observation, drawn anew at every step for each of its frames, and on the convolu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from atari_zoo.converters.arguments import check_kinds
 from atari_zoo.play.options import check_options, option
@@ -62,3 +63,47 @@ class Noise:
     def __post_init__(self) -> None:
         check_kinds(self)
         check_options(self)
+
+
+# what can be perturbed, and how much of it is tried where nobody says
+LEVELS: dict[str, tuple[float, ...]] = {
+    "observation": (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+    "frame": (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+    "relative": (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1),
+    "parameters": (0, 0.01, 0.02, 0.05, 0.1, 0.2),
+    "actions": (0, 0.01, 0.05, 0.1, 0.25, 0.5),
+    "sticky": (0, 0.1, 0.25, 0.5),
+}
+PERTURBED = {
+    "observation": "observation noise, anew at each step (standard deviation, pixels 0 to 1)",
+    "frame": "observation noise, a frame keeps its own (standard deviation, pixels 0 to 1)",
+    "relative": "noise on the convolutions' kernels (parts of each layer's weight spread)",
+    "parameters": "noise on the convolutions' kernels (standard deviation, absolute)",
+    "actions": "share of random actions",
+    "sticky": "probability that the emulator repeats the action before",
+}
+
+
+def perturbation(kind: str, level: float) -> dict[str, Any]:
+    """The options of a rollout that perturb it so much.
+
+    kind: one of `PERTURBED`. Raises ValueError for another, and for a level out of range.
+
+    >>> perturbation("relative", 0.1)["noise"].parameters
+    0.1
+    """
+    if kind not in PERTURBED:
+        raise ValueError(f"no noise on '{kind}'; there are {', '.join(PERTURBED)}")
+    if kind == "sticky":
+        if not 0 <= level <= 1:
+            raise ValueError(f"sticky is {level}; it must be from 0 to 1")
+        return {"sticky": level}
+    return {
+        "noise": {
+            "observation": lambda: Noise(observation=level),
+            "frame": lambda: Noise(observation=level, place="frame"),
+            "relative": lambda: Noise(parameters=level, relative=True),
+            "parameters": lambda: Noise(parameters=level),
+            "actions": lambda: Noise(actions=level),
+        }[kind]()
+    }

@@ -146,22 +146,29 @@ def noise(
     seed: int,
     *,
     plan: Plan,
-    kind: str = "parameters",
-    levels: Sequence[float] = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2),
+    kind: str | Sequence[str] = "parameters",
+    levels: Sequence[float] | None = None,
     device: str = "cpu",
 ) -> dict[str, Any]:
-    """Scores under noise of each level on "parameters" (the convolutions' kernels, as in the
-    paper), "observation" or "actions"."""
-    import atari_zoo as zoo
+    """Scores under noise of each level, of one kind or several (`play.noise.PERTURBED`), or "all":
+    "parameters" are the convolutions' kernels, as in the paper; clean and random play beside it.
 
-    network = zoo.load(model, device)
-    kinds = {
-        "parameters": [Noise(parameters=level) for level in levels],
-        "observation": [Noise(observation=level) for level in levels],
-        "actions": [Noise(actions=level) for level in levels],
-    }
-    if kind not in kinds:
-        raise ValueError(f"no noise on '{kind}'; there are {', '.join(kinds)}")
-    returns = [zoo.rollout(network, plan, noise=noise).returns.tolist() for noise in kinds[kind]]
-    means = [sum(some) / len(some) for some in returns]
-    return {"kind": kind, "levels": list(levels), "returns": returns, "means": means}
+    With several kinds, the `curves` of each stand in the place of its levels, returns and means.
+    """
+    import atari_zoo as zoo
+    from atari_zoo.play.noise import LEVELS
+    from atari_zoo.play.robustness import noise_scores
+
+    kinds = [*LEVELS] if kind == "all" else [kind] if isinstance(kind, str) else [*kind]
+    found = noise_scores(zoo.load(model, device), plan, kinds, levels)
+    curves = [
+        {
+            "kind": one.kind,
+            "levels": list(one.levels),
+            "returns": [list(some) for some in one.returns],
+            "means": [sum(some) / len(some) for some in one.returns],
+        }
+        for one in found
+    ]
+    facts = {"clean": list(found[0].clean), "random": list(found[0].random)}
+    return (curves[0] if len(curves) == 1 else {"kind": kinds, "curves": curves}) | facts

@@ -1,0 +1,144 @@
+"""Responses of a network to states: its outputs and the value that it gives each, and how those of
+another differ."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from atari_zoo.agent_states import recorded_states
+from atari_zoo.analysis.measures.policy_changes import (
+    agrees,
+    episode_interval,
+    jensen_shannon,
+    kullback_leibler,
+    lead_of,
+)
+from atari_zoo.analysis.subjects import Subject
+from atari_zoo.converters.algorithms import ALGORITHMS
+from atari_zoo.converters.network.agent_networks import AgentNetwork
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.converters.network.stateful import state_size
+
+LOGITS = ("policy", "actor-critic")  # kinds of heads whose outputs are of a policy
+# what is measured of two networks on the same states
+MEASURES = {
+    "agreement": "share of states with the same best action",
+    "js": "Jensen-Shannon divergence of the policies, in bits",
+    "kl": "Kullback-Leibler divergence from the intact policy, in bits",
+    "lead": "change of the intact best action's lead over the next, in units of the output",
+    "value": "change of the state's value",
+}
+
+
+class Responses(NamedTuple):
+    """outputs: of the actions. values: of the states; NaN where the agent has no value."""
+
+    outputs: Float[np.ndarray, "states actions"]
+    values: Float[np.ndarray, "states"]
+
+
+class States(NamedTuple):
+    """Some moments of a subject's play.
+
+    carried: what a recurrent agent carried into them. episodes: which each is of. moments: their
+    numbers.
+    """
+
+    observations: Shaped[Tensor, "states channels height width"]
+    carried: Tensor | None
+    episodes: Int[np.ndarray, "states"]
+    moments: Int[np.ndarray, "states"]
+
+
+def states_of(subject: Subject, most: int) -> States:
+    """At most so many moments, spread evenly over the play. Raises ValueError for fewer than 1."""
+    if most < 1:
+        raise ValueError(f"states is {most}; expected at least 1")
+    count = len(subject.episodes)
+    moments = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
+    carried = None
+    if state_size(subject.network):
+        envs = subject.recording.starts.shape[1]
+        each = [recorded_states(subject.network, subject.recording, env) for env in range(envs)]
+        rows = torch.stack([rows for rows in each if rows is not None], dim=1).flatten(0, 1)
+        carried = rows[moments]
+    return States(subject.observations()[moments], carried, subject.episodes[moments], moments)
+
+
+@torch.inference_mode()
+def responses(network: Network, states: States, batch: int = 256) -> Responses:
+    """What a network computes of the states; its value is the layer's, of Q-networks the largest
+    output."""
+    device = next(network.parameters()).device
+    judged = [] if rates_actions(network) or "value" not in network.layers else ["value"]
+    outputs, values = [], []
+    with recorded(network, judged) as kept:
+        for begin in range(0, len(states.observations), batch):
+            span = slice(begin, begin + batch)
+            seen = states.observations[span].to(device)
+            carried = () if states.carried is None else (states.carried[span].to(device),)
+            outputs.append(network(seen, *carried).float().cpu().numpy())
+            if judged:
+                values.append(kept["value"].float().flatten(1).mean(dim=1).cpu().numpy())
+    rated = np.concatenate(outputs)
+    if judged:
+        return Responses(rated, np.concatenate(values))
+    known = rates_actions(network)
+    return Responses(rated, rated.max(axis=1) if known else np.full(len(rated), np.nan, np.float32))
+
+
+def rates_actions(network: Network) -> bool:
+    """Whether its outputs are values of actions, not of a policy."""
+    algorithm = ALGORITHMS.get(network.card.algorithm)
+    if algorithm is not None:
+        return algorithm.output == "q"
+    if isinstance(network, AgentNetwork):
+        return network.head.kind not in LOGITS
+    return network.card.action_rule != "sample"
+
+
+def differences(
+    intact: Responses, changed: Responses, logits: bool
+) -> dict[str, Float[np.ndarray, "states"]]:
+    """Each of `MEASURES`, state by state. logits: whether outputs are those of a policy; NaN for
+    its divergences if not."""
+    best = intact.outputs.argmax(axis=1)
+    nothing = np.full(len(best), np.nan)
+    pair = intact.outputs, changed.outputs
+    return {
+        "agreement": agrees(*pair),
+        "js": jensen_shannon(*pair) if logits else nothing,
+        "kl": kullback_leibler(*pair) if logits else nothing,
+        "lead": lead_of(changed.outputs, best) - lead_of(intact.outputs, best),
+        "value": changed.values.astype(float) - intact.values,
+    }
+
+
+def measured_row(
+    measure: str, value: float, ends: tuple[float, float], count: int
+) -> dict[str, Any]:
+    """What a tidy table has of one measure: its value, interval, and of how many it is."""
+    return {
+        "measure": measure,
+        "value": float(value),
+        "low": float(ends[0]),
+        "high": float(ends[1]),
+        "n": count,
+    }
+
+
+def difference_rows(
+    intact: Responses, changed: Responses, states: States, logits: bool, seed: int
+) -> list[dict[str, Any]]:
+    """A row for each of `MEASURES`, the mean over the states."""
+    rows = []
+    for name, values in differences(intact, changed, logits).items():
+        ends = episode_interval(values, states.episodes, seed)
+        rows.append(measured_row(name, values.mean(), ends, len(values)))
+    return rows

@@ -1,0 +1,66 @@
+"""Robustness: what an agent scores under more and more noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from atari_zoo.converters.network.foreign import Network
+from atari_zoo.play.noise import LEVELS, Noise, perturbation
+from atari_zoo.play.plans import Plan
+from atari_zoo.play.rollouts import rollout
+from atari_zoo.recordings.recordings import Recording
+
+
+@dataclass(frozen=True)
+class NoiseScores:
+    """What episodes scored at each level of one kind of noise, at one seed.
+
+    returns: of each level's episodes. clean: without any noise. random: of random play.
+    """
+
+    kind: str
+    levels: tuple[float, ...]
+    returns: tuple[tuple[float, ...], ...]
+    clean: tuple[float, ...]
+    random: tuple[float, ...]
+
+
+def noise_scores(
+    network: Network,
+    plan: Plan,
+    kinds: Sequence[str],
+    levels: Sequence[float] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[NoiseScores]:
+    """Plays whole episodes, as planned, at each level of each kind of noise.
+
+    Clean and random play are played once, and a level that changes nothing is the clean play
+    itself. kinds: of `atari_zoo.play.noise.PERTURBED`. levels: those of `LEVELS` if not given.
+    progress: called with the rollouts done and those there are.
+    Raises ValueError if there is no such kind, or a level is out of range.
+    """
+    given = {kind: tuple(levels or LEVELS.get(kind, ())) for kind in kinds}
+    options = {kind: [perturbation(kind, level) for level in some] for kind, some in given.items()}
+    clean_sticky = network.card.preprocessing.sticky if plan.sticky is None else plan.sticky
+    total, done = 2 + sum(map(len, given.values())), 0
+
+    def played(**perturbed: Any) -> tuple[float, ...]:
+        nonlocal done
+        recording = rollout(network, replace(plan, **perturbed))
+        assert isinstance(recording, Recording)
+        done += 1
+        progress(done, total)
+        return tuple(float(score) for score in recording.returns)
+
+    clean, random = played(), played(noise=Noise(actions=1.0))
+    found = []
+    for kind, some in given.items():
+        returns = []
+        for level, perturbed in zip(some, options[kind], strict=True):
+            same = level == (clean_sticky if kind == "sticky" else 0)
+            returns.append(clean if same else played(**perturbed))
+        found.append(NoiseScores(kind, some, tuple(returns), clean, random))
+    progress(total, total)
+    return found
