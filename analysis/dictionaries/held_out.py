@@ -74,7 +74,7 @@ def rows_of_layer(
     return torch_rows(found.float().numpy(), layer)
 
 
-def held_out(network: Network, layer: str, episodes: int, seed: int) -> HeldOut:
+def play_held_out(network: Network, layer: str, episodes: int, seed: int) -> HeldOut:
     """Plays so many whole episodes."""
     played = rollout(
         network,

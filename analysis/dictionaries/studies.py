@@ -35,8 +35,8 @@ from atari_zoo.analysis.dictionaries.feature_facts import (
 )
 from atari_zoo.analysis.dictionaries.held_out import (
     HeldOut,
-    held_out,
     named_memory,
+    play_held_out,
     returns_with,
     rows_of_layer,
     spread_moments,
@@ -93,7 +93,9 @@ def study_features(
     values = torch_rows(subject.activations(layer), layer)
     memory = named_memory(subject)
     dictionary = learn_dictionary(values, settings, seed, _part(progress, 0, LEARN_CONTROL))
-    held = held_out(network, layer, episodes, seed + 1)  # other episodes than those of the play
+    held = play_held_out(
+        network, layer, episodes, seed + 1
+    )  # other episodes than those of the play
     controls = (
         first_components(dictionary.standard, values, settings.k),
         random_directions(dictionary.standard, len(dictionary.decoder), settings.k, seed),

@@ -18,7 +18,7 @@ from atari_zoo.analysis.dictionaries.autoencoders import LearningSettings
 from atari_zoo.analysis.dictionaries.correlates import strongest_correlates
 from atari_zoo.analysis.dictionaries.dictionaries import DRAWN, SPARSE
 from atari_zoo.analysis.dictionaries.feature_facts import ablation_facts, top_moments
-from atari_zoo.analysis.dictionaries.held_out import HeldOut, held_out, returns_with
+from atari_zoo.analysis.dictionaries.held_out import HeldOut, play_held_out, returns_with
 from atari_zoo.analysis.dictionaries.layer_changes import unchanged, with_layer_changed
 from atari_zoo.analysis.dictionaries.reconstruction import (
     active_count,
@@ -61,7 +61,7 @@ def network() -> MnihNetwork:
 
 @pytest.fixture(scope="module")
 def held(network) -> HeldOut:
-    return held_out(network, "fc", episodes=2, seed=5)
+    return play_held_out(network, "fc", episodes=2, seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_a_layer_is_changed_while_it_lasts(network, held) -> None:
         assert torch.equal(network(seen), before)
     assert not torch.equal(changed, before)
     with pytest.raises(ValueError, match="no layer 'fcc'; this network has conv1"):
-        held_out(network, "fcc", 1, 0).values  # noqa: B018
+        play_held_out(network, "fcc", 1, 0).values  # noqa: B018
 
 
 def test_play_with_the_layer_as_it_is_ends_as_before(network, held) -> None:
