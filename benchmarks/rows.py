@@ -17,6 +17,7 @@ MORE_IS_BETTER = {
     "steps/s": True,
     "frames/s": True,
     "%": True,
+    "points": True,
     "s": False,
     "ms": False,
     "MiB": False,
