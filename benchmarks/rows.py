@@ -19,6 +19,7 @@ MORE_IS_BETTER = {
     "%": True,
     "share": True,
     "nats": False,
+    "points": True,
     "s": False,
     "ms": False,
     "MiB": False,

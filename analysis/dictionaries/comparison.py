@@ -22,7 +22,7 @@ from atari_zoo.analysis.dictionaries.reconstruction import (
 from atari_zoo.intervals import interval
 
 
-class Measured(NamedTuple):
+class Finding(NamedTuple):
     """One number. dictionary: whose. feature: which of its features; -1 of all together.
     what: a name, of an action or a variable."""
 
@@ -39,7 +39,7 @@ def measure_dictionary(
     learned: Float[Tensor, "moments units"],
     held: HeldOut,
     seed: int,
-) -> list[Measured]:
+) -> list[Finding]:
     """What it gives back of held-out episodes, and how far the network's outputs move with that.
 
     learned: the values that it was made from, at which a feature lives or is dead.
@@ -61,13 +61,13 @@ def measure_dictionary(
     }
     dead = dead_share(_codes(dictionary, learned))
     found["dead"] = Estimate(dead, np.nan, np.nan, len(dictionary.decoder))
-    return [Measured(called, -1, name, "", estimate) for name, estimate in found.items()]
+    return [Finding(called, -1, name, "", estimate) for name, estimate in found.items()]
 
 
-def measure_returns(called: str, returns: Float[np.ndarray, "episodes"], seed: int) -> Measured:
+def measure_returns(called: str, returns: Float[np.ndarray, "episodes"], seed: int) -> Finding:
     """The mean of some episodes' scores."""
     ends = interval(list(returns), seed)
-    return Measured(called, -1, "score", "", Estimate(float(np.mean(returns)), *ends, len(returns)))
+    return Finding(called, -1, "score", "", Estimate(float(np.mean(returns)), *ends, len(returns)))
 
 
 def _codes(dictionary: Dictionary, values: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from atari_zoo.analysis.measures.correlations import pearson
+
 LEAST = 20  # moments at which a variable must be there
 SHIFTS = 5  # in time, for what a correlation is by chance
 
@@ -18,25 +20,6 @@ class Correlate(NamedTuple):
     variable: int
     correlation: float
     chance: float
-
-
-def pearson(
-    values: Float[np.ndarray, "moments features"], variables: Float[np.ndarray, "moments variables"]
-) -> Float[np.ndarray, "features variables"]:
-    """Correlations over the moments at which a variable is not NaN; NaN where it or the feature
-    does not change there, or it is there less than 20 times."""
-    found = np.full((values.shape[1], variables.shape[1]), np.nan)
-    for number, variable in enumerate(variables.T):
-        there = ~np.isnan(variable)
-        if there.sum() < LEAST:
-            continue
-        told = variable[there] - variable[there].mean()
-        some = values[there] - values[there].mean(axis=0)
-        sizes = np.linalg.norm(some, axis=0) * np.linalg.norm(told)
-        products = told @ some
-        changes = sizes > 1e-9 * max(1.0, float(there.sum()))
-        found[changes, number] = products[changes] / sizes[changes]
-    return np.clip(found, -1, 1)
 
 
 def strongest_correlates(
@@ -51,35 +34,42 @@ def strongest_correlates(
     Chance is the mean size of the same where the feature is shifted in time, by a sixth to five
     sixths of the moments, so that both keep their rhythm and lose each other.
     """
-    chosen = _strongest(pearson(values, variables))
-    new = _at(pearson(new_values, new_variables), chosen)
+    chosen = _strongest(_known(values, variables))
+    new = _at(_known(new_values, new_variables), chosen)
     luck = np.zeros((SHIFTS, len(chosen)))
     for number in range(SHIFTS):
         shifted, new_shifted = (
             np.roll(part, len(part) * (number + 1) // (SHIFTS + 1), axis=0)
             for part in (values, new_values)
         )
-        best = _strongest(pearson(shifted, variables))
-        luck[number] = np.abs(_at(pearson(new_shifted, new_variables), best))
+        best = _strongest(_known(shifted, variables))
+        luck[number] = np.abs(_at(_known(new_shifted, new_variables), best))
     found = np.isfinite(luck)
     chance = np.where(found.any(axis=0), np.where(found, luck, 0).sum(axis=0), np.nan)
     chance /= np.maximum(found.sum(axis=0), 1)
     return [Correlate(*each) for each in zip(chosen, new.tolist(), chance.tolist(), strict=True)]
 
 
+def _known(
+    values: Float[np.ndarray, "moments features"], variables: Float[np.ndarray, "moments variables"]
+) -> Float[np.ndarray, "features variables"]:
+    """Pearson's; 0 where nothing changes, NaN where the variable is there less than 20 times."""
+    often = np.isfinite(variables).sum(axis=0) >= LEAST
+    return np.where(often, pearson(values, variables), np.nan)
+
+
 def _at(
     correlations: Float[np.ndarray, "features variables"], columns: list[int]
 ) -> Float[np.ndarray, "features"]:
     """Each row's at its column; NaN where that is -1."""
-    return np.array(
-        [row[c] if c >= 0 else np.nan for row, c in zip(correlations, columns, strict=True)]
-    )
+    pairs = zip(correlations, columns, strict=True)
+    return np.array([row[column] if column >= 0 else np.nan for row, column in pairs])
 
 
 def _strongest(correlations: Float[np.ndarray, "features variables"]) -> list[int]:
-    """The column of the largest size in each row; -1 where all are NaN."""
-    sizes = np.nan_to_num(np.abs(correlations), nan=-1)
+    """The column of the largest size in each row; -1 where all are 0, or there are none."""
+    sizes = np.nan_to_num(np.abs(correlations))
     if not sizes.shape[1]:
         return [-1] * len(sizes)
     best = sizes.argmax(axis=1)
-    return [int(v) if sizes[f, v] >= 0 else -1 for f, v in enumerate(best)]
+    return [int(column) if row[column] > 0 else -1 for row, column in zip(sizes, best, strict=True)]

@@ -149,7 +149,7 @@ def sparse_dictionary(standard: Standard, autoencoder: TopKAutoencoder) -> Spars
     return SparseDictionary(standard, autoencoder.k, dict(autoencoder.named_parameters()))
 
 
-def principal_components(
+def first_components(
     standard: Standard, values: Float[Tensor, "moments units"], k: int
 ) -> PrincipalComponents:
     """The first k of these values; fewer where there are no more."""

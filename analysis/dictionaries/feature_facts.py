@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from atari_zoo.analysis.dictionaries.comparison import Measured
+from atari_zoo.analysis.dictionaries.comparison import Finding
 from atari_zoo.analysis.dictionaries.correlates import strongest_correlates
 from atari_zoo.analysis.dictionaries.dictionaries import DRAWN, SPARSE, Dictionary
 from atari_zoo.analysis.dictionaries.held_out import HeldOut
@@ -57,14 +57,14 @@ def activity_facts(
     codes: Float[Tensor, "moments features"],
     episodes: Int[np.ndarray, "moments"],
     seed: int,
-) -> list[Measured]:
+) -> list[Finding]:
     """How strongly, and at which share of the moments, each is active."""
     ones, found = np.ones(len(codes)), []
     for feature in features:
         activity = codes[:, feature].double().numpy()
         for name, parts in (("activity", activity), ("active", (activity > ACTIVE).astype(float))):
             estimate = ratio_over_episodes(parts, ones, episodes, seed)
-            found.append(Measured(SPARSE, feature, name, "", estimate))
+            found.append(Finding(SPARSE, feature, name, "", estimate))
     return found
 
 
@@ -73,7 +73,7 @@ def correlate_facts(
     names: Sequence[str],
     learned: tuple[Float[np.ndarray, "moments some"], Float[np.ndarray, "moments variables"]],
     new: tuple[Float[np.ndarray, "others some"], Float[np.ndarray, "others variables"]],
-) -> list[Measured]:
+) -> list[Finding]:
     """The variable that goes with each: chosen where features were learned, measured in new play.
 
     learned, new: activity of these features, and the variables, at moments of each.
@@ -83,7 +83,7 @@ def correlate_facts(
         name = names[best.variable] if best.variable >= 0 else ""
         for who, value in ((SPARSE, best.correlation), (f"{SPARSE}, shifted", best.chance)):
             estimate = Estimate(value, np.nan, np.nan, len(new[0]))
-            found.append(Measured(who, feature, "correlation", name, estimate))
+            found.append(Finding(who, feature, "correlation", name, estimate))
     return found
 
 
@@ -93,7 +93,7 @@ def ablation_facts(
     held: HeldOut,
     actions: Sequence[str],
     seed: int,
-) -> list[Measured]:
+) -> list[Finding]:
     """What each does to the outputs where it is active in new play: they are computed with what it
     adds to the layer, and without.
 
@@ -109,7 +109,7 @@ def ablation_facts(
         for called, direction in ((SPARSE, dictionary.directions[feature]), (DRAWN, drawn[number])):
             without = partial(_without, dictionary=dictionary, feature=feature, direction=direction)
             for name, what, estimate in _effects(held, without, active, actions, seed):
-                found.append(Measured(called, feature, name, what, estimate))
+                found.append(Finding(called, feature, name, what, estimate))
     return found
 
 

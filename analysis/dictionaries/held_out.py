@@ -50,7 +50,7 @@ class HeldOut:
     @cached_property
     def values(self) -> Float[Tensor, "moments units"]:
         """The layer's."""
-        return layer_rows(self.network, self.layer, self.seen, self.states)
+        return rows_of_layer(self.network, self.layer, self.seen, self.states)
 
     @cached_property
     def outputs(self) -> Float[Tensor, "moments actions"]:
@@ -66,7 +66,7 @@ class HeldOut:
         return outputs_changed(self.network, self.layer, change, self.seen[some], states)
 
 
-def layer_rows(
+def rows_of_layer(
     network: Network, layer: str, seen: Tensor, states: Tensor | None
 ) -> Float[Tensor, "moments units"]:
     """A layer's values. Raises ValueError if they are maps."""
@@ -74,7 +74,7 @@ def layer_rows(
     return torch_rows(found.float().numpy(), layer)
 
 
-def held_out(network: Network, layer: str, episodes: int, seed: int) -> HeldOut:
+def play_held_out(network: Network, layer: str, episodes: int, seed: int) -> HeldOut:
     """Plays so many whole episodes."""
     played = rollout(
         network,
@@ -84,14 +84,14 @@ def held_out(network: Network, layer: str, episodes: int, seed: int) -> HeldOut:
         keep=["screens", "ram"],
         preprocessing=_bounded(network),
     )
-    seen, states, numbers = moments_of(network, played, MOMENTS)
+    seen, states, numbers = spread_moments(network, played, MOMENTS)
     subject = Subject(played, network)
     memory = named_memory(subject).iloc[numbers]
     episode = subject.episodes[numbers]
     return HeldOut(network, layer, seen, states, episode, memory, played.returns)
 
 
-def moments_of(
+def spread_moments(
     network: Network, recording: Recording, most: int
 ) -> tuple[
     Shaped[Tensor, "moments channels height width"], Tensor | None, Int[np.ndarray, "moments"]

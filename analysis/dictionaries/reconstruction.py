@@ -1,4 +1,4 @@
-"""How well a layer is given back by few directions, and what that does to the agent's choices."""
+"""Reconstruction of a layer from few directions: how well, and what an agent then chooses."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from atari_zoo.intervals import CONFIDENCE, FEW
-from atari_zoo.seeds import generator_seed
+from atari_zoo.analysis.measures.resampling import episode_sums, measure_interval
 
 ACTIVE = 1e-3  # of a feature that is not silent, in units of the layer's spread
-RESAMPLES = 2_000
-QUANTILES = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
 
 
 class Estimate(NamedTuple):
@@ -39,20 +36,16 @@ def ratio_over_episodes(
     """
     if not len(parts):
         return Estimate(np.nan, np.nan, np.nan, 0)
-    _, which = np.unique(episodes, return_inverse=True)
-    above, below = np.bincount(which, parts), np.bincount(which, wholes)
-    n = len(above)
+    sums = episode_sums(np.stack([parts, wholes], axis=1), episodes)
+    low, high = measure_interval(sums, _ratio, seed)
+    return Estimate(
+        float(_ratio(sums.sum(axis=0, keepdims=True))[0]), float(low), float(high), len(sums)
+    )
+
+
+def _ratio(sums: Float[np.ndarray, "*resamples 2"]) -> Float[np.ndarray, "*resamples"]:
     with np.errstate(invalid="ignore", divide="ignore"):
-        value = float(above.sum() / below.sum())
-        if n < 2:
-            return Estimate(value, np.nan, np.nan, n)
-        if n < FEW:
-            each = above / below
-            return Estimate(value, float(each.min()), float(each.max()), n)
-        draws = np.random.default_rng(generator_seed(seed)).integers(0, n, (RESAMPLES, n))
-        drawn = above[draws].sum(axis=1) / below[draws].sum(axis=1)
-    low, high = np.quantile(drawn, QUANTILES)
-    return Estimate(value, float(low), float(high), n)
+        return sums[..., 0] / sums[..., 1]
 
 
 def squared_errors(

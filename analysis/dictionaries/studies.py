@@ -14,14 +14,14 @@ from torch import Tensor
 from atari_zoo.analysis.controls import untrained
 from atari_zoo.analysis.dictionaries.autoencoders import LearningSettings
 from atari_zoo.analysis.dictionaries.comparison import (
-    Measured,
+    Finding,
     measure_dictionary,
     measure_returns,
 )
 from atari_zoo.analysis.dictionaries.dictionaries import (
     Dictionary,
     SparseDictionary,
-    principal_components,
+    first_components,
     random_directions,
     sparse_dictionary,
     standard_of,
@@ -35,11 +35,11 @@ from atari_zoo.analysis.dictionaries.feature_facts import (
 )
 from atari_zoo.analysis.dictionaries.held_out import (
     HeldOut,
-    held_out,
-    layer_rows,
-    moments_of,
     named_memory,
+    play_held_out,
     returns_with,
+    rows_of_layer,
+    spread_moments,
 )
 from atari_zoo.analysis.dictionaries.reconstruction import torch_rows
 from atari_zoo.analysis.subjects import Subject
@@ -58,7 +58,7 @@ LEARN_CONTROL, PLAY, TELL = 40, 60, 90
 class Study(NamedTuple):
     """What was found of one agent: numbers, and arrays by their names."""
 
-    facts: list[Measured]
+    facts: list[Finding]
     arrays: Mapping[str, np.ndarray]
 
 
@@ -93,9 +93,11 @@ def study_features(
     values = torch_rows(subject.activations(layer), layer)
     memory = named_memory(subject)
     dictionary = learn_dictionary(values, settings, seed, _part(progress, 0, LEARN_CONTROL))
-    held = held_out(network, layer, episodes, seed + 1)  # other episodes than those of the play
+    held = play_held_out(
+        network, layer, episodes, seed + 1
+    )  # other episodes than those of the play
     controls = (
-        principal_components(dictionary.standard, values, settings.k),
+        first_components(dictionary.standard, values, settings.k),
         random_directions(dictionary.standard, len(dictionary.decoder), settings.k, seed),
     )
     facts = [
@@ -126,18 +128,18 @@ def study_features(
 
 def _compared(
     dictionaries: tuple[Dictionary, ...], values: Tensor, held: HeldOut, seed: int
-) -> list[Measured]:
+) -> list[Finding]:
     found = [measure_dictionary(each.kind, each, values, held, seed) for each in dictionaries]
     return [fact for facts in found for fact in facts]
 
 
 def _untrained(
     subject: Subject, held: HeldOut, settings: LearningSettings, seed: int, progress: Progress
-) -> list[Measured]:
+) -> list[Finding]:
     """The same of a network that learnt nothing, at the same moments."""
     begun = untrained(subject.network, seed)
-    seen, states, _ = moments_of(subject.network, subject.recording, COMPARED)
-    values = layer_rows(begun, held.layer, seen, states)
+    seen, states, _ = spread_moments(subject.network, subject.recording, COMPARED)
+    values = rows_of_layer(begun, held.layer, seen, states)
     dictionary = learn_dictionary(values, settings, seed, progress)
     return measure_dictionary(UNTRAINED, dictionary, values, replace(held, network=begun), seed)
 

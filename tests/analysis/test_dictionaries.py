@@ -19,7 +19,7 @@ from atari_zoo.analysis.dictionaries.autoencoders import (
     geometric_median,
 )
 from atari_zoo.analysis.dictionaries.dictionaries import (
-    principal_components,
+    first_components,
     random_directions,
     standard_of,
 )
@@ -223,11 +223,11 @@ def test_silent_units_are_left_out_and_come_back_as_they_were() -> None:
 def test_principal_components_are_those_of_scikit_learn() -> None:
     values = layer_values()
     standard = standard_of(values)
-    found = principal_components(standard, values, 4)(values)
+    found = first_components(standard, values, 4)(values)
     oracle = PCA(4).fit(values.numpy())
     expected = oracle.inverse_transform(oracle.transform(values.numpy()))
     assert_close(found, torch.from_numpy(expected), atol=1e-5, rtol=0)
-    assert principal_components(standard, values, 99).k == 10
+    assert first_components(standard, values, 99).k == 10
 
 
 def test_random_directions_are_fitted_by_least_squares() -> None:

@@ -20,7 +20,11 @@ from atari_zoo.converters import save_onnx, to_onnx
 from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.network.heads import QHead
 from atari_zoo.converters.network.networks import MnihNetwork, Trunk
-from atari_zoo.converters.preprocessings import Preprocessing, as_preprocessing
+from atari_zoo.converters.preprocessings import (
+    Preprocessing,
+    as_preprocessing,
+    preprocessing_changed,
+)
 
 SEEN: dict[str, str | Mapping[str, Any]] = {
     "colour": {"grey": "colour", "max_pool": "rgb", "stack": 2, "size": (60, 64)},
@@ -117,6 +121,22 @@ def test_parts_are_options(tmp_path) -> None:
         assert isinstance(done.exception, ValueError) and message in str(done.exception)
     told = json.loads(CliRunner().invoke(app, ["info", out, "--json"]).stdout)
     assert told["preprocessing"]["size"] == [80, 80]
+
+
+def test_sticky_actions_are_a_part_that_convert_takes(tmp_path) -> None:
+    """Those that play have them as an option of play, once."""
+    out = str(tmp_path / "out.onnx")
+    done = CliRunner().invoke(app, ["convert", "a2c/Pong/1", "-o", out, "--sticky", "0.25"])
+    assert done.exit_code == 0, done.output
+    seen = zoo.load(out).card.preprocessing
+    usual = zoo.load("a2c/Pong/1").card.preprocessing
+    assert seen == preprocessing_changed(usual, {"sticky": 0.25})
+    done = CliRunner().invoke(app, ["convert", "a2c/Pong/1", "-o", out, "--force", "--sticky", "2"])
+    assert isinstance(done.exception, ValueError) and "sticky is 2" in str(done.exception)
+    words = ["record", out, "--steps", "3", "--envs", "1", "--sticky", "0.5"]
+    done = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "play.zarr")])
+    assert done.exit_code == 0, done.output
+    assert zoo.open_recording(tmp_path / "play.zarr").preprocessing.sticky == 0.5
 
 
 def test_a_counterfactual_in_colour_is_what_was_seen() -> None:

@@ -131,6 +131,36 @@ def test_a_revision_a_file_and_the_hubs_own_addresses(hub: SmallHub, monkeypatch
         assert zoo.load(name).card.source.startswith(f"hf:me/ppo@{second}/")
 
 
+def test_a_revision_with_slashes(hub: SmallHub, monkeypatch) -> None:
+    hub.repositories["me/ppo"].revisions["refs/pr/1"] = sb3_files(seed=3)
+    for _ in ("from the Hub", "from the cache"):
+        for name in ("hf:me/ppo@refs/pr/1", "hf:me/ppo@refs/pr/1/ppo-Breakout.zip"):
+            torch.testing.assert_close(outputs(name), expected(3), atol=1e-5, rtol=1e-5)
+        monkeypatch.setenv("ATARI_ZOO_OFFLINE", "1")
+
+
+def test_without_a_connection_the_same_file_is_meant(hub: SmallHub, monkeypatch) -> None:
+    """Of a repository with two models one was fetched, by its name."""
+    first = outputs("hf:me/two/b.cleanrl_model")
+    monkeypatch.setenv("ATARI_ZOO_OFFLINE", "1")
+    torch.testing.assert_close(outputs("hf:me/two/b.cleanrl_model"), first, atol=0, rtol=0)
+    with pytest.raises(DownloadError, match=r"several models are in it; name one of 'a\.cleanrl"):
+        zoo.load("hf:me/two")
+    with pytest.raises(DownloadError, match=r"'a\.cleanrl_model' is not in the Hub's cache"):
+        zoo.load("hf:me/two/a.cleanrl_model")
+
+
+def test_what_another_program_fetched_is_taken_by_its_name(hub: SmallHub, monkeypatch) -> None:
+    """Which files a repository has is not told by those that are in the cache."""
+    import huggingface_hub
+
+    huggingface_hub.hf_hub_download("me/two", "b.cleanrl_model")
+    monkeypatch.setenv("ATARI_ZOO_OFFLINE", "1")
+    assert zoo.load("hf:me/two/b.cleanrl_model").actions
+    with pytest.raises(DownloadError, match=r"name the file that is meant, of 'b\.cleanrl_model'"):
+        zoo.load("hf:me/two")
+
+
 def test_what_the_name_of_a_repository_tells(hub: SmallHub) -> None:
     card = zoo.load("hf:cleanrl/PongNoFrameskip-v4-dqn_atari-seed3").card
     assert (card.algorithm, card.game, card.preprocessing.name) == ("dqn", "Pong", "cleanrl")
@@ -222,6 +252,17 @@ def test_references() -> None:
     assert hub_reference("https://huggingface.co/a/b/resolve/main/c%20d.zip") == HubReference(
         "a/b", "main", "c d.zip"
     )
+    for page in ("tree/refs/pr/1", "tree/refs%2Fpr%2F1"):
+        found = hub_reference(f"https://huggingface.co/a/b/{page}")
+        assert found == HubReference("a/b", "refs/pr/1")
+    assert hub_reference("hf:a/b@refs/pr/1") == HubReference("a/b", "refs/pr/1")
+    assert hub_reference("hf:a/b@refs/c.zip") == HubReference("a/b", "refs", "c.zip")
+    for reference in (
+        HubReference("a/b", "refs/pr/1", "c/d.zip"),
+        HubReference("a/b", "my/branch", "c.zip"),
+        HubReference("a/b", "v1.0"),
+    ):
+        assert hub_reference(str(reference)) == reference
     assert hub_reference("https://example.com/a/b") is None
     assert str(HubReference("a/b", "c", "d")) == "hf:a/b@c/d"
 

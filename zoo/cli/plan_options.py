@@ -26,7 +26,7 @@ def with_plan_options(verb: str, usual: Mapping[str, Any]) -> Callable[[Callable
     usual: what the verb takes where an option is not given, if that is not the plan's own default.
     """
     there = {name: flat for name, flat in FLAT.items() if verb in flat.about.verbs}
-    parts = preprocessing_parameters() if "preprocessing" in there else []
+    parts = preprocessing_parameters(there) if "preprocessing" in there else []
 
     def given(command: Callable[..., None]) -> Callable[..., None]:
         own, kinds = inspect.signature(command), get_type_hints(command, include_extras=True)

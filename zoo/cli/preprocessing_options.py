@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import fields
 from typing import Annotated, Any, get_type_hints
 
@@ -14,13 +14,15 @@ from atari_zoo.converters.preprocessings import Preprocessing
 from atari_zoo.play.plans import FLAT
 
 USUAL = "the preprocessing's"
-ELSEWHERE = ("name", "sticky")  # --preprocessing, and an option of a rollout
-PARTS = {f.name: f for f in fields(Preprocessing) if f.name not in ELSEWHERE}
+PARTS = {f.name: f for f in fields(Preprocessing) if f.name != "name"}  # that is --preprocessing
 
 
-def preprocessing_parameters() -> list[inspect.Parameter]:
-    """The parameters of a verb that has them, as typer reads them; None where one is not given."""
-    return [_parameter(name) for name in PARTS]
+def preprocessing_parameters(taken: Container[str] = ()) -> list[inspect.Parameter]:
+    """The parameters of a verb that has them, as typer reads them; None where one is not given.
+
+    taken: names that the verb has already, as those that play have of sticky actions.
+    """
+    return [_parameter(name) for name in PARTS if name not in taken]
 
 
 def take_preprocessing(words: dict[str, Any], named: str | None) -> Mapping[str, Any] | str | None:
@@ -29,7 +31,7 @@ def take_preprocessing(words: dict[str, Any], named: str | None) -> Mapping[str,
 
     Raises ValueError for what is no list of whole numbers where one is expected.
     """
-    given = {name: words.pop(name) for name in PARTS}
+    given = {name: words.pop(name) for name in PARTS if name in words}
     parts = {name: _read(name, value) for name, value in given.items() if value is not None}
     if not parts:
         return named
@@ -65,7 +67,7 @@ def signed_as(
 def _parameter(name: str) -> inspect.Parameter:
     part = PARTS[name]
     flag = f"--{name.replace('_', '-')}"
-    kinds = {bool: bool, int: int, str: str, tuple: str}
+    kinds = {bool: bool, int: int, float: float, str: str, tuple: str}
     kind = kinds[type(part.default)]
     flags = [f"{flag}/--no-{flag[2:]}"] if kind is bool else [flag]
     about = typer.Option(*flags, help=part.metadata["help"], show_default=USUAL)

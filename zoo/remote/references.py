@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from atari_zoo.downloads.downloads import DownloadError
 
 PREFIX = "hf:"
 ADDRESS = re.compile(r"(https?|gs|s3)://\S+")
 PART = r"[\w-][\w.-]*"
-GRAMMAR = re.compile(rf"(?P<repo>{PART}/{PART})(@(?P<revision>[^/@\s]+))?(/(?P<file>[^@\s][^@]*))?")
+# of a revision's slashes, those of the Hub's own references are known from a file's: refs/pr/1; in
+# a branch of another name they are written %2F
+REVISION = r"refs/[\w-]+/[^/@\s]+|[^/@\s]+"
+GRAMMAR = re.compile(
+    rf"(?P<repo>{PART}/{PART})(@(?P<revision>{REVISION}))?(/(?P<file>[^@\s][^@]*))?"
+)
 # the Hub's own pages of a repository, and of what is in it
 PAGE = re.compile(
-    rf"/(?P<repo>{PART}/{PART})(/(blob|resolve|tree|raw)/(?P<revision>[^/]+)(/(?P<file>.+))?)?/?"
+    rf"/(?P<repo>{PART}/{PART})(/(blob|resolve|tree|raw)/(?P<revision>{REVISION})(/(?P<file>.+))?)?/?"
 )
 HUB = "https://huggingface.co"
 EXAMPLE = "hf:owner/repo, hf:owner/repo@revision or hf:owner/repo/path/in/repo.zip"
@@ -33,7 +38,8 @@ class HubReference:
     file: str = ""
 
     def __str__(self) -> str:
-        revision = f"@{self.revision}" if self.revision else ""
+        slashes = "/" if re.fullmatch(REVISION, self.revision) else ""
+        revision = f"@{quote(self.revision, safe=slashes)}" if self.revision else ""
         return f"{PREFIX}{self.repo}{revision}{f'/{self.file}' if self.file else ''}"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from atari_zoo.downloads.downloads import DownloadError, is_offline
 from atari_zoo.remote.choosing import chosen_file, companions
+from atari_zoo.remote.listings import note_files, noted_files
 from atari_zoo.remote.references import HubReference
 
 PAGE = "README.md"
@@ -51,6 +52,7 @@ def fetched_from_hub(reference: HubReference) -> HubFile:
             return _cached(reference, hub, error)
         files = [sibling.rfilename for sibling in info.siblings or []]
         file = chosen_file(files, reference)
+        note_files(reference.repo, info.sha or "", files)
 
         def fetched(name: str, revision: str | None = info.sha) -> Path:
             return Path(hub.hf_hub_download(reference.repo, name, revision=revision))
@@ -74,11 +76,28 @@ def _cached(reference: HubReference, hub: ModuleType, error: Exception) -> HubFi
     for revision in (revision for repo in repos for revision in repo.revisions):
         if wanted in revision.refs or revision.commit_hash == wanted:
             base = revision.snapshot_path
-            files = sorted(path.relative_to(base).as_posix() for path in _files_below(base))
-            file = chosen_file(files, reference)
-            page = base / PAGE if PAGE in files else None
+            there = sorted(path.relative_to(base).as_posix() for path in _files_below(base))
+            file = _chosen_among(there, reference, revision.commit_hash)
+            page = base / PAGE if PAGE in there else None
             return HubFile(base / file, file, revision.commit_hash, _metadata(page, hub))
     raise error
+
+
+def _chosen_among(there: Sequence[str], reference: HubReference, commit: str) -> str:
+    """The file that is meant, if it is among those in the cache: of all that the repository has,
+    as with a connection, or else the one that has just that name."""
+    known = noted_files(reference.repo, commit)
+    if known is None and reference.file not in there:
+        raise DownloadError(
+            f"{reference}: what else is in the repository is not known without a connection; name "
+            f"the file that is meant, of {', '.join(repr(file) for file in there)}"
+        )
+    file = chosen_file(known or there, reference)
+    if file not in there:
+        raise DownloadError(
+            f"{reference}: '{file}' is not in the Hub's cache, and there is no connection"
+        )
+    return file
 
 
 def _files_below(base: Path) -> Iterator[Path]:
