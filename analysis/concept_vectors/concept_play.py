@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from atari_zoo.analysis.concept_vectors.conditions import Condition
+from atari_zoo.analysis.concept_vectors.conditions import ConceptCondition
 from atari_zoo.analysis.concept_vectors.vectors import LEAST, Halves, random_halves
 from atari_zoo.analysis.probing.labels import check_names, named_values
 from atari_zoo.analysis.probing.layer_values import environments_of
@@ -31,7 +31,7 @@ class Looked(NamedTuple):
 class Concept(NamedTuple):
     """A condition, where it holds, random splits of that, and one of each of its shuffled twins."""
 
-    condition: Condition
+    condition: ConceptCondition
     holds: Float[np.ndarray, "moments"]
     halves: list[Halves]
     random_halves: list[Halves]
@@ -51,7 +51,7 @@ def looked_at(subject: Subject) -> Looked:
 
 
 def concept_in(
-    subject: Subject, condition: Condition, looked: Looked, splits: int, seed: int
+    subject: Subject, condition: ConceptCondition, looked: Looked, splits: int, seed: int
 ) -> Concept:
     """A condition in a subject's play, with its splits and those of its shuffled twins.
 

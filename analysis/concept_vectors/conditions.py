@@ -32,7 +32,7 @@ _TEXT = re.compile(
 
 
 @dataclass(frozen=True)
-class Condition:
+class ConceptCondition:
     """text: as it was given, without spaces. operator: empty where the variable stands alone."""
 
     text: str
@@ -51,7 +51,7 @@ class Condition:
         return np.where(there, found, np.nan)
 
 
-def parse_condition(text: str) -> Condition:
+def parse_condition(text: str) -> ConceptCondition:
     """The condition that a text is. Raises ValueError if it is none.
 
     >>> parse_condition("oxygen < 16").variable
@@ -66,5 +66,5 @@ def parse_condition(text: str) -> Condition:
     number = found["number"]
     whole = "".join(text.split())
     if number is None:
-        return Condition(whole, found["variable"])
-    return Condition(whole, found["variable"], found["operator"], float(number))
+        return ConceptCondition(whole, found["variable"])
+    return ConceptCondition(whole, found["variable"], found["operator"], float(number))

@@ -10,7 +10,7 @@ TINY = 1e-12
 RIDGE = 1e-3  # on variables' own correlations, so that two that are the same share what they tell
 
 
-def pearson(
+def unit_correlations(
     units: Float[np.ndarray, "moments units"], variables: Float[np.ndarray, "moments variables"]
 ) -> Float[np.ndarray, "units variables"]:
     """The correlation over the moments at which the variable is there (not NaN); 0 where one of
@@ -42,7 +42,9 @@ def spearman(
         own = there[:, numbers[0]]
         if own.any():
             ranks = rankdata(units[own], axis=0)
-            found[:, numbers] = pearson(ranks, rankdata(variables[own][:, numbers], axis=0))
+            found[:, numbers] = unit_correlations(
+                ranks, rankdata(variables[own][:, numbers], axis=0)
+            )
     return found
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from atari_zoo.analysis.measures.correlations import partial, pearson, spearman
+from atari_zoo.analysis.measures.correlations import partial, spearman, unit_correlations
 from atari_zoo.analysis.measures.information import (
     binned,
     information_entropy,
@@ -68,7 +68,7 @@ def value_tuning(
         information,
         shuffled,
         np.clip((information - np.maximum(shuffled, 0)) / entropies, 0, 1),
-        pearson(units, variables),
+        unit_correlations(units, variables),
         spearman(units, variables),
         partial(units, variables),
     )

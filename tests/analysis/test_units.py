@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import pearsonr, spearmanr
 
-from atari_zoo.analysis.measures.correlations import partial, pearson, spearman
+from atari_zoo.analysis.measures.correlations import partial, spearman, unit_correlations
 from atari_zoo.analysis.measures.information import (
     binned,
     information_entropy,
@@ -43,7 +43,7 @@ def numbers():
     return units, asked
 
 
-@pytest.mark.parametrize("ours, theirs", [(pearson, pearsonr), (spearman, spearmanr)])
+@pytest.mark.parametrize("ours, theirs", [(unit_correlations, pearsonr), (spearman, spearmanr)])
 def test_correlations_are_scipys(numbers, ours, theirs):
     units, asked = numbers
     found = ours(units, asked)
@@ -57,7 +57,9 @@ def test_correlations_are_scipys(numbers, ours, theirs):
 
 def test_a_large_mean_costs_no_digits(numbers):
     units, asked = numbers
-    np.testing.assert_allclose(pearson(units + 1e6, asked + 1e6), pearson(units, asked), atol=1e-6)
+    np.testing.assert_allclose(
+        unit_correlations(units + 1e6, asked + 1e6), unit_correlations(units, asked), atol=1e-6
+    )
 
 
 def test_partial_correlation_is_of_what_regressions_leave():
@@ -76,7 +78,7 @@ def test_partial_correlation_is_of_what_regressions_leave():
             ]
             # the ridge of 1e-3 on the variables' correlations
             assert found[unit, variable] == pytest.approx(pearsonr(*left)[0], abs=0.01)
-    assert abs(found[0, 1]) < 0.05 < abs(pearson(units, asked)[0, 1])
+    assert abs(found[0, 1]) < 0.05 < abs(unit_correlations(units, asked)[0, 1])
 
 
 def test_bins_are_about_equally_full_and_equal_values_are_in_one():
