@@ -216,6 +216,8 @@ def test_silent_units_are_left_out_and_come_back_as_they_were() -> None:
     assert torch.equal(back[:, 3], values[:, 3]) and torch.equal(back[:, 8], values[:, 8])
     codes = found.codes(values)
     assert ((codes > 0).sum(dim=1) <= 3).all() and (codes >= 0).all()
+    found.bias -= 100  # nothing answers: no code is below 0
+    assert not found.codes(values).any()
     plain = standard.values(torch.zeros(1, 10) + found.centre)
     assert_close(back, plain + codes @ found.directions, atol=1e-5, rtol=0)
 

@@ -24,10 +24,10 @@ from atari_zoo.viz.plots import (
     label,
 )
 
-MEASURES = {  # titles, and what is worse or better where it is not plain
+MEASURES = {  # and their titles
     "fvu": "variance unexplained",
-    "dead": "dead features, share",
-    "agreement": "same best action, share",
+    "dead": "dead, share",
+    "agreement": "same action, share",
     "score": "score in play",
 }
 ROWS = {
