@@ -47,7 +47,7 @@ UNCERTAINTY = (
 )
 
 
-class Condition(NamedTuple):
+class UnitCondition(NamedTuple):
     """What is done. role: "intact", "ablated" or "control"; of: the ablated units that a control
     stands beside. units: in words."""
 
@@ -113,7 +113,7 @@ def _conditions(
     together: bool,
     controls: int,
     seed: int,
-) -> list[Condition]:
+) -> list[UnitCondition]:
     """The intact agent, and each change with its controls."""
     network = subject.network
     chosen = chosen_units(texts, network)  # what is not there is refused before minutes of play
@@ -128,13 +128,13 @@ def _conditions(
     single = [(layer, unit) for layer, numbers in chosen.items() for unit in numbers]
     sets = [single] if together else [[one] for one in single]
     drawn = _Controls(subject, chosen, seed) if controls else None
-    found = [Condition("none", "intact", "")]
+    found = [UnitCondition("none", "intact", "")]
     for some in sets:
         names = [unit_name(layer, unit, network) for layer, unit in some]
         words = " ".join(texts) if together else names[0]
-        found.append(Condition(words, "ablated", "", changed(names)))
+        found.append(UnitCondition(words, "ablated", "", changed(names)))
         for others in drawn.beside(some, controls) if drawn else ():
-            found.append(Condition(" ".join(others), "control", words, changed(others)))
+            found.append(UnitCondition(" ".join(others), "control", words, changed(others)))
     return found
 
 
@@ -175,7 +175,7 @@ def mean_activities(network: Network, layer: str, states: States) -> Float[np.nd
 
 
 def _measured(
-    subject: Subject, conditions: Sequence[Condition], episodes: int, most: int, seed: int
+    subject: Subject, conditions: Sequence[UnitCondition], episodes: int, most: int, seed: int
 ) -> Iterator[list[dict[str, Any]]]:
     """The rows of one condition after the other; the intact one comes first."""
     network, states = subject.network, states_of(subject, most)
