@@ -21,8 +21,8 @@ from atari_zoo.analysis.responses import (
     States,
     difference_rows,
     measured_row,
-    rates_actions,
-    responses,
+    network_responses,
+    outputs_are_values,
     states_of,
 )
 from atari_zoo.analysis.results import Result
@@ -179,7 +179,7 @@ def _measured(
 ) -> Iterator[list[dict[str, Any]]]:
     """The rows of one condition after the other; the intact one comes first."""
     network, states = subject.network, states_of(subject, most)
-    intact = responses(network, states)
+    intact = network_responses(network, states)
     own = _returns(network, episodes, seed)
     for condition in conditions:
         facts = {"agent": subject.name, "units": condition.units, "role": condition.role}
@@ -188,10 +188,10 @@ def _measured(
             yield [facts | row for row in _score_rows(own, None, seed)]
             continue
         with intervening(network, *condition.interventions):
-            changed = responses(network, states)
+            changed = network_responses(network, states)
             returns = _returns(network, episodes, seed)
         rows = _score_rows(returns, own, seed)
-        rows += difference_rows(intact, changed, states, not rates_actions(network), seed)
+        rows += difference_rows(intact, changed, states, not outputs_are_values(network), seed)
         yield [facts | row for row in rows]
 
 
