@@ -21,8 +21,8 @@ from atari_zoo.analysis.responses import (
     States,
     difference_rows,
     measured_row,
-    rates_actions,
-    responses,
+    network_responses,
+    outputs_are_values,
     states_of,
 )
 from atari_zoo.analysis.results import Result
@@ -47,7 +47,7 @@ UNCERTAINTY = (
 )
 
 
-class Condition(NamedTuple):
+class UnitCondition(NamedTuple):
     """What is done. role: "intact", "ablated" or "control"; of: the ablated units that a control
     stands beside. units: in words."""
 
@@ -113,7 +113,7 @@ def _conditions(
     together: bool,
     controls: int,
     seed: int,
-) -> list[Condition]:
+) -> list[UnitCondition]:
     """The intact agent, and each change with its controls."""
     network = subject.network
     chosen = chosen_units(texts, network)  # what is not there is refused before minutes of play
@@ -128,13 +128,13 @@ def _conditions(
     single = [(layer, unit) for layer, numbers in chosen.items() for unit in numbers]
     sets = [single] if together else [[one] for one in single]
     drawn = _Controls(subject, chosen, seed) if controls else None
-    found = [Condition("none", "intact", "")]
+    found = [UnitCondition("none", "intact", "")]
     for some in sets:
         names = [unit_name(layer, unit, network) for layer, unit in some]
         words = " ".join(texts) if together else names[0]
-        found.append(Condition(words, "ablated", "", changed(names)))
+        found.append(UnitCondition(words, "ablated", "", changed(names)))
         for others in drawn.beside(some, controls) if drawn else ():
-            found.append(Condition(" ".join(others), "control", words, changed(others)))
+            found.append(UnitCondition(" ".join(others), "control", words, changed(others)))
     return found
 
 
@@ -175,11 +175,11 @@ def mean_activities(network: Network, layer: str, states: States) -> Float[np.nd
 
 
 def _measured(
-    subject: Subject, conditions: Sequence[Condition], episodes: int, most: int, seed: int
+    subject: Subject, conditions: Sequence[UnitCondition], episodes: int, most: int, seed: int
 ) -> Iterator[list[dict[str, Any]]]:
     """The rows of one condition after the other; the intact one comes first."""
     network, states = subject.network, states_of(subject, most)
-    intact = responses(network, states)
+    intact = network_responses(network, states)
     own = _returns(network, episodes, seed)
     for condition in conditions:
         facts = {"agent": subject.name, "units": condition.units, "role": condition.role}
@@ -188,10 +188,10 @@ def _measured(
             yield [facts | row for row in _score_rows(own, None, seed)]
             continue
         with intervening(network, *condition.interventions):
-            changed = responses(network, states)
+            changed = network_responses(network, states)
             returns = _returns(network, episodes, seed)
         rows = _score_rows(returns, own, seed)
-        rows += difference_rows(intact, changed, states, not rates_actions(network), seed)
+        rows += difference_rows(intact, changed, states, not outputs_are_values(network), seed)
         yield [facts | row for row in rows]
 
 

@@ -22,8 +22,8 @@ from atari_zoo.analysis.responses import (
     States,
     difference_rows,
     measured_row,
-    rates_actions,
-    responses,
+    network_responses,
+    outputs_are_values,
     states_of,
 )
 from atari_zoo.analysis.results import Result
@@ -120,9 +120,9 @@ def _compared(
     network: Network, states: States, past: Sequence[int], channels: int, seed: int
 ) -> list[dict[str, Any]]:
     """The policy on states, beside that on the same without some frames."""
-    changed = responses(network, without_past(states, past, channels))
+    changed = network_responses(network, without_past(states, past, channels))
     return difference_rows(
-        responses(network, states), changed, states, not rates_actions(network), seed
+        network_responses(network, states), changed, states, not outputs_are_values(network), seed
     )
 
 

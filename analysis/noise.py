@@ -18,8 +18,8 @@ from atari_zoo.analysis.measures.noise_curves import (
     Draws,
     Resampled,
     area,
+    area_ranks,
     normalised,
-    ranks,
     resampled_mean,
 )
 from atari_zoo.analysis.registry import analysis
@@ -45,7 +45,7 @@ UNCERTAINTY = (
 )
 
 
-class Normalised(NamedTuple):
+class NoiseCurve(NamedTuple):
     """One agent's curve of one kind: scores, and shares of its own clean and of the best's."""
 
     scores: list[Resampled]
@@ -217,14 +217,14 @@ def _normalised(
     chance: Resampled,
     best: Resampled,
     random: np.random.Generator,
-) -> Normalised:
+) -> NoiseCurve:
     scores = []
     for place in range(len(draws[0].levels)):
         same = all(one.returns[place] == one.clean for one in draws)
         played = [one.returns[place] for one in draws]
         scores.append(clean if same else resampled_mean(played, random))
     own = [normalised(score, chance, clean) for score in scores]
-    return Normalised(scores, own, [normalised(score, chance, best) for score in scores])
+    return NoiseCurve(scores, own, [normalised(score, chance, best) for score in scores])
 
 
 def _rank_rows(areas: Mapping[Any, Mapping[str, Resampled]]) -> list[dict[str, Any]]:
@@ -232,7 +232,7 @@ def _rank_rows(areas: Mapping[Any, Mapping[str, Resampled]]) -> list[dict[str, A
     for (game, kind, measure), some in areas.items():
         if len(some) < 2:
             continue
-        for agent, rank in zip(some, ranks(list(some.values())), strict=True):
+        for agent, rank in zip(some, area_ranks(list(some.values())), strict=True):
             facts = {"agent": agent, "game": game}
             rows.append(facts | _row(kind, np.nan, f"rank_{measure}", rank, len(some), 0))
     return rows

@@ -21,8 +21,8 @@ from atari_zoo.analysis.responses import (
     States,
     difference_rows,
     measured_row,
-    rates_actions,
-    responses,
+    network_responses,
+    outputs_are_values,
     states_of,
 )
 from atari_zoo.analysis.results import Result
@@ -160,8 +160,8 @@ def _measured(
     before = _some(moments, np.array(rows))
     after = before._replace(observations=torch.cat(seen))
     network = subject.network
-    pair = responses(network, before), responses(network, after)
-    yield from difference_rows(*pair, before, not rates_actions(network), seed)
+    pair = network_responses(network, before), network_responses(network, after)
+    yield from difference_rows(*pair, before, not outputs_are_values(network), seed)
     for layer, numbers in chosen.items():
         change = _unit_values(subject, layer, after) - _unit_values(subject, layer, before)
         for unit in numbers:

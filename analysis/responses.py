@@ -72,11 +72,11 @@ def states_of(subject: Subject, most: int) -> States:
 
 
 @torch.inference_mode()
-def responses(network: Network, states: States, batch: int = 256) -> Responses:
+def network_responses(network: Network, states: States, batch: int = 256) -> Responses:
     """What a network computes of the states; its value is the layer's, of Q-networks the largest
     output."""
     device = next(network.parameters()).device
-    judged = [] if rates_actions(network) or "value" not in network.layers else ["value"]
+    judged = [] if outputs_are_values(network) or "value" not in network.layers else ["value"]
     outputs, values = [], []
     with recorded(network, judged) as kept:
         for begin in range(0, len(states.observations), batch):
@@ -89,11 +89,11 @@ def responses(network: Network, states: States, batch: int = 256) -> Responses:
     rated = np.concatenate(outputs)
     if judged:
         return Responses(rated, np.concatenate(values))
-    known = rates_actions(network)
+    known = outputs_are_values(network)
     return Responses(rated, rated.max(axis=1) if known else np.full(len(rated), np.nan, np.float32))
 
 
-def rates_actions(network: Network) -> bool:
+def outputs_are_values(network: Network) -> bool:
     """Whether its outputs are values of actions, not of a policy."""
     algorithm = ALGORITHMS.get(network.card.algorithm)
     if algorithm is not None:

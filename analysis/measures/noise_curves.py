@@ -79,7 +79,7 @@ def area(levels: Sequence[float], curve: Sequence[Resampled]) -> Resampled:
     )
 
 
-def ranks(areas: Sequence[Resampled]) -> list[Resampled]:
+def area_ranks(areas: Sequence[Resampled]) -> list[Resampled]:
     """The rank of each among them, 1 for the largest; NaN for one that has no area."""
     values = np.array([one.value for one in areas])
     resamples = np.stack([one.resamples for one in areas])

@@ -14,8 +14,8 @@ from atari_zoo.analysis.measures.history_information import blocks, history_info
 from atari_zoo.analysis.measures.noise_curves import (
     Resampled,
     area,
+    area_ranks,
     normalised,
-    ranks,
     resampled_mean,
 )
 from atari_zoo.analysis.measures.policy_changes import (
@@ -124,12 +124,12 @@ class TestCurves:
         random = np.random.default_rng(4)
         alike = [resampled_mean([random.normal(0, 1, 10).tolist()], random) for _ in range(2)]
         areas = [self.constant(5), *alike, self.constant(-9)]
-        found = ranks(areas)
+        found = area_ranks(areas)
         assert found[0].value == 1 and found[0].ends == (1, 1)
         assert found[3].value == 4 and found[3].ends == (4, 4)
         assert {one.value for one in found[1:3]} == {2, 3}
         assert [one.ends for one in found[1:3]] == [(2, 3), (2, 3)]
-        assert ranks([areas[0], areas[0]])[0].value == 1.5
+        assert area_ranks([areas[0], areas[0]])[0].value == 1.5
 
 
 class TestHistory:
