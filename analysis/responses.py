@@ -36,7 +36,7 @@ MEASURES = {
 }
 
 
-class Responses(NamedTuple):
+class NetworkResponses(NamedTuple):
     """outputs: of the actions. values: of the states; NaN where the agent has no value."""
 
     outputs: Float[np.ndarray, "states actions"]
@@ -72,7 +72,7 @@ def states_of(subject: Subject, most: int) -> States:
 
 
 @torch.inference_mode()
-def network_responses(network: Network, states: States, batch: int = 256) -> Responses:
+def network_responses(network: Network, states: States, batch: int = 256) -> NetworkResponses:
     """What a network computes of the states; its value is the layer's, of Q-networks the largest
     output."""
     device = next(network.parameters()).device
@@ -88,9 +88,11 @@ def network_responses(network: Network, states: States, batch: int = 256) -> Res
                 values.append(kept["value"].float().flatten(1).mean(dim=1).cpu().numpy())
     rated = np.concatenate(outputs)
     if judged:
-        return Responses(rated, np.concatenate(values))
+        return NetworkResponses(rated, np.concatenate(values))
     known = outputs_are_values(network)
-    return Responses(rated, rated.max(axis=1) if known else np.full(len(rated), np.nan, np.float32))
+    return NetworkResponses(
+        rated, rated.max(axis=1) if known else np.full(len(rated), np.nan, np.float32)
+    )
 
 
 def outputs_are_values(network: Network) -> bool:
@@ -104,7 +106,7 @@ def outputs_are_values(network: Network) -> bool:
 
 
 def differences(
-    intact: Responses, changed: Responses, logits: bool
+    intact: NetworkResponses, changed: NetworkResponses, logits: bool
 ) -> dict[str, Float[np.ndarray, "states"]]:
     """Each of `MEASURES`, state by state. logits: whether outputs are those of a policy; NaN for
     its divergences if not."""
@@ -134,7 +136,7 @@ def measured_row(
 
 
 def difference_rows(
-    intact: Responses, changed: Responses, states: States, logits: bool, seed: int
+    intact: NetworkResponses, changed: NetworkResponses, states: States, logits: bool, seed: int
 ) -> list[dict[str, Any]]:
     """A row for each of `MEASURES`, the mean over the states."""
     rows = []

@@ -20,7 +20,7 @@ from rows import Row, arguments, by_turns, row, show
 
 import atari_zoo as zoo
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.play.noise import perturbation
+from atari_zoo.play.noise import perturbing_options
 
 AGENT = "a2c/Seaquest/1"
 CASES = (("observation", 0.1), ("frame", 0.1), ("relative", 0.2), ("actions", 0.1))
@@ -32,7 +32,7 @@ def ours(network: Network, kind: str, level: float, episodes: int) -> float:
     limit = {"max_frames": FRAMES}
     began = time.perf_counter()
     played = zoo.rollout(
-        network, episodes=episodes, seed=0, preprocessing=limit, **perturbation(kind, level)
+        network, episodes=episodes, seed=0, preprocessing=limit, **perturbing_options(kind, level)
     )
     steps = float(np.sum(played.lengths))
     return steps / (time.perf_counter() - began)

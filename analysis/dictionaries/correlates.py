@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from atari_zoo.analysis.measures.correlations import pearson
+from atari_zoo.analysis.measures.correlations import unit_correlations
 
 LEAST = 20  # moments at which a variable must be there
 SHIFTS = 5  # in time, for what a correlation is by chance
@@ -55,7 +55,7 @@ def _known(
 ) -> Float[np.ndarray, "features variables"]:
     """Pearson's; 0 where nothing changes, NaN where the variable is there less than 20 times."""
     often = np.isfinite(variables).sum(axis=0) >= LEAST
-    return np.where(often, pearson(values, variables), np.nan)
+    return np.where(often, unit_correlations(values, variables), np.nan)
 
 
 def _at(

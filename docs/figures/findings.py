@@ -74,6 +74,7 @@ def main(folder: Path, names: list[str]) -> None:
         return [_played(folder / "play", name) for name in agents]
 
     PICTURES.mkdir(exist_ok=True)
+    (folder / "play").mkdir(parents=True, exist_ok=True)
     for name in names or ANALYSES:
         place = folder / name
         began = perf_counter()

@@ -84,12 +84,12 @@ PERTURBED = {
 }
 
 
-def perturbation(kind: str, level: float) -> dict[str, Any]:
+def perturbing_options(kind: str, level: float) -> dict[str, Any]:
     """The options of a rollout that perturb it so much.
 
     kind: one of `PERTURBED`. Raises ValueError for another, and for a level out of range.
 
-    >>> perturbation("relative", 0.1)["noise"].parameters
+    >>> perturbing_options("relative", 0.1)["noise"].parameters
     0.1
     """
     if kind not in PERTURBED:

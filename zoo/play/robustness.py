@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.play.noise import LEVELS, Noise, perturbation
+from atari_zoo.play.noise import LEVELS, Noise, perturbing_options
 from atari_zoo.play.plans import Plan
 from atari_zoo.play.rollouts import rollout
 from atari_zoo.recordings.recordings import Recording
@@ -42,7 +42,9 @@ def noise_scores(
     Raises ValueError if there is no such kind, or a level is out of range.
     """
     given = {kind: tuple(levels or LEVELS.get(kind, ())) for kind in kinds}
-    options = {kind: [perturbation(kind, level) for level in some] for kind, some in given.items()}
+    options = {
+        kind: [perturbing_options(kind, level) for level in some] for kind, some in given.items()
+    }
     clean_sticky = network.card.preprocessing.sticky if plan.sticky is None else plan.sticky
     total, done = 2 + sum(map(len, given.values())), 0
 
