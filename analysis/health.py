@@ -12,7 +12,7 @@ from atari_zoo.analysis.beginnings import TrainingStart, another_start, run_of, 
 from atari_zoo.analysis.measures.drawn_episodes import membership, resampled_copies
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
-from atari_zoo.analysis.shared_states import SharedStates, shared_states
+from atari_zoo.analysis.shared_states import SharedStates, carried_words, shared_states
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.analysis.unit_health import (
     LookedAt,
@@ -70,7 +70,7 @@ def network_health(
     begun = [training_start(agent, agents, seed) for agent in agents]
     shared = _shared(agents, states, seed)
     order = sorted(range(len(agents)), key=lambda i: (*_run(agents[i]), _frames(agents[i])))
-    before: dict[tuple[str, str], LookedAt] = {}
+    before: dict[tuple[str, str], tuple[LookedAt, float]] = {}
     for done, place in enumerate(order):
         agent, start = agents[place], begun[place]
         own = shared_states([agent], states, seed)
@@ -81,11 +81,13 @@ def network_health(
                 rows += [_facts(agent, kind, shown) | row for row in found]
         rows += [_facts(agent) | row for row in _drift(agent, start, seed)]
         if agent.recording.game in shared and looked is not None:
-            if _run(agent) in before:
-                again = still_dormant_rows(before[_run(agent)], looked)
+            # of what comes after what, where frames tell
+            earlier, then = before.get(_run(agent), (None, float("nan")))
+            if earlier is not None and then < _frames(agent):
+                again = still_dormant_rows(earlier, looked)
                 facts = _facts(agent, SHARED, shared[agent.recording.game])
                 rows += [facts | row for row in again]
-            before[_run(agent)] = looked
+            before[_run(agent)] = looked, _frames(agent)
         progress(done + 1, len(order))
     return Result(pandas.DataFrame(rows), _uncertainty(agents, begun))
 
@@ -157,6 +159,7 @@ def _uncertainty(agents: Sequence[Subject], begun: Sequence[TrainingStart]) -> s
         words.append(
             f"control: missing of {', '.join(none)}, which torch does not know to initialise"
         )
+    words += carried_words(agents)
     words.append(
         "states: own, each agent's play, in which dormancy depends on what it meets; shared, an "
         "equal share of all agents' of a game, the same for all"

@@ -1,7 +1,7 @@
 """States that several agents are shown: drawn from their own play in equal shares.
 
 What two networks compute can be compared on the same states alone. Neighbours in time are nearly
-the same state; what is drawn lies many steps apart, and intervals resample whole episodes.
+the same state, and some are drawn: intervals resample whole episodes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.cards import Preprocessing
+from atari_zoo.converters.network.stateful import state_size
 from atari_zoo.seeds import generator_seed
 
 
@@ -68,6 +69,8 @@ def shared_states(
         players.append(np.full(len(drawn), place))
         begun += int(agent.episodes.max()) + 1
     _check_shapes([agents[place] for place in chosen], seen)
+    if len({part.dtype for part in seen}) > 1:  # bytes of some, and numbers in 0..1 of others
+        seen = [part / 255 if part.dtype == torch.uint8 else part for part in seen]
     observations = torch.cat(seen)
     kept = first_of_equals(observations)
     return SharedStates(
@@ -87,6 +90,13 @@ def first_of_equals(
     for place, row in enumerate(rows):
         firsts.setdefault(row.tobytes(), place)
     return np.array(list(firsts.values()), int)
+
+
+def carried_words(agents: Sequence[Subject]) -> list[str]:
+    """What is to be said of agents with a memory, which are shown single states."""
+    names = [agent.name for agent in agents if state_size(agent.network)]
+    words = "carry a state, and are asked in that of an episode's first step, which play leaves"
+    return [f"{', '.join(names)} {words}"] if names else []
 
 
 def check_same_game(agents: Sequence[Subject]) -> None:

@@ -14,7 +14,7 @@ from atari_zoo.analysis.measures.drawn_episodes import centred_interval
 from atari_zoo.analysis.measures.kernel_alignment import FEWEST
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
-from atari_zoo.analysis.shared_states import shared_states
+from atari_zoo.analysis.shared_states import carried_words, shared_states
 from atari_zoo.analysis.shown_layers import (
     FLATTENED,
     RESAMPLES,
@@ -26,8 +26,8 @@ from atari_zoo.analysis.shown_layers import (
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.arguments import checked
 from atari_zoo.intervals import CONFIDENCE
-from atari_zoo.seeds import generator_seed
 
+SHIFT = 0.4  # of the states, by which one agent's are put beside another's past
 STATES = 1000
 AGREEMENT = "action_agreement"
 NUMBERS = ("value", "low", "high", "untrained", "one_untrained", "shuffled")
@@ -57,9 +57,9 @@ def compare_layers(
     Of one or two agents each layer is compared with each; of more, with its like. The table has a
     row for each pair and measure: agent_a, agent_b, layer_a, layer_b, measure, value, low, high;
     the controls untrained (both agents so), one_untrained (the mean of the two ways), shuffled (one
-    agent's states in another order); n (states), episodes. Measures: "cka", debiased and linear;
-    "cka_standardized", each unit of the same spread; "cka_without_first", without the largest
-    component; "svcca" and "procrustes" of the components that hold 99 % of the variance, at most a
+    agent's states beside others, both in their order of time); n (states), episodes. Measures:
+    "cka", debiased and linear; "cka_standardized", each unit of the same spread;
+    "cka_without_first", without the largest component; "svcca" and "procrustes" of the components that hold 99 % of the variance, at most a
     tenth as many as states; and "action_agreement", the share of states where both rate the same
     action highest, missing where the agents have other actions.
     Raises ValueError for agents of different games, or observations of different shapes, for fewer
@@ -78,7 +78,7 @@ def compare_layers(
     if not pairs:
         raise ValueError(f"{agents[0].name} alone, of one layer: nothing to compare it with")
     shown = ShownAgents(agents, shared, places, seed)
-    order = np.random.default_rng(generator_seed(seed)).permutation(len(shared.episodes))
+    order = np.roll(np.arange(len(shared.episodes)), round(SHIFT * len(shared.episodes)))
     rows: list[dict[str, Any]] = []
     for done, (a, b) in enumerate(pairs):
         rows += [_names(agents, a, b) | row for row in _compared(shown, a, b, order)]
@@ -170,6 +170,7 @@ def _uncertainty(shown: ShownAgents, names: Sequence[str]) -> str:
     ]
     if any(shown.network(i, trained=False) is None for i in range(len(shown.agents))):
         words.append("untrained: missing where torch does not know how a layer is initialised")
+    words += carried_words(shown.agents)
     if len({agent.card.action_meanings for agent in shown.agents}) > 1:
         words.append(f"{AGREEMENT}: missing where two agents have other actions")
     return "; ".join(words)

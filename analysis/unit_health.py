@@ -98,7 +98,7 @@ def still_dormant_rows(before: LookedAt, now: LookedAt) -> Iterator[Row]:
     for looked in (before, now):
         once = np.ones((1, len(next(iter(looked.activity.values())).counts)))
         sides.append({n: s[0] <= STILL for n, s in looked.scores(once).items()})
-    for layer in (*sides[0], ALL):
+    for layer in (*(name for name in sides[0] if name in sides[1]), ALL):
         old, new = (_of_layer(side, layer) for side in sides)
         assert old is not None and new is not None
         share = np.array([new[old].mean() if old.any() else MISSING])

@@ -30,7 +30,7 @@ class SplitUnits(NamedTuple):
 
 
 def split_units(table: pandas.DataFrame, classes: Sequence[str]) -> SplitUnits:
-    """Runs, where every class has two; else episodes.
+    """Runs, where every class has two; else episodes. Checkpoints of a run are one run.
 
     table: of `moments_table`, with a column "class".
     Raises ValueError for a class of too few moments.
@@ -41,9 +41,9 @@ def split_units(table: pandas.DataFrame, classes: Sequence[str]) -> SplitUnits:
                 f"{count} moments of {name}; at least {FEWEST} are needed to learn from some and "
                 "test on others: record more steps, or look at every one"
             )
-    runs = table.groupby("class")["agent"].nunique()
-    if (runs > 1).all():
-        return SplitUnits(RUN, table.groupby(["class", "agent"], sort=True).ngroup().to_numpy())
+    runs = table.assign(run=table["agent"].str.partition("@")[0]).groupby(["class", "run"])
+    if (runs.size().groupby("class").size() > 1).all():
+        return SplitUnits(RUN, runs.ngroup().to_numpy())
     numbers, halved = units_of(table).copy(), []
     for name in classes:
         own = np.flatnonzero(table["class"] == name)

@@ -81,8 +81,11 @@ def tried(
     else:
         folds = unit_folds(moments.labels, moments.units, settings.folds, seed)
     said = moments.labels.copy()
-    if trial.labels == "shuffled":
-        said[used] = np.random.default_rng(seed).permutation(said[used])
+    if trial.labels == "shuffled":  # of whole units: what is peculiar to each is still learnt
+        names, places = np.unique(moments.units[used], return_inverse=True)
+        own = np.zeros(len(names), int)
+        own[places] = said[used]
+        said[used] = np.random.default_rng(seed).permutation(own)[places]
     taken = np.full(count, -1)
     for fold in range(folds.max() + 1):
         others = (folds >= 0) & (folds != fold)

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pandas
-from jaxtyping import Int, Real, Shaped
+from jaxtyping import Float, Int, Real, Shaped
 
 from atari_zoo.analysis.measures.pooling import pooled_interval
 
@@ -36,8 +36,9 @@ def exclusive_shares(
         as of `plane_cells`, or of RAM variables that were made one number.
     agents: whose each moment is. episodes: of its agent.
     Columns: agent; share, of its moments, in cells that no other agent is in; low, high, where
-    whole episodes are resampled; dealt, the same if all moments were dealt out to the agents anew,
-    which is what chance gives so many; moments, episodes.
+    whole episodes are resampled; dealt, the same if whole episodes were dealt out to the agents
+    anew, which is what chance gives so many: even two plays of one agent go separate ways, and
+    neighbours in time stay together; missing where no agent has two; moments, episodes.
     Agents that were watched for longer reach more by that alone: compare equal numbers.
     Raises ValueError where there is only one agent.
     """
@@ -46,11 +47,7 @@ def exclusive_shares(
         raise ValueError(f"moments of one agent ({names[0]}); of which others should they be free?")
     _, places = np.unique(cells, return_inverse=True)
     alone = _alone(places, numbers)
-    random = np.random.default_rng(seed)
-    dealt = np.zeros(len(names))
-    for _ in range(DEALT):
-        anew = random.permutation(numbers)
-        dealt += np.bincount(anew, _alone(places, anew)) / np.bincount(anew) / DEALT
+    dealt = _dealt(places, numbers, episodes, seed)
     rows = []
     for number, name in enumerate(names):
         own = numbers == number
@@ -59,6 +56,25 @@ def exclusive_shares(
         many = {"moments": int(own.sum()), "episodes": len(np.unique(episodes[own]))}
         rows.append(facts | {"dealt": dealt[number]} | many)
     return pandas.DataFrame(rows)
+
+
+def _dealt(
+    places: Int[np.ndarray, "points"],
+    numbers: Int[np.ndarray, "points"],
+    episodes: Int[np.ndarray, "points"],
+    seed: int,
+) -> Float[np.ndarray, "agents"]:
+    """The mean share of each agent where it has as many episodes as it has, but any."""
+    _, units = np.unique(np.stack([numbers, episodes]), axis=1, return_inverse=True)
+    owner = np.zeros(units.max() + 1, int)
+    owner[units] = numbers
+    if len(owner) == numbers.max() + 1:  # one each: the deal is the play itself, renamed
+        return np.full(len(owner), np.nan)
+    random, found = np.random.default_rng(seed), np.zeros(numbers.max() + 1)
+    for _ in range(DEALT):
+        anew = random.permutation(owner)[units]
+        found += np.bincount(anew, _alone(places, anew)) / np.bincount(anew) / DEALT
+    return found
 
 
 def _numbered(agents: Sequence[Hashable]) -> Int[np.ndarray, "points"]:

@@ -151,6 +151,18 @@ def test_shares_of_agents_alike_are_those_of_chance() -> None:
     assert found.loc["c", "share"] == 1 > 0.2 > found.loc["a", "share"]
 
 
+def test_plays_that_go_separate_ways_are_no_different_agents() -> None:
+    """Slow walks of one and the same walker: nearly all of each is where no other was."""
+    walks = RANDOM.normal(size=(10, 300, 2)).cumsum(axis=1)
+    agents = ["a"] * 1500 + ["b"] * 1500
+    episodes = np.repeat(np.arange(10), 300) % 5
+    found = exclusive_shares(plane_cells(walks.reshape(-1, 2)), agents, episodes)
+    assert (found["share"] > 0.4).all()
+    np.testing.assert_allclose(found["share"], found["dealt"], atol=0.2)
+    alone = exclusive_shares(plane_cells(walks.reshape(-1, 2)), agents, np.zeros(3000, int))
+    assert alone["dealt"].isna().all()
+
+
 def test_cells_of_a_grid() -> None:
     places = np.array([[0, 0], [1, 1], [0.5, 0], [0.49, 1], [0, 0.9]])
     assert plane_cells(places, 2).tolist() == [0, 3, 1, 2, 2]
