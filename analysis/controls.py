@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.converters.network.layer_changes import without_changes
 from atari_zoo.converters.network.networks import MnihNetwork
 from atari_zoo.seeds import generator_seed
 from atari_zoo.untrained.untrained import UNTRAINED, initial_network
@@ -29,6 +30,7 @@ def untrained(network: Network, seed: int = 0) -> Network:
         if _shapes(begun) == _shapes(network):
             return begun.to(device)
     made = copy.deepcopy(network)
+    without_changes(made)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator_seed(seed))
         reset = [module for module in made.modules() if _initialise(module)]

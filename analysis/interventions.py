@@ -58,7 +58,12 @@ class UnitCondition(NamedTuple):
 
 
 @checked
-@analysis("interventions", source="https://arxiv.org/abs/1803.06959", verb="ablate")
+@analysis(
+    "interventions",
+    source="https://arxiv.org/abs/1803.06959",
+    verb="ablate",
+    example="--units conv3:26",
+)
 def intervention_effects(
     agents: Sequence[Subject],
     *,
@@ -118,6 +123,11 @@ def _conditions(
     network = subject.network
     chosen = chosen_units(texts, network)  # what is not there is refused before minutes of play
     play = subject.recording if kind in OF_PLAY else None
+    if moment is not None and not 0 <= moment < len(subject.episodes):
+        raise ValueError(
+            f"no moment {moment} in the play of {subject.name}; expected 0 to "
+            f"{len(subject.episodes) - 1}"
+        )
 
     def changed(names: Sequence[str]) -> tuple[Intervention, ...]:
         return tuple(

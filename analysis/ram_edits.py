@@ -8,6 +8,7 @@ frames of the stack are made, and the agent is asked about what it then sees, be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.arguments import checked
 from atari_zoo.layers import activations
 from atari_zoo.play.counterfactuals import FATES, EditedStates, edited_states
-from atari_zoo.ram.variables import variables
+from atari_zoo.ram.variables import BYTES, Variable, variables
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.units.numbering import layer_shape, unit_name
 from atari_zoo.units.texts import chosen_units
@@ -47,11 +48,13 @@ Edit = Callable[[np.ndarray], Mapping[int, int]]
 
 
 @checked
-@analysis("ram_edits", source="https://arxiv.org/abs/1912.05743", verb="edit-ram")
+@analysis(
+    "ram_edits", source="https://arxiv.org/abs/1912.05743", verb="edit-ram", example="--edits 102=4"
+)
 def ram_edit_effects(
     agents: Sequence[Subject],
     *,
-    edits: Sequence[str] = (),
+    edits: Sequence[str],
     units: Sequence[str] = (),
     states: int = 100,
     slack: int = 2,
@@ -100,10 +103,7 @@ def edit_of(text: str, game: str) -> Edit:
         if not equals or not (name.isdigit() or name in known):
             there = ", ".join(known) or "none: give an address, 0 to 127"
             raise ValueError(f"'{part}' is no edit; expected NAME=VALUE; {game} has {there}")
-        try:
-            settings.append((int(name) if name.isdigit() else known[name], float(number)))
-        except ValueError:
-            raise ValueError(f"'{part}' is no edit: '{number}' is no number") from None
+        settings.append(_setting(part, int(name) if name.isdigit() else known[name], number))
 
     def edit(ram: np.ndarray) -> dict[int, int]:
         found = {}
@@ -116,6 +116,19 @@ def edit_of(text: str, game: str) -> Edit:
 
     edit(np.zeros(128, np.uint8))  # refuses what no byte holds
     return edit
+
+
+def _setting(part: str, what: int | Variable, number: str) -> tuple[int | Variable, float]:
+    """Raises ValueError for what is no number, or no byte at an address."""
+    try:
+        value = float(number)
+    except ValueError:
+        value = nan
+    if not isfinite(value):
+        raise ValueError(f"'{part}' is no edit: '{number}' is no number")
+    if isinstance(what, int) and not (value.is_integer() and 0 <= value < 256 and what < BYTES):
+        raise ValueError(f"'{part}' is no edit: expected 0 to 255 at an address of 0 to 127")
+    return what, value
 
 
 def _moments(subject: Subject, most: int) -> States:

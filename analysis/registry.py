@@ -24,7 +24,7 @@ class RegisteredAnalysis:
     """An analysis and its facts.
 
     function: its positional arguments are what is analysed, its keywords the settings.
-    source: the paper of the method. verb: the command that runs it.
+    source: the paper of the method. verb: the command that runs it. example: of its settings.
     """
 
     name: str
@@ -32,18 +32,20 @@ class RegisteredAnalysis:
     summary: str
     source: str
     verb: str
+    example: str = ""
 
 
 ANALYSES: Registry[RegisteredAnalysis] = Registry("analysis", "atari_zoo.analysis")
 
 
 def analysis(
-    name: str, source: str = "", verb: str = ""
+    name: str, source: str = "", verb: str = "", example: str = ""
 ) -> Callable[[Callable[P, Result]], Callable[P, Result]]:
     """Registers a function as the analysis of that name; its results tell how they were made.
 
     Name and verb are written as text: they are read from the file before it is imported.
     source: the paper of the method. verb: of the command line; the name if not given.
+    example: words of the command line that it cannot do without, such as "--units conv3:26".
 
     >>> @analysis("lives", source="https://arxiv.org/abs/1812.07069")
     ... def lives(recording: Recording, *, seed: int = 0) -> Result: ...
@@ -57,7 +59,8 @@ def analysis(
 
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         # whoever runs it by its name gives names for agents, too
-        registered = RegisteredAnalysis(name, checked(analysed), summary, source, verb or name)
+        facts = summary, source, verb or name, example
+        registered = RegisteredAnalysis(name, checked(analysed), *facts)
         ANALYSES.add(name, registered, function)
         return analysed
 
@@ -84,7 +87,7 @@ def _called(value: Any) -> Any:
         return str(value.attrs.get("source", ""))
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_called(part) for part in value]
-    return str(value.card.name)
+    return str(getattr(value, "name", "") or value.card.name)
 
 
 def _plain(value: Any) -> Any:

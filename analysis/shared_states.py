@@ -103,7 +103,7 @@ def check_same_game(agents: Sequence[Subject]) -> None:
     """Raises ValueError if they play different games, whose states mean nothing to each other."""
     games: dict[str, list[str]] = {}
     for agent in agents:
-        games.setdefault(agent.recording.game, []).append(agent.name)
+        games.setdefault(agent.game, []).append(agent.name)
     if len(games) > 1:
         told = "; ".join(f"{game}: {', '.join(names)}" for game, names in games.items())
         raise ValueError(

@@ -56,12 +56,13 @@ def compare_layers(
         at a place drawn for each state. seed: of the draws and of the untrained networks.
     Of one or two agents each layer is compared with each; of more, with its like. The table has a
     row for each pair and measure: agent_a, agent_b, layer_a, layer_b, measure, value, low, high;
-    the controls untrained (both agents so), one_untrained (the mean of the two ways), shuffled (one
-    agent's states beside others, both in their order of time); n (states), episodes. Measures:
-    "cka", debiased and linear; "cka_standardized", each unit of the same spread;
-    "cka_without_first", without the largest component; "svcca" and "procrustes" of the components that hold 99 % of the variance, at most a
-    tenth as many as states; and "action_agreement", the share of states where both rate the same
-    action highest, missing where the agents have other actions.
+    the controls untrained (both agents so), one_untrained (the mean of the two ways), shuffled
+    (one agent's states beside others, both in their order of time); n (states), episodes.
+    Measures: "cka", debiased and linear; "cka_standardized", each unit of the same spread;
+    "cka_without_first", without the largest component; "svcca" and "procrustes" of the components
+    that hold 99 % of the variance, at most a tenth as many as states; and "action_agreement", the
+    share of states where both rate the same action highest, missing where the agents have other
+    actions.
     Raises ValueError for agents of different games, or observations of different shapes, for fewer
         than 4 states, or where a layer is not there.
     """

@@ -124,7 +124,7 @@ def _classes(agents: Sequence[Subject], classes: str) -> dict[int, str]:
     for agent in agents:
         if not (of_agents or agent.card.algorithm):
             raise ValueError(f"{agent.name}: its card names no algorithm; give classes='agent'")
-    games = {agent.recording.game: agent.name for agent in agents}
+    games = {agent.game: agent.name for agent in agents}
     if len(games) > 1:
         raise ValueError(
             f"agents of different games ({', '.join(games)}) differ by what game it is: classify "

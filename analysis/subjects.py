@@ -13,8 +13,10 @@ import torch
 from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
+from atari_zoo.agent_states import recorded_states
+from atari_zoo.catalog.catalog import find
 from atari_zoo.catalog.patterns import is_pattern, names_like
-from atari_zoo.converters.cards import ModelCard, Preprocessing
+from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.layers import activations
@@ -24,41 +26,64 @@ from atari_zoo.players import check_play, is_own_play
 from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.files import open_recording
 from atari_zoo.recordings.recordings import Recording
+from atari_zoo.remote.references import is_remote
 
 ENDINGS = (".zip", ".npz")  # of recordings, and of models too
+CHECKED, NEAR = 8, 1e-2  # steps whose outputs are compared, and how far apart half precision is
 
 
 class Subject:
     """An agent under study, and play of its own.
 
     Moments are all steps of all environments: moment = step * environments + environment.
-    network: the one that played; if not given, what `load` finds by the recording's card, when it
-        is first asked for.
+    recording: its play; if not given, the standard play of the network, or of what the zoo calls
+        `name`, when it is first asked for.
+    network: the one that played; if not given, what `load` finds by the recording's card, or by
+        `name`, when it is first asked for.
+    name: of agents that are compared each has its own: a second one is called so with "~2".
     Raises ValueError if the recording has no steps, or was not played by the network.
     """
 
-    def __init__(self, recording: Recording, network: Network | None = None) -> None:
-        self.recording = recording
-        if not recording.starts.size:
+    def __init__(
+        self, recording: Recording | None = None, network: Network | None = None, name: str = ""
+    ) -> None:
+        if recording is not None:
+            self.card, self.recording = recording.card, recording
+        elif network is not None:
+            self.card = network.card
+        else:
+            self.card = find(name).card
+        self.name = self.card.name
+        if recording is not None and not recording.starts.size:
             raise ValueError(f"the recording of {self.name} has no steps: there is nothing to see")
         if network is not None:
-            self.network = self._own(network)
+            self.network = network if recording is None else self._own(network)
 
     def __repr__(self) -> str:
-        return f"<Subject {self.name}: {len(self.episodes):,} moments of {self.recording.game}>"
+        played = f": {len(self.episodes):,} moments" if "recording" in vars(self) else ""
+        return f"<Subject {self.name}{played} of {self.game}>"
+
+    @cached_property
+    def recording(self) -> Recording:
+        """Raises ValueError where it cannot be played."""
+        known = vars(self).get("network")
+        return standard_play(self.card.name if known is None else known)
 
     @cached_property
     def network(self) -> Network:
         """Raises ValueError if what is called so is not what played."""
-        return self._own(load(self.name))
+        network = load(self.card.name)
+        played = vars(self).get("recording")
+        if played is not None:
+            self._own(network)
+            _check_outputs(network, played)
+        return network
 
     @property
-    def card(self) -> ModelCard:
-        return self.recording.card
-
-    @property
-    def name(self) -> str:
-        return self.card.name
+    def game(self) -> str:
+        """Of its play; where there is none yet, of its card."""
+        played = vars(self).get("recording")
+        return self.card.game if played is None else played.game
 
     @cached_property
     def episodes(self) -> Int[np.ndarray, "moments"]:
@@ -122,18 +147,32 @@ class Subject:
 
 
 def as_subjects(given: Any) -> list[Subject]:
-    """The subjects that are meant.
+    """The subjects that are meant, each with a name of its own.
 
     given: one of these, or several: a name, a pattern of names such as "*/Seaquest/*", the path of
         a model or a recording, a network, a recording, a pair (network, recording), a Subject. Who
-        comes without play has its standard play: see `standard_play`.
+        comes without play has its standard play: see `standard_play`. What one name stands for
+        comes once.
     Raises ValueError if that is nothing, or nothing of the kind, and as `load` does.
     """
     several = isinstance(given, Sequence) and not isinstance(given, str) and not _is_pair(given)
-    found = [subject for each in (given if several else [given]) for subject in _subjects(each)]
+    found: list[Subject] = []
+    named: set[str] = set()
+    for each in given if several else [given]:
+        for subject in _subjects(each):
+            if not {"recording", "network"} & vars(subject).keys():  # a name of the zoo's alone
+                if subject.name in named:
+                    continue
+                named.add(subject.name)
+            found.append(subject)
     if not found:
         raise ValueError("no agents: give names, networks or recordings")
-    return found
+    counts: dict[str, int] = {}
+    for subject in dict.fromkeys(found):
+        name = subject.card.name
+        counts[name] = counts.get(name, 0) + 1
+        subject.name = name if counts[name] == 1 else f"{name}~{counts[name]}"
+    return list(dict.fromkeys(found))
 
 
 def _subjects(given: Any) -> list[Subject]:
@@ -146,21 +185,38 @@ def _subjects(given: Any) -> list[Subject]:
         return [Subject(played, network)]
     if isinstance(given, str | Path):
         text = str(given)
-        if not Path(given).exists():
-            names = names_like(text) if is_pattern(text) else [text]
-            return [Subject(standard_play(name)) for name in names]
-        recording = _recording_at(Path(given))
+        if is_pattern(text) and not Path(given).exists():
+            return [Subject(name=name) for name in names_like(text)]
+        if not Path(given).exists() and not is_remote(text):
+            return [Subject(name=text)]
+        recording = None if is_remote(text) else _recording_at(Path(given))
         if recording is not None:
             return [Subject(recording)]
-        given = load(given)
+        given = load(given)  # once: nothing else is called as its card says
     if hasattr(given, "starts"):
         return [Subject(given)]
     if hasattr(given, "state_dict"):
-        return [Subject(standard_play(given), given)]
+        return [Subject(network=given)]
     raise ValueError(
         f"{given!r:.60} is no agent: expected a name, a network, a recording, or (network, "
         "recording)"
     )
+
+
+def _check_outputs(network: Network, played: Recording) -> None:
+    """Raises ValueError unless it computes what was recorded: a name may be another's too."""
+    kept = played.outputs
+    if kept is None or not len(kept) or "noise" in played.options:
+        return
+    steps = slice(0, min(CHECKED, len(kept)))
+    seen = played.observations(steps=steps)
+    states = recorded_states(network, played, steps=steps)
+    found = activations(network, seen, "output", state=states)["output"].float().numpy()
+    if not np.allclose(found, np.asarray(kept[steps])[:, 0], rtol=NEAR, atol=NEAR):
+        raise ValueError(
+            f"the recording is of an agent called {network.card.name}, but what the zoo calls so "
+            "computes other outputs: give both that belong together, (network, recording)"
+        )
 
 
 def _is_pair(given: Any) -> bool:

@@ -12,6 +12,7 @@ direction is that of Turner et al. (2023, https://arxiv.org/abs/2308.10248).
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,12 +92,20 @@ class Intervention:
         ends = {
             "zero": "=0",
             "mean": "=mean",
-            "resample": "=resampled",
+            "resample": f"=resampled{self.seed}",
             "patch": f"=moment{self.moment}",
             "scale": f"*{amount:g}",
             "steer": f"{amount:+g}" + "*direction" * (self.direction is not None),
         }
         return self.units.replace(" ", "") + ends[self.kind]
+
+    def named(self, change: LayerChange) -> str:
+        """The same, and where more than words make it what it is, digits that tell it apart."""
+        if self.direction is None and self.kind not in OF_PLAY:
+            return self.words
+        values = [value for value in vars(change).values() if isinstance(value, Tensor)]
+        parts = b"".join(value.detach().cpu().float().numpy().tobytes() for value in values)
+        return f"{self.words}#{hashlib.sha256(parts).hexdigest()[:6]}"
 
 
 @contextmanager
@@ -117,7 +126,7 @@ def intervening(network: Network, *interventions: Intervention | str) -> Iterato
     try:
         for layer, change in changes:
             hooks += change.attach(network, layer)
-        network.card = _called(card, several)
+        network.card = _called(card, several, changes)
         yield network
     finally:
         for hook in hooks:
@@ -163,7 +172,7 @@ def intervened(network: Network, *interventions: Intervention | str) -> Network:
     changed = copy.deepcopy(network)
     for layer, change in changes:
         change.attach(changed, layer)
-    changed.card = _called(network.card, several)
+    changed.card = _called(network.card, several, changes)
     return changed
 
 
@@ -171,9 +180,12 @@ def _as_intervention(given: Intervention | str) -> Intervention:
     return Intervention(given) if isinstance(given, str) else given
 
 
-def _called(card: ModelCard, several: Sequence[Intervention]) -> ModelCard:
+def _called(
+    card: ModelCard, several: Sequence[Intervention], changes: Sequence[tuple[str, LayerChange]]
+) -> ModelCard:
     """No model of the zoo has a tag with "=", "*" or ":" in it: a changed agent is never loaded."""
-    return card.replace(tag="+".join(filter(None, [card.tag, *(one.words for one in several)])))
+    names = [one.named(change) for one, (_, change) in zip(several, changes, strict=True)]
+    return card.replace(tag="+".join(filter(None, [card.tag, *names])))
 
 
 def _change(network: Network, one: Intervention) -> tuple[str, LayerChange]:

@@ -24,7 +24,7 @@ def check_space(subjects: Sequence[Subject], space: str) -> None:
             )
     games: dict[str, str] = {}
     for subject in subjects:
-        games.setdefault(subject.recording.game, subject.name)
+        games.setdefault(subject.game, subject.name)
     if space in SHARED and len(games) > 1:
         (one, first), (other, second) = list(games.items())[:2]
         raise ValueError(
@@ -36,9 +36,9 @@ def check_space(subjects: Sequence[Subject], space: str) -> None:
 def check_game(subjects: Sequence[Subject], game: str, space: str) -> None:
     """Raises ValueError for agents that play another game than that of an old embedding."""
     for subject in subjects:
-        if space in SHARED and subject.recording.game != game:
+        if space in SHARED and subject.game != game:
             raise ValueError(
-                f"{subject.name} plays {subject.recording.game}, and the embedding is of {game}: "
+                f"{subject.name} plays {subject.game}, and the embedding is of {game}: "
                 "a byte of RAM means another thing in each game"
             )
 

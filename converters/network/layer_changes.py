@@ -103,6 +103,15 @@ def changes_on(network: Layered) -> list[tuple[str, LayerChange]]:
     ]
 
 
+def without_changes(network: nn.Module) -> None:
+    """Takes all changes off, as of a copy of a network that is changed for a while."""
+    for module in network.modules():
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+            for key, hook in list(hooks.items()):
+                if isinstance(getattr(hook, "__self__", hook), LayerChange):
+                    del hooks[key]
+
+
 def check_as_weighted(network: Layered) -> None:
     """Raises ConversionError if layers are changed: weights alone do not tell that."""
     if changed := changes_on(network):

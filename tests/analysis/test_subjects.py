@@ -85,8 +85,9 @@ def test_who_is_meant(agent: Any, tmp_path: Path) -> None:
     assert names(["a2c/Pong/1", agent, (str(tmp_path / "agent.onnx"), played)]) == [
         "a2c/Pong/1",
         "a2c/Pong/mine",
-        "a2c/Pong/mine",
+        "a2c/Pong/mine~2",
     ]
+    assert names(["a2c/Pong/1", "a2c/pong/1", "*/Pong/1"]) == names_like("*/Pong/*")
     assert as_subjects(Subject(played, agent))[0].network is agent
     for nothing in ([], 3, [None]):
         with pytest.raises(ValueError, match=r"no agents|is no agent"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 import atari_zoo
 from atari_zoo.analysis.peaks import unit_peaks
-from atari_zoo.analysis.registry import RegisteredAnalysis
+from atari_zoo.analysis.registry import ANALYSES, RegisteredAnalysis
 from atari_zoo.analysis.results import Result, open_result
 from atari_zoo.cli.analyses import setting_helps, verb_of
 from atari_zoo.cli.app import app
@@ -156,3 +157,15 @@ def test_settings_are_explained_by_the_docstring() -> None:
         "seed": "Of the draws, 0.5 at least.",
         "draws": "Of the draws, 0.5 at least.",
     }
+
+
+def test_every_setting_of_every_analysis_is_explained() -> None:
+    for name, registered in ANALYSES.items():
+        signature = inspect.signature(registered.function).parameters
+        usual = [p.default for p in signature.values() if isinstance(p.default, str)]
+        helps = setting_helps(inspect.getdoc(registered.function) or "", usual)
+        for parameter in signature.values():
+            if parameter.kind is parameter.KEYWORD_ONLY and not callable(parameter.default):
+                words = helps.get(parameter.name, "")
+                assert words.endswith("."), f"{name}: {parameter.name}: {words!r}"
+                assert len(words) < 300, f"{name}: {parameter.name}: {words!r}"

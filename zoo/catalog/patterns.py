@@ -11,8 +11,8 @@ WILD = frozenset("*?[")
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a text stands for several names."""
-    return bool(WILD & set(text))
+    """Whether a text stands for several names; addresses have such signs too."""
+    return bool(WILD & set(text)) and "://" not in text and not text.startswith("hf:")
 
 
 def names_like(pattern: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from atari_zoo.analysis.registry import RegisteredAnalysis
     from atari_zoo.analysis.results import Result
 
+# what no setting's words go on with, in a docstring
+ENDS = (
+    r"\w+(?:, \w+)*: |The (?:table|arrays)\b|Arrays: |Of one |Each agent |Raises\b|Returns\b|"
+    r">>> |\s*$"
+)
 SHOWN = 40  # rows of a table on a terminal
 PICTURE = "picture.png"
 Output = Annotated[
@@ -60,7 +65,8 @@ def verb_of(registered: RegisteredAnalysis) -> typer.Typer:
     read, settings = _read_and_set(registered)
     given = [*(option for words in read.values() for option in words.options), *settings]
     examples = [words.example for words in read.values() if words.example]
-    line = f"atari-zoo {registered.verb} {' '.join(examples)} -o {registered.name}"
+    line = f"atari-zoo {registered.verb} {' '.join([*examples, *registered.example.split()])}"
+    line += f" -o {registered.name}"
     epilog = "\n".join(["\b", "Examples:", f"  $ {line}"])
     verb = _verb(registered, given, read)
     app.command(registered.verb, help=registered.summary, epilog=epilog)(verb)
@@ -82,7 +88,10 @@ def _read_and_set(
         units = units_input("network", signature.pop("layer").default)
         # before play: what is not there is refused at once
         read = {"network": read.pop("network"), signature.pop("units").name: units} | read
-    explained = setting_helps(inspect.getdoc(registered.function) or "")
+    usual = [parameter.default for parameter in signature.values()]
+    explained = setting_helps(
+        inspect.getdoc(registered.function) or "", [v for v in usual if isinstance(v, str)]
+    )
     settings = [
         parameter.replace(
             annotation=Annotated[_as_option(hints[n]), typer.Option(help=explained.get(n, ""))]
@@ -94,18 +103,22 @@ def _read_and_set(
     return read, settings
 
 
-def setting_helps(docstring: str) -> dict[str, str]:
+def setting_helps(docstring: str, values: Collection[Any] = ()) -> dict[str, str]:
     """What a docstring's lines `name: words.` say of each name.
+
+    values: of settings; words that begin with one keep it as it is written.
 
     >>> setting_helps("Counts.\\n\\nlayer: its name. seed: of\\n    the draws.")
     {'layer': 'Its name.', 'seed': 'Of the draws.'}
     """
     found: dict[str, str] = {}
-    for block in re.findall(r"^\w+(?:, \w+)*: .*(?:\n[ \t]+.*)*", docstring, re.M):
+    for block in re.findall(rf"^\w+(?:, \w+)*: .*(?:\n(?!{ENDS}).+)*", docstring, re.M):
         text = " ".join(block.split())
         parts = re.split(r"(?:^|(?<=\. ))(\w+(?:, \w+)*): ", text)[1:]
         for names, words in zip(parts[::2], parts[1::2], strict=True):
-            found |= dict.fromkeys(names.split(", "), words[:1].upper() + words[1:].strip())
+            first = re.split(r"\W", words, maxsplit=1)[0]
+            capital = words[:1] if first in values else words[:1].upper()
+            found |= dict.fromkeys(names.split(", "), capital + words[1:].strip())
     return found
 
 

@@ -10,6 +10,7 @@ import torch
 from atari_zoo.catalog.catalog import UnknownModel, find
 from atari_zoo.catalog.names import file_name
 from atari_zoo.converters.arguments import checked
+from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.downloads.cache import root
 from atari_zoo.models import as_network
@@ -53,10 +54,14 @@ def standard_play(
         return _play(network, steps, seed)
     name = f"{file_name(network.card.name)}-{_key(network, steps, seed)}.zarr.zip"
     place = root() / FOLDER / name
-    if not place.exists():
-        played = _play(network, steps, seed)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        played.save(place)
+    try:
+        if place.exists():
+            return open_recording(place)
+    except ConversionError:  # damaged: it is made again
+        place.unlink()
+    played = _play(network, steps, seed)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    played.save(place)
     return open_recording(place)
 
 
@@ -77,10 +82,13 @@ def _told_by_weights(network: Network) -> bool:
 
 def _key(network: Network, steps: int, seed: int) -> str:
     """Differs where the play would: by weights, card, length and seed."""
-    found = hashlib.sha256(f"{FORM} {steps} {seed} {network.card.to_json()}".encode())
+    parts = (FORM, steps, seed, network.card.to_json(), network)  # a module tells what it is of
+    found = hashlib.sha256(" ".join(map(str, parts)).encode(errors="surrogatepass"))
     for name, value in network.state_dict().items():
         found.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-        found.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        found.update(
+            value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        )
     return found.hexdigest()[:16]
 
 
