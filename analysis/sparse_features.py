@@ -20,8 +20,9 @@ from atari_zoo.intervals import CONFIDENCE, FEW
 
 UNCERTAINTY = (
     f"low, high: {CONFIDENCE:.0%} bootstrap over whole episodes, n of them (of dead: features; of "
-    "correlation: moments), that nothing was learned from, but for activity and active, which are "
-    f"of the play that was learned from; of fewer than {FEW} episodes their lowest and highest; "
+    "correlation and repeated: moments), of games far from those that were learned from, without "
+    "moments that were observed there too (repeated: their share), but for activity and active, "
+    f"which are of the play that was learned from; of fewer than {FEW} episodes their lowest and highest; "
     "missing where there is one alone. Correlations have none: the variable was chosen in other "
     "play, and their control is the feature shifted in time"
 )

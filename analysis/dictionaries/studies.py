@@ -40,12 +40,14 @@ from atari_zoo.analysis.dictionaries.held_out import (
     returns_with,
     rows_of_layer,
     spread_moments,
+    without_repeats,
 )
-from atari_zoo.analysis.dictionaries.reconstruction import torch_rows
+from atari_zoo.analysis.dictionaries.reconstruction import Estimate, torch_rows
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.network.hooks import layer_named
 from atari_zoo.games import game as find_game
 from atari_zoo.recordings.recordings import Recording
+from atari_zoo.seeds import seed_apart
 
 INTACT, UNTRAINED = "intact", "untrained network"
 SHOWN, TOP = 16, 6  # features that are told of one by one, and top moments of each
@@ -93,9 +95,11 @@ def study_features(
     values = torch_rows(subject.activations(layer), layer)
     memory = named_memory(subject)
     dictionary = learn_dictionary(values, settings, seed, _part(progress, 0, LEARN_CONTROL))
-    held = play_held_out(
-        network, layer, episodes, seed + 1
-    )  # other episodes than those of the play
+    played = subject.recording
+    apart = seed_apart(seed, played.seed, played.starts.shape[1], episodes)
+    new_play = play_held_out(network, layer, episodes, apart)
+    held = without_repeats(new_play, played)
+    repeated = 1 - len(held.seen) / len(new_play.seen)
     controls = (
         first_components(dictionary.standard, values, settings.k),
         random_directions(dictionary.standard, len(dictionary.decoder), settings.k, seed),
@@ -104,10 +108,11 @@ def study_features(
         *_compared((dictionary, *controls), values, held, seed),
         *_untrained(subject, held, settings, seed, _part(progress, LEARN_CONTROL, PLAY)),
         measure_returns(INTACT, held.returns, seed),
+        Finding(INTACT, -1, "repeated", "", Estimate(repeated, np.nan, np.nan, len(new_play.seen))),
     ]
     for number, each in enumerate((dictionary, *controls)):
         progress(PLAY + (TELL - PLAY) * number // 3, DONE)
-        returns = returns_with(network, layer, each, episodes, seed + 1)
+        returns = returns_with(network, layer, each, episodes, apart)
         facts.append(measure_returns(each.kind, returns, seed))
     progress(TELL, DONE)
     codes = dictionary.codes(values)

@@ -18,7 +18,12 @@ from atari_zoo.analysis.dictionaries.autoencoders import LearningSettings
 from atari_zoo.analysis.dictionaries.correlates import strongest_correlates
 from atari_zoo.analysis.dictionaries.dictionaries import DRAWN, SPARSE
 from atari_zoo.analysis.dictionaries.feature_facts import ablation_facts, top_moments
-from atari_zoo.analysis.dictionaries.held_out import HeldOut, play_held_out, returns_with
+from atari_zoo.analysis.dictionaries.held_out import (
+    HeldOut,
+    play_held_out,
+    returns_with,
+    without_repeats,
+)
 from atari_zoo.analysis.dictionaries.layer_changes import unchanged, with_layer_changed
 from atari_zoo.analysis.dictionaries.reconstruction import (
     active_count,
@@ -100,6 +105,33 @@ def test_play_with_the_layer_as_it_is_ends_as_before(network, held) -> None:
     np.testing.assert_array_equal(same, held.returns)
     assert len(held.values) == len(held.episodes) == len(held.variables) == len(held.seen)
     assert "player_x" in held.variables.columns and len(np.unique(held.episodes)) >= 2
+
+
+def test_what_was_learned_from_is_not_tested_on(network, held) -> None:
+    options = {"envs": 2, "keep": ["screens", "ram"]}
+    same = rollout(network, steps=10, seed=5, **options)  # the first 10 steps of its games
+    left = without_repeats(held, same)
+    known = torch.cat([same.observations(env) for env in range(2)])
+    expected = [not bool((known == row).flatten(1).all(dim=1).any()) for row in held.seen]
+    assert 0 < sum(expected) < len(held.seen) and len(left.seen) == sum(expected)
+    assert torch.equal(left.seen, held.seen[torch.tensor(expected)])
+    assert len(left.episodes) == len(left.variables) == len(left.values) == len(left.seen)
+    with pytest.raises(ValueError, match="every moment of the new play is in the play"):
+        without_repeats(held, rollout(network, steps=70, seed=5, **options))
+
+
+def test_held_out_games_are_others_than_those_learned_from(network, monkeypatch) -> None:
+    played = rollout(network, steps=30, envs=8, seed=0, keep=["screens", "ram"])
+    seeds = []
+
+    def spy(network, layer, episodes, seed):
+        seeds.append(seed)
+        raise InterruptedError
+
+    monkeypatch.setattr("atari_zoo.analysis.dictionaries.studies.play_held_out", spy)
+    with pytest.raises(InterruptedError):
+        learned_features([(network, played)], k=3, expansion=2, episodes=8)
+    assert not set(range(8)) & set(range(seeds[0], seeds[0] + 8))
 
 
 def test_fvu_is_what_r_squared_leaves() -> None:
