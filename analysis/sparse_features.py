@@ -22,9 +22,9 @@ UNCERTAINTY = (
     f"low, high: {CONFIDENCE:.0%} bootstrap over whole episodes, n of them (of dead: features; of "
     "correlation and repeated: moments), of games far from those that were learned from, without "
     "moments that were observed there too (repeated: their share), but for activity and active, "
-    f"which are of the play that was learned from; of fewer than {FEW} episodes their lowest and highest; "
-    "missing where there is one alone. Correlations have none: the variable was chosen in other "
-    "play, and their control is the feature shifted in time"
+    f"which are of the play that was learned from; of fewer than {FEW} episodes their lowest and "
+    "highest; missing where there is one alone. Correlations have none: the variable was chosen in "
+    "other play, and their control is the feature shifted in time"
 )
 
 

@@ -33,6 +33,15 @@ def consecutive_seeds(seed: Any, count: int, below: int) -> Int64[np.ndarray, "c
     return np.array([(first + i) % below for i in range(count)], np.int64)
 
 
+def draw_seed(seed: Any, number: int, envs: int) -> int:
+    """Of a draw among several, from 0: no two play the same games, in so many environments.
+
+    >>> [draw_seed(3, number, envs=8) for number in range(3)]
+    [3, 11, 19]
+    """
+    return whole(seed) + number * envs
+
+
 def seed_apart(seed: Any, first: Any, games: int, count: int) -> int:
     """A seed for other games: `count` from it on share none with `games` from the seed `first` on.
 

@@ -266,13 +266,26 @@ class TestNoise:
             seed=3,
             progress=lambda *tick: ticks.append(tick),
         ).table
-        plain = [zoo.rollout(agent.network, episodes=1, seed=s).returns[0] for s in (3, 4)]
+        plain = [zoo.rollout(agent.network, episodes=1, seed=s).returns[0] for s in (3, 11)]
         for kind in ("actions", "frame", "relative"):
             clean = value_of(found, kind=kind, level=0.0, measure="score")
             assert clean == np.mean(plain)
         chance = value_of(found, kind="random", measure="score")
         assert value_of(found, kind="actions", level=1.0, measure="score") == chance
         assert ticks[-1][0] == ticks[-1][1] and len({total for _, total in ticks}) == 1
+
+    def test_draws_play_no_game_twice(self, monkeypatch) -> None:
+        plans = []
+
+        def spy(network, plan, kinds, levels, progress):
+            plans.append(plan)
+            return [self.scores([90, 50, 0])]
+
+        monkeypatch.setattr("atari_zoo.analysis.noise.noise_scores", spy)
+        found = noise_robustness([subject()], kinds=["relative"], draws=3)
+        games = [set(range(plan.seed, plan.seed + plan.envs)) for plan in plans]
+        assert len(games) == 3 and len(set().union(*games)) == sum(map(len, games))
+        assert "of two or three draws the lowest and the highest" in found.uncertainty
 
     def test_a_sweep_is_read_as_if_it_had_been_played(self, tmp_path) -> None:
         short = {"episodes": 1, "envs": 1, "preprocessing": {"max_frames": 160}}

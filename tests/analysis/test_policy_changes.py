@@ -103,6 +103,27 @@ class TestCurves:
         assert found.resamples.std() == pytest.approx(np.std(plain), rel=0.1)
         assert all(map(math.isnan, resampled_mean([[3.0]], random).ends))
 
+    def test_of_few_draws_the_lowest_and_the_highest_of_one_nothing(self) -> None:
+        random = np.random.default_rng(3)
+        one = resampled_mean([[1.0, 2, 3, 4, 5]], random)
+        assert one.value == 3 and all(map(math.isnan, one.ends))
+        two = resampled_mean([[1.0, 3], [5.0, 7]], random)
+        assert two.value == 4 and two.ends == (2, 6)
+        three = resampled_mean([[0.0], [9.0], [3.0]], random)
+        assert three.ends == (0, 9)
+        clean, chance = (
+            resampled_mean([[10.0], [20.0]], random),
+            resampled_mean([[0.0]] * 2, random),
+        )
+        share = normalised(resampled_mean([[5.0], [4.0]], random), chance, clean)
+        assert share.ends == (0.2, 0.5)  # of each draw's own clean play
+        assert area((0.1, 1), [share, share]).ends == pytest.approx((0.2, 0.5))
+        third = normalised(three, resampled_mean([[0.0]] * 3, random), clean)
+        assert third.ends == pytest.approx((0, 0.9))  # of draws of other numbers, all pairs
+        ranks = area_ranks([two, three, one])
+        assert [rank.value for rank in ranks] == [1.5, 1.5, 3]
+        assert all(math.isnan(end) for rank in ranks for end in rank.ends)  # of `one` none is known
+
     def test_random_is_0_and_clean_is_1(self) -> None:
         clean, chance = self.constant(120), self.constant(20)
         found = [normalised(self.constant(v), chance, clean).value for v in (20, 70, 120, 0)]
@@ -122,7 +143,7 @@ class TestCurves:
 
     def test_ranks_are_as_sure_as_the_areas(self) -> None:
         random = np.random.default_rng(4)
-        alike = [resampled_mean([random.normal(0, 1, 10).tolist()], random) for _ in range(2)]
+        alike = [resampled_mean(random.normal(0, 1, (5, 10)).tolist(), random) for _ in range(2)]
         areas = [self.constant(5), *alike, self.constant(-9)]
         found = area_ranks(areas)
         assert found[0].value == 1 and found[0].ends == (1, 1)
