@@ -58,6 +58,7 @@ def learned_features(
         raise ValueError(f"episodes is {episodes}; expected at least 1")
     rows: list[dict[str, object]] = []
     arrays: dict[str, np.ndarray] = {}
+    words = [UNCERTAINTY]
     settings = LearningSettings(k=k, expansion=expansion)
     for number, subject in enumerate(agents):
         name = _distinct(subject.name, {str(row["agent"]) for row in rows})
@@ -68,8 +69,9 @@ def learned_features(
             told = fact._asdict()
             estimate = told.pop("estimate")
             rows.append({"agent": name, **told, **estimate._asdict()})
+        words += [study.words] if study.words else []
         arrays |= {f"{name}/{part}": array for part, array in study.arrays.items()}
-    return Result(pandas.DataFrame(rows), UNCERTAINTY, arrays)
+    return Result(pandas.DataFrame(rows), ". ".join(words), arrays)
 
 
 def dictionary_of(result: Result, agent: str = "") -> SparseDictionary:

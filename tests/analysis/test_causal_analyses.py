@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import cache
 
@@ -16,6 +17,7 @@ import atari_zoo as zoo
 from atari_zoo.analysis.interventions import intervention_effects
 from atari_zoo.analysis.memory import memory_use
 from atari_zoo.analysis.noise import noise_robustness, robustness
+from atari_zoo.analysis.responses import untrained_control
 from atari_zoo.analysis.results import open_result
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.cards import ModelCard, Preprocessing
@@ -111,6 +113,44 @@ class TestMemory:
         missing = found[found["measure"].isin(["js", "kl"])]["value"]
         assert len(missing) and missing.isna().all()
         assert found[found["measure"] == "lead"]["value"].notna().all()
+
+    def test_scores_that_nobody_samples_from_have_no_divergence(self) -> None:
+        agent = subject()
+        network = copy.deepcopy(agent.network)
+        network.card = network.card.replace(algorithm="es", action_rule="argmax")
+        played = zoo.rollout(network, steps=20, envs=1, keep=["screens"])
+        options = {"episodes": 0, "states": 10}
+        by_memory = memory_use([(network, played)], information=False, **options)
+        by_units = intervention_effects([(network, played)], units=["fc:1"], **options)
+        for found in (by_memory, by_units):
+            missing = found.table[found.table["measure"].isin(["js", "kl"])]["value"]
+            assert len(missing) and missing.isna().all()
+            assert "do not sample from a policy" in found.uncertainty
+
+    def test_play_without_actions_is_told_and_the_rest_measured(self) -> None:
+        network = subject().network
+        played = zoo.rollout(network, steps=20, envs=2, keep=["screens"])
+        played.arrays["actions"] = np.zeros((0, 2), int)
+        found = memory_use([(network, played)], episodes=0, states=10)
+        assert "information" not in set(found.table["measure"]) and len(found.table)
+        assert "No information of a2c/Pong" in found.uncertainty
+        assert "no actions in this recording" in found.uncertainty
+
+    def test_where_no_untrained_network_can_be_made_that_is_told(self, monkeypatch) -> None:
+        def refuse(network, seed):
+            raise ValueError("torch does not know how 'gain' is initialised")
+
+        monkeypatch.setattr("atari_zoo.analysis.responses.untrained", refuse)
+        found = memory_use([subject()], episodes=0, states=10, information=False)
+        assert set(found.table["where"]) == {"recorded"}
+        assert "No untrained control: torch does not know how 'gain'" in found.uncertainty
+
+    def test_a_recurrent_one_has_no_untrained_control(self, monkeypatch) -> None:
+        network = subject().network
+        assert untrained_control(network, 0)[0] is not None
+        monkeypatch.setattr("atari_zoo.analysis.responses.state_size", lambda network: 32)
+        control, why = untrained_control(network, 0)
+        assert control is None and "it is recurrent" in why
 
 
 class TestInterventions:

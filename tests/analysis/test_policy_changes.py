@@ -10,7 +10,11 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import softmax
 from scipy.stats import entropy
 
-from atari_zoo.analysis.measures.history_information import blocks, history_information
+from atari_zoo.analysis.measures.history_information import (
+    history_information,
+    shifted_in_time,
+    time_folds,
+)
 from atari_zoo.analysis.measures.noise_curves import (
     Resampled,
     area,
@@ -182,12 +186,37 @@ class TestHistory:
         found = history_information(frames, np.full(self.MOMENTS, 2), np.zeros(self.MOMENTS, int))
         assert found.gain == pytest.approx(0, abs=1e-9) and found.entropy < 0.01
 
-    def test_blocks_are_of_one_episode_and_short(self) -> None:
-        episodes = np.repeat([0, 1, 2], [130, 7, 63])
-        found = blocks(episodes)
-        for number in np.unique(found):
-            place = np.flatnonzero(found == number)
-            assert len(place) <= 10 and np.ptp(place) == len(place) - 1
-            assert len(np.unique(episodes[place])) == 1
-        with pytest.raises(ValueError, match="expected at least 5 blocks"):
+    def test_what_only_neighbours_tell_is_not_held_to_be_information(self) -> None:
+        """A slow past, and slow actions that have nothing to do with it."""
+        random = np.random.default_rng(5)
+        frames = random.integers(0, 255, (self.MOMENTS, 2, 16, 16)).astype(np.uint8)
+        walks = random.normal(size=(self.MOMENTS, 4, 4)).cumsum(axis=0) * 12
+        frames[:, 0] = np.kron(128 + walks, np.ones((4, 4))).clip(0, 255)
+        actions = np.repeat(random.integers(0, 3, 20), self.MOMENTS // 20)
+        found = history_information(frames, actions, np.arange(self.MOMENTS) // 70, 0)
+        assert found.gain < 0.1
+
+    def test_folds_share_no_episode_or_have_gaps(self) -> None:
+        episodes = np.repeat([0, 1, 2, 3, 4, 5], [130, 7, 63, 20, 50, 9])
+        folds = time_folds(episodes)
+        assert sorted(np.concatenate([fold.test for fold in folds])) == [*range(len(episodes))]
+        for fold in folds:
+            kinds = [set(episodes[part].tolist()) for part in fold]
+            assert all(kinds) and sum(map(len, kinds)) == len(set().union(*kinds)) == 6
+        alone = time_folds(np.zeros(600, int))
+        assert sorted(np.concatenate([fold.test for fold in alone])) == [*range(600)]
+        for fold in alone:
+            for one, other in ((0, 1), (0, 2), (1, 2)):
+                apart = np.abs(fold[one][:, None] - fold[other][None])
+                assert len(fold[one]) and apart.min() > 50
+        with pytest.raises(ValueError, match="expected at least 5 episodes, or 500 moments"):
             history_information(np.zeros((3, 2, 8, 8)), np.zeros(3, int), np.zeros(3, int))
+
+    def test_the_control_keeps_neighbours_together(self) -> None:
+        episodes = np.repeat([0, 1, 2], [100, 40, 60])
+        found = shifted_in_time(episodes, 3)
+        assert (episodes[found] == episodes).all() and len(set(found)) == len(found)
+        for number in range(3):
+            own = found[episodes == number]
+            steps = np.diff(own) % len(own)
+            assert (steps == 1).all() and own[0] != np.flatnonzero(episodes == number)[0]

@@ -153,7 +153,7 @@ def test_policies_are_compared_as_by_scipy(rule: str) -> None:
     scale = 1 if rule == "sample" else np.std(intact, axis=1).mean()
     for moment in range(30):
         p, q = (np.exp(part[moment] / scale) for part in (intact, changed))
-        assert kl[moment] == pytest.approx(entropy(p, q), rel=1e-9)
+        assert kl[moment] == pytest.approx(entropy(p, q, base=2), rel=1e-9)
         assert same[moment] == (np.argmax(intact[moment]) == np.argmax(changed[moment]))
 
 
@@ -238,6 +238,21 @@ def test_the_table_has_the_dictionary_beside_its_controls(result) -> None:
     assert 0 < l0[SPARSE] <= 3 and l0[DRAWN] == 3
     features = result.arrays["a2c/Seaquest/1/features"]
     assert len(rows(result, measure="active")) == len(features) > 0
+
+
+def test_without_an_untrained_network_the_rest_is_told(network, monkeypatch) -> None:
+    def refuse(network, seed):
+        raise ValueError("torch does not know how 'gain' is initialised")
+
+    played = rollout(network, steps=60, envs=2, seed=0, keep=["screens", "ram"])
+    quick = partial(LearningSettings, steps=10, epochs=1)
+    monkeypatch.setattr("atari_zoo.analysis.responses.untrained", refuse)
+    monkeypatch.setattr("atari_zoo.analysis.sparse_features.LearningSettings", quick)
+    monkeypatch.setattr("atari_zoo.analysis.dictionaries.studies.SHOWN", 1)
+    found = learned_features([(network, played)], k=2, expansion=1, episodes=1)
+    assert "untrained network" not in set(found.table["dictionary"])
+    assert "No untrained control: torch does not know how 'gain'" in found.uncertainty
+    found.picture().draw_without_rendering()
 
 
 def test_arrays_tell_where_features_are_active(result, network) -> None:
