@@ -25,6 +25,7 @@ from atari_zoo.converters.network.heads import ActorCriticHead, QHead
 from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.play.robustness import NoiseScores
 from atari_zoo.sweeps.sweeps import sweep
+from atari_zoo.viz.analyses.noise import _words
 
 
 @cache
@@ -326,6 +327,7 @@ class TestNoise:
         games = [set(range(plan.seed, plan.seed + plan.envs)) for plan in plans]
         assert len(games) == 3 and len(set().union(*games)) == sum(map(len, games))
         assert "of two or three draws the lowest and the highest" in found.uncertainty
+        assert "Bands: lowest and highest draw" in _words(found, found.table)
 
     def test_a_sweep_is_read_as_if_it_had_been_played(self, tmp_path) -> None:
         short = {"episodes": 1, "envs": 1, "preprocessing": {"max_frames": 160}}
