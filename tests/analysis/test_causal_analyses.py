@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from functools import cache
 
@@ -24,6 +25,7 @@ from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.network.heads import ActorCriticHead, QHead
 from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.play.robustness import NoiseScores
+from atari_zoo.sweeps.jobs import noise as noise_job
 from atari_zoo.sweeps.sweeps import sweep
 from atari_zoo.viz.analyses.noise import _words
 
@@ -328,6 +330,27 @@ class TestNoise:
         assert len(games) == 3 and len(set().union(*games)) == sum(map(len, games))
         assert "of two or three draws the lowest and the highest" in found.uncertainty
         assert "Bands: lowest and highest draw" in _words(found, found.table)
+
+    def test_seeds_of_a_sweep_play_no_game_twice_and_older_ones_are_refused(
+        self, monkeypatch, tmp_path
+    ) -> None:
+        plans = []
+
+        def spy(network, plan, kinds, levels):
+            plans.append(plan)
+            return [self.scores([90, 50, 0])]
+
+        monkeypatch.setattr("atari_zoo.play.robustness.noise_scores", spy)
+        monkeypatch.setattr("atari_zoo.load", lambda name, device: None)
+        told = [noise_job("a2c/Pong/1", tmp_path, seed, envs=4) for seed in (0, 1, 2)]
+        assert [plan.seed for plan in plans] == [0, 4, 8] == [one["first_game"] for one in told]
+        for result in told:
+            del result["first_game"]
+        task = {"job": "noise", "model": "a2c/Pong/1"}
+        report = [{"task": task, "result": result} for result in told]
+        (tmp_path / "report.json").write_text(json.dumps(report))
+        with pytest.raises(ValueError, match="whose seeds played mostly the same games"):
+            noise_robustness([subject()], sweep=str(tmp_path))
 
     def test_a_sweep_is_read_as_if_it_had_been_played(self, tmp_path) -> None:
         short = {"episodes": 1, "envs": 1, "preprocessing": {"max_frames": 160}}
