@@ -22,7 +22,7 @@ from atari_zoo.analysis.responses import (
     difference_rows,
     measured_row,
     network_responses,
-    outputs_are_values,
+    samples_its_policy,
     states_of,
 )
 from atari_zoo.analysis.results import Result
@@ -42,7 +42,8 @@ COLUMNS = "agent units role of measure value low high n".split()
 UNCERTAINTY = (
     "low, high: 95% bootstrap, whole episodes resampled, those of the intact agent too where a "
     "change is measured; of fewer than 4 episodes their ends; missing where there is one alone, or "
-    "what is measured is not there (kl, js of Q-networks; value of policies without a critic). "
+    "what is measured is not there (kl, js of agents that do "
+    "not sample from a policy; value of policies without a critic). "
     "Controls are units of the same layer, drawn among the {near} nearest in mean activity"
 )
 
@@ -201,7 +202,7 @@ def _measured(
             changed = network_responses(network, states)
             returns = _returns(network, episodes, seed)
         rows = _score_rows(returns, own, seed)
-        rows += difference_rows(intact, changed, states, not outputs_are_values(network), seed)
+        rows += difference_rows(intact, changed, states, samples_its_policy(network), seed)
         yield [facts | row for row in rows]
 
 

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import pandas
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from atari_zoo.analysis.controls import untrained
-from atari_zoo.analysis.measures.history_information import history_information
+from atari_zoo.analysis.measures.history_information import history_information, time_folds
 from atari_zoo.analysis.measures.policy_changes import difference_interval
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.responses import (
@@ -23,8 +22,9 @@ from atari_zoo.analysis.responses import (
     difference_rows,
     measured_row,
     network_responses,
-    outputs_are_values,
+    samples_its_policy,
     states_of,
+    untrained_control,
 )
 from atari_zoo.analysis.results import Result
 from atari_zoo.analysis.subjects import Subject
@@ -37,13 +37,14 @@ from atari_zoo.recordings.recordings import Recording
 
 COLUMNS = "agent replaced where measure value low high n".split()
 UNCERTAINTY = (
-    "low, high: 95% bootstrap, whole episodes resampled (blocks of at most 100 steps for "
-    "information); of fewer than 4 their ends; missing where there is one alone, or what is "
-    "measured is not there (js, kl of Q-networks; value of policies without a critic). Controls: "
-    "'none', where frames are replaced by themselves, is 0; 'untrained' is the same architecture "
-    "before training; information of the past of other moments is 'shuffled'. Information is a "
-    "lower bound of what the past frames tell, as far as a softmax regression finds it; what an "
-    "agent carries in a recurrent state is not taken away"
+    "low, high: 95% bootstrap, whole episodes resampled; of fewer than 4 their ends; missing "
+    "where there is one alone, or what is measured is not there (js, kl of agents that do not "
+    "sample from a policy; value of policies without a critic). Controls: 'none', where frames "
+    "are replaced by themselves, is 0; 'untrained' is the same architecture before training; "
+    "'shuffled' is the information of a past shifted in time within its episode. Information is "
+    "an estimate by softmax regressions on held-out episodes (of fewer than 5, parts of the play "
+    "with gaps between), no bound: too small by what they miss in the past, too large by what "
+    "they miss in the present frame. What an agent carries in a recurrent state is not taken away"
 )
 
 
@@ -62,8 +63,8 @@ def memory_use(
 
     episodes: whole ones that each plays without some of the frames; 0 for none.
     states: moments of play on which the policies are compared. information: whether to estimate
-        what past frames tell of the action, too. seed: of play, of the untrained network, of
-        resampling.
+        what past frames tell of the action, too, where actions were recorded.
+        seed: of play, of the untrained network, of resampling.
     The table has a row for each agent, what is replaced by the present frame (T-1 the last before
     it, all, or none), where (recorded: states of the agent's own play; played: of play without
     those frames; untrained: an untrained network on the recorded states) and each measure:
@@ -76,13 +77,17 @@ def memory_use(
         if subject.recording.preprocessing.stack < 2:
             raise ValueError(f"{subject.name} sees one frame alone: there is no past to replace")
     total = sum(subject.recording.preprocessing.stack + 2 for subject in agents)
-    rows, done = list[dict[str, Any]](), 0
+    rows, words, done = list[dict[str, Any]](), [UNCERTAINTY], 0
     for subject in agents:
-        for found in _measured(subject, episodes, states, information, seed):
+        control, why = untrained_control(subject.network, seed)
+        untold = _why_untold(subject) if information else ""
+        words += [some for some in (why, untold) if some]
+        told = information and not untold
+        for found in _measured(subject, episodes, states, told, seed, control):
             rows += [{"agent": subject.name} | row for row in found]
             done += 1
             progress(done, total)
-    return Result(pandas.DataFrame(rows)[COLUMNS], UNCERTAINTY)
+    return Result(pandas.DataFrame(rows)[COLUMNS], ". ".join(words))
 
 
 def replacements(stack: int) -> dict[str, tuple[int, ...]]:
@@ -97,18 +102,40 @@ def without_past(states: States, past: Sequence[int], channels: int) -> States:
     return states._replace(observations=with_present(states.observations, past, channels))
 
 
-def _measured(subject: Subject, episodes: int, most: int, information: bool, seed: int) -> Any:
+def _why_untold(subject: Subject) -> str:
+    """Why its play does not show what the past tells; nothing if it does."""
+    try:
+        subject.actions  # noqa: B018  # raises where there are none
+        time_folds(subject.episodes[_in_time(subject)])
+    except ValueError as error:
+        return f"No information of {subject.name}: {error}"
+    return ""
+
+
+def _in_time(subject: Subject) -> Int[np.ndarray, "moments"]:
+    """Environment by environment, so that moments follow each other."""
+    return np.arange(len(subject.episodes)).reshape(subject.recording.starts.shape).T.reshape(-1)
+
+
+def _measured(
+    subject: Subject,
+    episodes: int,
+    most: int,
+    information: bool,
+    seed: int,
+    control: Network | None,
+) -> Any:
     network, seen = subject.network, subject.recording.preprocessing
     stack, channels = seen.stack, seen.channels
     states = states_of(subject, most)
-    control = untrained(network, seed)
     own = rollout(network, episodes=episodes, seed=seed) if episodes else None
     returns = None if own is None else np.asarray(own.returns, float)
     for words, past in replacements(stack).items():
         facts = {"replaced": words, "where": "recorded"}
         rows = [facts | r for r in _compared(network, states, past, channels, seed)]
         facts = {"replaced": words, "where": "untrained"}
-        rows += [facts | r for r in _compared(control, states, past, channels, seed)]
+        if control is not None:
+            rows += [facts | r for r in _compared(control, states, past, channels, seed)]
         if returns is not None:
             facts = {"replaced": words, "where": "played"}
             rows += [facts | r for r in _played(subject, past, returns, most, seed)]
@@ -122,7 +149,7 @@ def _compared(
     """The policy on states, beside that on the same without some frames."""
     changed = network_responses(network, without_past(states, past, channels))
     return difference_rows(
-        network_responses(network, states), changed, states, not outputs_are_values(network), seed
+        network_responses(network, states), changed, states, samples_its_policy(network), seed
     )
 
 
@@ -151,11 +178,10 @@ def _played(
 
 
 def _information_rows(subject: Subject, seed: int) -> list[dict[str, Any]]:
-    """Of all past frames, environment by environment, so that moments follow each other."""
-    recording, seen = subject.recording, subject.observations()
-    moments, envs = len(seen), recording.starts.shape[1]
-    order = np.arange(moments).reshape(-1, envs).T.reshape(-1)
-    shape = (moments, recording.preprocessing.stack, -1, *seen.shape[2:])
+    """Of all past frames."""
+    seen, order = subject.observations(), _in_time(subject)
+    moments = len(seen)
+    shape = (moments, subject.recording.preprocessing.stack, -1, *seen.shape[2:])
     frames = seen.reshape(shape).float().mean(dim=2).numpy()[order]
     found = history_information(frames, subject.actions[order], subject.episodes[order], seed)
     facts = {"replaced": "all", "where": "recorded"}

@@ -30,15 +30,16 @@ from atari_zoo.converters.arguments import checked
 from atari_zoo.play.noise import PERTURBED
 from atari_zoo.play.plans import Plan
 from atari_zoo.play.robustness import NoiseScores, noise_scores
-from atari_zoo.seeds import generator_seed
+from atari_zoo.seeds import draw_seed, generator_seed
 from atari_zoo.sweeps.places import Place
 
 COLUMNS = "agent game kind level measure value low high n draws".split()
 USUAL = ("observation", "frame", "relative", "actions", "sticky")
 UNCERTAINTY = (
     "low, high: 95% bootstrap, draws of the noise resampled, and within each its episodes, with "
-    "clean and random play; n: episodes, in draws of the noise; missing where one episode was "
-    "played, or where a resample in forty has clean play no better than random. own: the score "
+    "clean and random play; of two or three draws the lowest and the highest draw's instead; n: "
+    "episodes, in draws of the noise, each of other games; missing where there was one draw, or "
+    "where a resample in forty has clean play no better than random. own: the score "
     "where random play is 0 and the agent's own clean play 1; best: where the best agent's of the "
     "game is 1. area: the mean of own or best over the logarithm of the level; rank: by it, 1 the "
     "largest. Control: kind 'random', play by random actions"
@@ -71,7 +72,8 @@ def noise_robustness(
     kinds: observation (anew at each step), frame (a frame keeps its own), relative and parameters
         (on the convolutions' kernels, in parts of each layer's spread, or absolute), actions,
         sticky. levels: of all kinds; each one's own if not given.
-    episodes: whole ones at each level and draw. draws: of the noise, at seeds from `seed` on.
+    episodes: whole ones at each level and draw. draws: of the noise, each on other games; of
+        one there are no intervals, of two or three they are the lowest and the highest.
     sweep: the place of a sweep of the job `noise`, whose results are read; nothing is played.
     seed: of play and of resampling.
     The table has a row for each agent, kind, level and measure: agent, game, kind, level, measure
@@ -88,7 +90,8 @@ def noise_robustness(
     else:
         if draws < 1:
             raise ValueError(f"draws is {draws}; expected at least 1")
-        plans = [Plan(episodes=episodes, seed=seed + number) for number in range(draws)]
+        seeds = [draw_seed(seed, number, Plan.envs) for number in range(draws)]
+        plans = [Plan(episodes=episodes, seed=one) for one in seeds]
         found = _played(agents, plans, kinds, levels, progress)
     games = {subject.name: subject.recording.game for subject in agents}
     return robustness(found, games, seed)
@@ -153,9 +156,10 @@ def swept_scores(place: str, agent: str) -> list[NoiseScores]:
             raise ValueError(f"{place}: a sweep of the job '{task['job']}'; expected 'noise'")
         if result is None or file_name(task["model"]) != file_name(agent):
             continue
-        if "random" not in result:
+        if "first_game" not in result:
             raise ValueError(
-                f"{place}: swept by an older atari-zoo, without random play: sweep anew"
+                f"{place}: swept by an older atari-zoo, whose seeds played mostly the same games: "
+                "sweep anew"
             )
         for curve in result.get("curves", [result]):
             found.append(

@@ -23,7 +23,7 @@ from atari_zoo.analysis.responses import (
     difference_rows,
     measured_row,
     network_responses,
-    outputs_are_values,
+    samples_its_policy,
     states_of,
 )
 from atari_zoo.analysis.results import Result
@@ -39,7 +39,8 @@ from atari_zoo.units.texts import chosen_units
 COLUMNS = "agent edit measure value low high n".split()
 UNCERTAINTY = (
     "low, high: 95% bootstrap, whole episodes resampled; of fewer than 4 episodes their ends; "
-    "missing where there is one alone, or what is measured is not there. n: states whose bytes "
+    "missing where there is one alone, or what is measured is not there (kl, js of agents "
+    "that do not sample from a policy; value of policies without a critic). n: states whose bytes "
     "held. held, slipped (the game wrote over the bytes), over (the game ended), illegal (the "
     "processor met an illegal instruction): how many states each became, of those that were tried. "
     "Control: edit 'none', the same states replayed with nothing set, changes nothing"
@@ -174,7 +175,7 @@ def _measured(
     after = before._replace(observations=torch.cat(seen))
     network = subject.network
     pair = network_responses(network, before), network_responses(network, after)
-    yield from difference_rows(*pair, before, not outputs_are_values(network), seed)
+    yield from difference_rows(*pair, before, samples_its_policy(network), seed)
     for layer, numbers in chosen.items():
         change = _unit_values(subject, layer, after) - _unit_values(subject, layer, before)
         for unit in numbers:

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from atari_zoo.agent_states import recorded_states
+from atari_zoo.analysis.controls import untrained
 from atari_zoo.analysis.measures.policy_changes import (
     agrees,
     episode_interval,
@@ -25,12 +26,13 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.stateful import state_size
 
+CARRIES = "it is recurrent, and what the trained one carried means nothing to another"
 LOGITS = ("policy", "actor-critic")  # kinds of heads whose outputs are of a policy
 # what is measured of two networks on the same states
 MEASURES = {
     "agreement": "share of states with the same best action",
-    "js": "Jensen-Shannon divergence of the policies, in bits",
-    "kl": "Kullback-Leibler divergence from the intact policy, in bits",
+    "js": "Jensen-Shannon divergence of the policies that actions are sampled from, in bits",
+    "kl": "Kullback-Leibler divergence from the intact one of these, in bits",
     "lead": "change of the intact best action's lead over the next, in units of the output",
     "value": "change of the state's value",
 }
@@ -105,18 +107,35 @@ def outputs_are_values(network: Network) -> bool:
     return network.card.action_rule != "sample"
 
 
+def samples_its_policy(network: Network) -> bool:
+    """Whether it acts by its outputs' softmax. Scores of which the largest alone decides, as those
+    of evolution, have no scale: divergences of their softmax would be of a policy nobody has."""
+    return network.card.action_rule == "sample" and not outputs_are_values(network)
+
+
+def untrained_control(network: Network, seed: int) -> tuple[Network | None, str]:
+    """The same architecture before training, to be shown what the trained one saw; or none, and
+    why there is none."""
+    if state_size(network):
+        return None, f"No untrained control of {network.card.name}: {CARRIES}"
+    try:
+        return untrained(network, seed), ""
+    except ValueError as error:
+        return None, f"No untrained control: {error}"
+
+
 def differences(
-    intact: NetworkResponses, changed: NetworkResponses, logits: bool
+    intact: NetworkResponses, changed: NetworkResponses, sampled: bool
 ) -> dict[str, Float[np.ndarray, "states"]]:
-    """Each of `MEASURES`, state by state. logits: whether outputs are those of a policy; NaN for
-    its divergences if not."""
+    """Each of `MEASURES`, state by state. sampled: whether actions are drawn from the outputs'
+    softmax; NaN for its divergences if not."""
     best = intact.outputs.argmax(axis=1)
     nothing = np.full(len(best), np.nan)
     pair = intact.outputs, changed.outputs
     return {
         "agreement": agrees(*pair),
-        "js": jensen_shannon(*pair) if logits else nothing,
-        "kl": kullback_leibler(*pair) if logits else nothing,
+        "js": jensen_shannon(*pair) if sampled else nothing,
+        "kl": kullback_leibler(*pair) if sampled else nothing,
         "lead": lead_of(changed.outputs, best) - lead_of(intact.outputs, best),
         "value": changed.values.astype(float) - intact.values,
     }
@@ -136,11 +155,11 @@ def measured_row(
 
 
 def difference_rows(
-    intact: NetworkResponses, changed: NetworkResponses, states: States, logits: bool, seed: int
+    intact: NetworkResponses, changed: NetworkResponses, states: States, sampled: bool, seed: int
 ) -> list[dict[str, Any]]:
     """A row for each of `MEASURES`, the mean over the states."""
     rows = []
-    for name, values in differences(intact, changed, logits).items():
+    for name, values in differences(intact, changed, sampled).items():
         ends = episode_interval(values, states.episodes, seed)
         rows.append(measured_row(name, values.mean(), ends, len(values)))
     return rows

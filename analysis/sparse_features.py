@@ -20,10 +20,11 @@ from atari_zoo.intervals import CONFIDENCE, FEW
 
 UNCERTAINTY = (
     f"low, high: {CONFIDENCE:.0%} bootstrap over whole episodes, n of them (of dead: features; of "
-    "correlation: moments), that nothing was learned from, but for activity and active, which are "
-    f"of the play that was learned from; of fewer than {FEW} episodes their lowest and highest; "
-    "missing where there is one alone. Correlations have none: the variable was chosen in other "
-    "play, and their control is the feature shifted in time"
+    "correlation and repeated: moments), of games far from those that were learned from, without "
+    "moments that were observed there too (repeated: their share), but for activity and active, "
+    f"which are of the play that was learned from; of fewer than {FEW} episodes their lowest and "
+    "highest; missing where there is one alone. Correlations have none: the variable was chosen in "
+    "other play, and their control is the feature shifted in time"
 )
 
 
@@ -57,6 +58,7 @@ def learned_features(
         raise ValueError(f"episodes is {episodes}; expected at least 1")
     rows: list[dict[str, object]] = []
     arrays: dict[str, np.ndarray] = {}
+    words = [UNCERTAINTY]
     settings = LearningSettings(k=k, expansion=expansion)
     for number, subject in enumerate(agents):
         name = _distinct(subject.name, {str(row["agent"]) for row in rows})
@@ -67,8 +69,9 @@ def learned_features(
             told = fact._asdict()
             estimate = told.pop("estimate")
             rows.append({"agent": name, **told, **estimate._asdict()})
+        words += [study.words] if study.words else []
         arrays |= {f"{name}/{part}": array for part, array in study.arrays.items()}
-    return Result(pandas.DataFrame(rows), UNCERTAINTY, arrays)
+    return Result(pandas.DataFrame(rows), ". ".join(words), arrays)
 
 
 def dictionary_of(result: Result, agent: str = "") -> SparseDictionary:

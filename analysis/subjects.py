@@ -97,7 +97,14 @@ class Subject:
 
     @property
     def actions(self) -> Int[np.ndarray, "moments"]:
-        return np.asarray(self.recording.actions).reshape(-1).astype(int)
+        """Raises ValueError if they were not recorded, as in play that was published."""
+        found = np.asarray(self.recording.actions).reshape(-1).astype(int)
+        if len(found) != self.recording.starts.size:
+            raise ValueError(
+                f"no actions in this recording of {self.name}, as in all published play: record "
+                "play of the agent's own (`atari-zoo record`, zoo.rollout) and give that"
+            )
+        return found
 
     @property
     def ram(self) -> UInt8[np.ndarray, "moments 128"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -89,6 +89,31 @@ def play_held_out(network: Network, layer: str, episodes: int, seed: int) -> Hel
     memory = named_memory(subject).iloc[numbers]
     episode = subject.episodes[numbers]
     return HeldOut(network, layer, seen, states, episode, memory, played.returns)
+
+
+def without_repeats(held: HeldOut, learned: Recording) -> HeldOut:
+    """The moments whose observation is not in the play that was learned from: a deterministic agent
+    repeats itself. Raises ValueError if none are left."""
+    envs = learned.starts.shape[1]
+    known = {_key(row) for env in range(envs) for row in learned.observations(env)}
+    kept = np.array([_key(row) not in known for row in held.seen], bool)
+    if not kept.any():
+        raise ValueError(
+            "every moment of the new play is in the play that was learned from, too: give a "
+            "recording of other games, or an agent that begins or acts at random"
+        )
+    some = torch.from_numpy(kept)
+    return replace(
+        held,
+        seen=held.seen[some],
+        states=None if held.states is None else held.states[some],
+        episodes=held.episodes[kept],
+        variables=held.variables[kept],
+    )
+
+
+def _key(observation: Tensor) -> int:
+    return hash(observation.numpy().tobytes())
 
 
 def spread_moments(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -76,7 +77,7 @@ def divergences(
     intact: Float[Tensor, "moments actions"], changed: Float[Tensor, "moments actions"], rule: str
 ) -> tuple[Float[np.ndarray, "moments"], Float[np.ndarray, "moments"]]:
     """Of each moment, whether the best action stays the same (1 or 0), and KL(intact || changed)
-    of the policies, in nats: see `outputs_to_policy`."""
+    of the policies, in bits: see `outputs_to_policy`."""
     return between(intact, changed, outputs_to_policy(intact, rule))
 
 
@@ -86,7 +87,7 @@ def between(
     """The same with a given way to make policies of outputs."""
     same = (intact.argmax(dim=1) == changed.argmax(dim=1)).double()
     before, after = log_policy(intact), log_policy(changed)
-    kl = (before.exp() * (before - after)).sum(dim=1).clamp(min=0)
+    kl = (before.exp() * (before - after)).sum(dim=1).clamp(min=0) / math.log(2)
     return same.cpu().numpy(), kl.cpu().numpy()
 
 

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from atari_zoo.analysis.controls import untrained
 from atari_zoo.analysis.dictionaries.autoencoders import LearningSettings
 from atari_zoo.analysis.dictionaries.comparison import (
     Finding,
@@ -40,12 +39,16 @@ from atari_zoo.analysis.dictionaries.held_out import (
     returns_with,
     rows_of_layer,
     spread_moments,
+    without_repeats,
 )
-from atari_zoo.analysis.dictionaries.reconstruction import torch_rows
+from atari_zoo.analysis.dictionaries.reconstruction import Estimate, torch_rows
+from atari_zoo.analysis.responses import untrained_control
 from atari_zoo.analysis.subjects import Subject
+from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import layer_named
 from atari_zoo.games import game as find_game
 from atari_zoo.recordings.recordings import Recording
+from atari_zoo.seeds import seed_apart
 
 INTACT, UNTRAINED = "intact", "untrained network"
 SHOWN, TOP = 16, 6  # features that are told of one by one, and top moments of each
@@ -56,10 +59,11 @@ LEARN_CONTROL, PLAY, TELL = 40, 60, 90
 
 
 class Study(NamedTuple):
-    """What was found of one agent: numbers, and arrays by their names."""
+    """What was found of one agent: numbers, arrays by their names, and what could not be had."""
 
     facts: list[Finding]
     arrays: Mapping[str, np.ndarray]
+    words: str
 
 
 def learn_dictionary(
@@ -93,21 +97,25 @@ def study_features(
     values = torch_rows(subject.activations(layer), layer)
     memory = named_memory(subject)
     dictionary = learn_dictionary(values, settings, seed, _part(progress, 0, LEARN_CONTROL))
-    held = play_held_out(
-        network, layer, episodes, seed + 1
-    )  # other episodes than those of the play
+    played = subject.recording
+    apart = seed_apart(seed, played.seed, played.starts.shape[1], episodes)
+    new_play = play_held_out(network, layer, episodes, apart)
+    held = without_repeats(new_play, played)
+    repeated = 1 - len(held.seen) / len(new_play.seen)
     controls = (
         first_components(dictionary.standard, values, settings.k),
         random_directions(dictionary.standard, len(dictionary.decoder), settings.k, seed),
     )
+    begun, words = untrained_control(network, seed)
     facts = [
         *_compared((dictionary, *controls), values, held, seed),
-        *_untrained(subject, held, settings, seed, _part(progress, LEARN_CONTROL, PLAY)),
+        *_untrained(begun, subject, held, settings, seed, _part(progress, LEARN_CONTROL, PLAY)),
         measure_returns(INTACT, held.returns, seed),
+        Finding(INTACT, -1, "repeated", "", Estimate(repeated, np.nan, np.nan, len(new_play.seen))),
     ]
     for number, each in enumerate((dictionary, *controls)):
         progress(PLAY + (TELL - PLAY) * number // 3, DONE)
-        returns = returns_with(network, layer, each, episodes, seed + 1)
+        returns = returns_with(network, layer, each, episodes, apart)
         facts.append(measure_returns(each.kind, returns, seed))
     progress(TELL, DONE)
     codes = dictionary.codes(values)
@@ -123,7 +131,8 @@ def study_features(
     actions = network.card.action_meanings or find_game(subject.recording.game).actions
     facts += ablation_facts(features, dictionary, held, actions, seed)
     progress(DONE, DONE)
-    return Study(facts, _arrays(subject.recording, subject.episodes, dictionary, codes, features))
+    arrays = _arrays(subject.recording, subject.episodes, dictionary, codes, features)
+    return Study(facts, arrays, words)
 
 
 def _compared(
@@ -134,10 +143,16 @@ def _compared(
 
 
 def _untrained(
-    subject: Subject, held: HeldOut, settings: LearningSettings, seed: int, progress: Progress
+    begun: Network | None,
+    subject: Subject,
+    held: HeldOut,
+    settings: LearningSettings,
+    seed: int,
+    progress: Progress,
 ) -> list[Finding]:
-    """The same of a network that learnt nothing, at the same moments."""
-    begun = untrained(subject.network, seed)
+    """The same of a network that learnt nothing, at the same moments; nothing if there is none."""
+    if begun is None:
+        return []
     seen, states, _ = spread_moments(subject.network, subject.recording, COMPARED)
     values = rows_of_layer(begun, held.layer, seen, states)
     dictionary = learn_dictionary(values, settings, seed, progress)

@@ -1,11 +1,11 @@
 """Information between past frames and the action, given the present frame, in bits.
 
 I(past; action | present) = H(action | present) - H(action | past, present). Both entropies are the
-cross-entropies of a softmax regression on held-out blocks of play, from the frames' principal
-components. A regression that finds less of what is there makes its cross-entropy larger: of the
-second, the estimate smaller, which is then a lower bound; of the first, larger, for which the
-control stands, where the past is that of other moments. The quantity is that of Dann, Hofmann and
-Nowozin (2016, https://arxiv.org/abs/1611.06928).
+cross-entropies of a softmax regression on held-out episodes, from the frames' principal components;
+these and the penalty are fitted and chosen without what is held out. It is an estimate, and no
+bound: what the second regression does not find in the past makes it smaller, what the first does
+not find in the present makes it larger. The control is the past shifted in time. The quantity is
+that of Dann, Hofmann and Nowozin (2016, https://arxiv.org/abs/1611.06928).
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from atari_zoo.seeds import generator_seed
 
 COMPONENTS = 24  # of each frame
 SHRUNK = 4  # pixels a side that are one
-STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # inverse, of the penalty; the best on held-out blocks is taken
+STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # inverse, of the penalty
 PRIOR = 0.01  # share of the actions' frequencies in what is predicted: no loss is infinite
 FOLDS = 5
-BLOCK = 100  # steps of one episode that are held out together, at most
+GAP = 50  # moments between what is held out and what is fitted on, where they share an episode
 
 
 class HistoryInformation(NamedTuple):
     """gain: bits that the past tells of the action over the present frame; low, high: its interval.
-    shuffled: the same of other moments' past, with its own. entropy: bits that the present leaves.
+    shuffled: the same of a past shifted in time, with its own. entropy: bits that the present
+    leaves.
     """
 
     gain: float
@@ -45,6 +46,14 @@ class HistoryInformation(NamedTuple):
     entropy: float
 
 
+class TimeFold(NamedTuple):
+    """Moments to fit on, to choose the penalty by, and to test on."""
+
+    fit: Int[np.ndarray, "some"]
+    choose: Int[np.ndarray, "others"]
+    test: Int[np.ndarray, "rest"]
+
+
 def history_information(
     frames: Num[np.ndarray, "moments frames height width"],
     actions: Int[np.ndarray, "moments"],
@@ -53,86 +62,126 @@ def history_information(
 ) -> HistoryInformation:
     """What past frames tell of the action that the present one, the last, does not.
 
-    episodes: which each moment is of; moments of one follow each other.
+    episodes: which each moment is of; moments of one follow each other. They are what is resampled.
     Raises ValueError if there is one frame alone, or there are too few moments to hold some out.
     """
     if frames.shape[1] < 2:
         raise ValueError("one frame alone has no past")
-    groups = blocks(episodes)
-    if groups.max() + 1 < FOLDS:
-        raise ValueError(
-            f"{len(actions)} moments of play: expected at least {FOLDS} blocks of {BLOCK // 4}, to "
-            "predict the actions of some from the others"
-        )
-    features = frame_features(frames, seed)
-    present, past = features[:, -1], features[:, :-1] - features[:, -1:]
-    order = np.random.default_rng(generator_seed(seed)).permutation(len(actions))
-    flat = past.reshape(len(past), -1)
-    alone = held_out_losses(present, actions, groups)
-    told = held_out_losses(np.hstack([present, flat]), actions, groups)
-    mixed = held_out_losses(np.hstack([present, flat[order]]), actions, groups)
-    gains = [alone - told, alone - mixed]
-    ends = [episode_interval(gain, groups, seed) for gain in gains]
+    small, shifted = shrunken(frames), shifted_in_time(episodes, seed)
+    losses = np.zeros((3, len(actions)))  # by the present, by its past too, by a shifted past too
+    for fold in time_folds(episodes):
+        known = np.concatenate([fold.fit, fold.choose])
+        features = frame_features(small, known, seed)
+        present = features[:, -1]
+        past = (features[:, :-1] - features[:, -1:]).reshape(len(features), -1)
+        told = present, np.hstack([present, past]), np.hstack([present, past[shifted]])
+        for row, given in zip(losses, told, strict=True):
+            row[fold.test] = held_out_losses(given, actions, fold)
+    gains = losses[0] - losses[1:]
+    ends = [episode_interval(gain, episodes, seed) for gain in gains]
     return HistoryInformation(
-        float(gains[0].mean()), *ends[0], float(gains[1].mean()), *ends[1], float(alone.mean())
+        float(gains[0].mean()), *ends[0], float(gains[1].mean()), *ends[1], float(losses[0].mean())
     )
 
 
-def blocks(episodes: Int[np.ndarray, "moments"]) -> Int[np.ndarray, "moments"]:
-    """Numbers of blocks: moments of one episode that are held out together."""
-    size = max(1, min(BLOCK, len(episodes) // (4 * FOLDS)))
-    begins = np.flatnonzero(np.diff(episodes, prepend=episodes[:1] - 1))
-    since = np.arange(len(episodes)) - np.repeat(begins, np.diff([*begins, len(episodes)]))
-    pairs = np.stack([episodes, since // size], axis=1)
-    return np.asarray(np.unique(pairs, axis=0, return_inverse=True)[1]).reshape(-1)
+def time_folds(episodes: Int[np.ndarray, "moments"]) -> list[TimeFold]:
+    """Folds of whole episodes; of fewer than five, parts of the play's time, with gaps between.
+
+    Raises ValueError if these would be short beside the gaps.
+    """
+    every = np.arange(len(episodes))
+    if len(np.unique(episodes)) >= FOLDS:
+        parts, gap = [part for _, part in GroupKFold(FOLDS).split(every, groups=episodes)], 0
+    elif len(episodes) >= 2 * GAP * FOLDS:
+        parts, gap = np.array_split(every, FOLDS), GAP
+    else:
+        raise ValueError(
+            f"{len(episodes)} moments of play in {len(np.unique(episodes))} episodes: expected at "
+            f"least {FOLDS} episodes, or {2 * GAP * FOLDS} moments, to predict the actions of some "
+            "from the others"
+        )
+    found = []
+    for number, test in enumerate(parts):
+        other = (number + 1) % FOLDS
+        fit = np.concatenate([parts[n] for n in range(FOLDS) if n not in (number, other)])
+        choose = _apart(parts[other], test, gap)
+        found.append(TimeFold(_apart(_apart(fit, test, gap), parts[other], gap), choose, test))
+    return found
 
 
-def frame_features(
-    frames: Num[np.ndarray, "moments frames height width"], seed: int
-) -> Float[np.ndarray, "moments frames components"]:
-    """Principal components of the shrunken frames, those of the present ones, in units of the
-    largest one's spread."""
+def _apart(
+    moments: Int[np.ndarray, "some"], held: Int[np.ndarray, "others"], gap: int
+) -> Int[np.ndarray, "rest"]:
+    """Those further than a gap from a stretch of time; all, if there is none."""
+    return moments[(moments < held[0] - gap) | (moments > held[-1] + gap)] if gap else moments
+
+
+def shifted_in_time(episodes: Int[np.ndarray, "moments"], seed: int) -> Int[np.ndarray, "moments"]:
+    """For each moment another of its episode, all as far off, round and round: a quarter to three
+    quarters of it. Neighbours stay neighbours, so that what they leak is in the control too."""
+    random, found = np.random.default_rng(generator_seed(seed)), np.arange(len(episodes))
+    for number in np.unique(episodes):
+        own = np.flatnonzero(episodes == number)
+        found[own] = np.roll(own, round(len(own) * random.uniform(0.25, 0.75)))
+    return found
+
+
+def shrunken(
+    frames: Num[np.ndarray, "moments frames height width"],
+) -> Float[np.ndarray, "moments frames pixels"]:
+    """Frames of fewer pixels, each the mean of some."""
     moments, count, height, width = frames.shape
     rows, columns = height // SHRUNK, width // SHRUNK
     cut = frames[:, :, : rows * SHRUNK, : columns * SHRUNK].astype(np.float32)
     small = cut.reshape(moments, count, rows, SHRUNK, columns, SHRUNK).mean(axis=(3, 5))
-    flat = small.reshape(moments, count, -1)
-    most = min(COMPONENTS, moments, flat.shape[2])
+    return small.reshape(moments, count, -1)
+
+
+def frame_features(
+    small: Float[np.ndarray, "moments frames pixels"], known: Int[np.ndarray, "some"], seed: int
+) -> Float[np.ndarray, "moments frames components"]:
+    """Principal components, those of the present frames of known moments, each in units of its
+    spread there."""
+    moments, count, pixels = small.shape
     whitened = PCA(
-        most, whiten=True, svd_solver="randomized", random_state=generator_seed(seed) % 2**32
+        min(COMPONENTS, len(known), pixels),
+        whiten=True,
+        svd_solver="randomized",
+        random_state=generator_seed(seed) % 2**32,
     )
-    whitened.fit(flat[:, -1])
-    found = whitened.transform(flat.reshape(moments * count, -1))
+    whitened.fit(small[known, -1])
+    found = whitened.transform(small.reshape(moments * count, pixels))
     return np.nan_to_num(found).reshape(moments, count, -1).clip(-10, 10)
 
 
 def held_out_losses(
     features: Float[np.ndarray, "moments features"],
     actions: Int[np.ndarray, "moments"],
-    groups: Int[np.ndarray, "moments"],
-) -> Float[np.ndarray, "moments"]:
-    """Bits that each action costs a softmax regression that was fitted to other blocks; at the
-    strength of penalty that costs least."""
-    tried = [_losses(features, actions, groups, strength) for strength in STRENGTHS]
-    return min(tried, key=lambda losses: float(losses.mean()))
+    fold: TimeFold,
+) -> Float[np.ndarray, "tested"]:
+    """Bits that each tested action costs a softmax regression fitted to the fold's others, with the
+    penalty that costs least where it is chosen."""
+    chosen = min(
+        STRENGTHS,
+        key=lambda one: float(_losses(features, actions, fold.fit, fold.choose, one).mean()),
+    )
+    known = np.concatenate([fold.fit, fold.choose])
+    return _losses(features, actions, known, fold.test, chosen)
 
 
 def _losses(
-    features: np.ndarray, actions: np.ndarray, groups: np.ndarray, strength: float
-) -> Float[np.ndarray, "moments"]:
-    losses = np.zeros(len(actions))
+    features: np.ndarray, actions: np.ndarray, train: np.ndarray, test: np.ndarray, strength: float
+) -> Float[np.ndarray, "tested"]:
     kinds = int(actions.max()) + 1
-    for train, test in GroupKFold(FOLDS).split(features, actions, groups):
-        spread = features[train].std(axis=0) + 1e-6
-        scaled = (features - features[train].mean(axis=0)) / spread
-        frequencies = np.bincount(actions[train], minlength=kinds) + 1.0
-        likely = np.tile(frequencies / frequencies.sum(), (len(test), 1))
-        if len(np.unique(actions[train])) > 1:
-            model = LogisticRegression(C=strength, max_iter=200)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)  # held-out loss is the judge
-                model.fit(scaled[train], actions[train])
-            likely *= PRIOR
-            likely[:, model.classes_] += (1 - PRIOR) * model.predict_proba(scaled[test])
-        losses[test] = -np.log2(likely[np.arange(len(test)), actions[test]])
-    return losses
+    spread = features[train].std(axis=0) + 1e-6
+    scaled = (features - features[train].mean(axis=0)) / spread
+    frequencies = np.bincount(actions[train], minlength=kinds) + 1.0
+    likely = np.tile(frequencies / frequencies.sum(), (len(test), 1))
+    if len(np.unique(actions[train])) > 1:
+        model = LogisticRegression(C=strength, max_iter=200)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # held-out loss is the judge
+            model.fit(scaled[train], actions[train])
+        likely *= PRIOR
+        likely[:, model.classes_] += (1 - PRIOR) * model.predict_proba(scaled[test])
+    return np.asarray(-np.log2(likely[np.arange(len(test)), actions[test]]))

@@ -1,6 +1,7 @@
 """Curves of scores against noise: normalised, their area, their order, by resampling.
 
-Draws of the noise are resampled, and within each the episodes; clean and random play with them.
+Draws of the noise are resampled, and within each the episodes; clean and random play with them. Of
+two or three draws (`intervals.FEW`) the lowest and the highest one's number is told instead.
 """
 
 from __future__ import annotations
@@ -12,30 +13,41 @@ import numpy as np
 from jaxtyping import Float
 
 from atari_zoo.analysis.measures.policy_changes import DRAWS, TAILS
+from atari_zoo.intervals import FEW
 
 Draws = Sequence[Sequence[float]]  # of each draw of the noise, what its episodes scored
 
 
 class Resampled(NamedTuple):
-    """A number, and what it is in each resample."""
+    """A number, and what it is in each resample.
+
+    few: whether these are the numbers of two or three draws, over and over.
+    """
 
     value: float
     resamples: Float[np.ndarray, "resamples"]
+    few: bool = False
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Of the 95 % interval; NaN where a resample in forty has no value."""
+        """Of the 95 % interval, of few draws the lowest and the highest; NaN where a resample in
+        forty has no value."""
         if np.isnan(self.resamples).mean() > 0.025:
             return float("nan"), float("nan")
-        low, high = np.nanpercentile(self.resamples, TAILS)
+        low, high = np.nanpercentile(self.resamples, (0, 100) if self.few else TAILS)
         return float(low), float(high)
 
 
 def resampled_mean(draws: Draws, random: np.random.Generator) -> Resampled:
-    """The mean of all draws' means; of one episode in all, its resamples are NaN."""
-    value = float(np.mean([np.mean(some) for some in draws]))
-    if sum(map(len, draws)) < 2:
+    """The mean of all draws' means; of one draw, its resamples are NaN, as episodes say nothing of
+    other draws; of two or three they are the draws' own, in order, so that play is divided by clean
+    play of the same draw."""
+    own = np.array([np.mean(some) for some in draws])
+    value = float(own.mean())
+    if len(draws) < 2:
         return Resampled(value, np.full(DRAWS, np.nan))
+    if len(draws) < FEW:
+        return Resampled(value, np.resize(own, DRAWS), few=True)
     episodes = [np.asarray(some, float) for some in draws]
     means = np.stack(
         [
@@ -56,7 +68,8 @@ def normalised(score: Resampled, random: Resampled, top: Resampled) -> Resampled
         return (score - random) / np.where(above > 0, above, np.nan)
 
     value = share(score.value, random.value, top.value)
-    return Resampled(float(value), share(score.resamples, random.resamples, top.resamples))
+    resamples = share(score.resamples, random.resamples, top.resamples)
+    return Resampled(float(value), resamples, score.few or random.few or top.few)
 
 
 def area(levels: Sequence[float], curve: Sequence[Resampled]) -> Resampled:
@@ -70,21 +83,26 @@ def area(levels: Sequence[float], curve: Sequence[Resampled]) -> Resampled:
         return Resampled(float("nan"), np.full(DRAWS, np.nan))
     values = np.array([curve[number].value for number in used])
     resamples = np.stack([curve[number].resamples for number in used])
+    few = any(curve[number].few for number in used)
     if len(used) == 1:
-        return Resampled(float(values[0]), resamples[0])
+        return Resampled(float(values[0]), resamples[0], few)
     place = np.log([levels[number] for number in used])
     width = place[-1] - place[0]
-    return Resampled(
-        float(np.trapezoid(values, place) / width), np.trapezoid(resamples, place, axis=0) / width
-    )
+    means = np.trapezoid(resamples, place, axis=0) / width
+    return Resampled(float(np.trapezoid(values, place) / width), means, few)
 
 
 def area_ranks(areas: Sequence[Resampled]) -> list[Resampled]:
-    """The rank of each among them, 1 for the largest; NaN for one that has no area."""
+    """The rank of each among them, 1 for the largest; NaN for one that has no area, and in a
+    resample in which another that has one is not known."""
     values = np.array([one.value for one in areas])
     resamples = np.stack([one.resamples for one in areas])
+    unknown = np.isnan(resamples[~np.isnan(values)]).any(axis=0)
+    few = any(one.few for one in areas)
     return [
-        Resampled(float(_rank(values, number)), _rank(resamples, number))
+        Resampled(
+            float(_rank(values, number)), np.where(unknown, np.nan, _rank(resamples, number)), few
+        )
         for number in range(len(areas))
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Callable
 from functools import cache
 
@@ -16,13 +18,16 @@ import atari_zoo as zoo
 from atari_zoo.analysis.interventions import intervention_effects
 from atari_zoo.analysis.memory import memory_use
 from atari_zoo.analysis.noise import noise_robustness, robustness
+from atari_zoo.analysis.responses import untrained_control
 from atari_zoo.analysis.results import open_result
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.network.heads import ActorCriticHead, QHead
 from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.play.robustness import NoiseScores
+from atari_zoo.sweeps.jobs import noise as noise_job
 from atari_zoo.sweeps.sweeps import sweep
+from atari_zoo.viz.analyses.noise import _words
 
 
 @cache
@@ -111,6 +116,44 @@ class TestMemory:
         missing = found[found["measure"].isin(["js", "kl"])]["value"]
         assert len(missing) and missing.isna().all()
         assert found[found["measure"] == "lead"]["value"].notna().all()
+
+    def test_scores_that_nobody_samples_from_have_no_divergence(self) -> None:
+        agent = subject()
+        network = copy.deepcopy(agent.network)
+        network.card = network.card.replace(algorithm="es", action_rule="argmax")
+        played = zoo.rollout(network, steps=20, envs=1, keep=["screens"])
+        options = {"episodes": 0, "states": 10}
+        by_memory = memory_use([(network, played)], information=False, **options)
+        by_units = intervention_effects([(network, played)], units=["fc:1"], **options)
+        for found in (by_memory, by_units):
+            missing = found.table[found.table["measure"].isin(["js", "kl"])]["value"]
+            assert len(missing) and missing.isna().all()
+            assert "do not sample from a policy" in found.uncertainty
+
+    def test_play_without_actions_is_told_and_the_rest_measured(self) -> None:
+        network = subject().network
+        played = zoo.rollout(network, steps=20, envs=2, keep=["screens"])
+        played.arrays["actions"] = np.zeros((0, 2), int)
+        found = memory_use([(network, played)], episodes=0, states=10)
+        assert "information" not in set(found.table["measure"]) and len(found.table)
+        assert "No information of a2c/Pong" in found.uncertainty
+        assert "no actions in this recording" in found.uncertainty
+
+    def test_where_no_untrained_network_can_be_made_that_is_told(self, monkeypatch) -> None:
+        def refuse(network, seed):
+            raise ValueError("torch does not know how 'gain' is initialised")
+
+        monkeypatch.setattr("atari_zoo.analysis.responses.untrained", refuse)
+        found = memory_use([subject()], episodes=0, states=10, information=False)
+        assert set(found.table["where"]) == {"recorded"}
+        assert "No untrained control: torch does not know how 'gain'" in found.uncertainty
+
+    def test_a_recurrent_one_has_no_untrained_control(self, monkeypatch) -> None:
+        network = subject().network
+        assert untrained_control(network, 0)[0] is not None
+        monkeypatch.setattr("atari_zoo.analysis.responses.state_size", lambda network: 32)
+        control, why = untrained_control(network, 0)
+        assert control is None and "it is recurrent" in why
 
 
 class TestInterventions:
@@ -266,13 +309,48 @@ class TestNoise:
             seed=3,
             progress=lambda *tick: ticks.append(tick),
         ).table
-        plain = [zoo.rollout(agent.network, episodes=1, seed=s).returns[0] for s in (3, 4)]
+        plain = [zoo.rollout(agent.network, episodes=1, seed=s).returns[0] for s in (3, 11)]
         for kind in ("actions", "frame", "relative"):
             clean = value_of(found, kind=kind, level=0.0, measure="score")
             assert clean == np.mean(plain)
         chance = value_of(found, kind="random", measure="score")
         assert value_of(found, kind="actions", level=1.0, measure="score") == chance
         assert ticks[-1][0] == ticks[-1][1] and len({total for _, total in ticks}) == 1
+
+    def test_draws_play_no_game_twice(self, monkeypatch) -> None:
+        plans = []
+
+        def spy(network, plan, kinds, levels, progress):
+            plans.append(plan)
+            return [self.scores([90, 50, 0])]
+
+        monkeypatch.setattr("atari_zoo.analysis.noise.noise_scores", spy)
+        found = noise_robustness([subject()], kinds=["relative"], draws=3)
+        games = [set(range(plan.seed, plan.seed + plan.envs)) for plan in plans]
+        assert len(games) == 3 and len(set().union(*games)) == sum(map(len, games))
+        assert "of two or three draws the lowest and the highest" in found.uncertainty
+        assert "Bands: lowest and highest draw" in _words(found, found.table)
+
+    def test_seeds_of_a_sweep_play_no_game_twice_and_older_ones_are_refused(
+        self, monkeypatch, tmp_path
+    ) -> None:
+        plans = []
+
+        def spy(network, plan, kinds, levels):
+            plans.append(plan)
+            return [self.scores([90, 50, 0])]
+
+        monkeypatch.setattr("atari_zoo.play.robustness.noise_scores", spy)
+        monkeypatch.setattr("atari_zoo.load", lambda name, device: None)
+        told = [noise_job("a2c/Pong/1", tmp_path, seed, envs=4) for seed in (0, 1, 2)]
+        assert [plan.seed for plan in plans] == [0, 4, 8] == [one["first_game"] for one in told]
+        for result in told:
+            del result["first_game"]
+        task = {"job": "noise", "model": "a2c/Pong/1"}
+        report = [{"task": task, "result": result} for result in told]
+        (tmp_path / "report.json").write_text(json.dumps(report))
+        with pytest.raises(ValueError, match="whose seeds played mostly the same games"):
+            noise_robustness([subject()], sweep=str(tmp_path))
 
     def test_a_sweep_is_read_as_if_it_had_been_played(self, tmp_path) -> None:
         short = {"episodes": 1, "envs": 1, "preprocessing": {"max_frames": 160}}

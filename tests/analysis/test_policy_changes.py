@@ -10,7 +10,11 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import softmax
 from scipy.stats import entropy
 
-from atari_zoo.analysis.measures.history_information import blocks, history_information
+from atari_zoo.analysis.measures.history_information import (
+    history_information,
+    shifted_in_time,
+    time_folds,
+)
 from atari_zoo.analysis.measures.noise_curves import (
     Resampled,
     area,
@@ -103,6 +107,27 @@ class TestCurves:
         assert found.resamples.std() == pytest.approx(np.std(plain), rel=0.1)
         assert all(map(math.isnan, resampled_mean([[3.0]], random).ends))
 
+    def test_of_few_draws_the_lowest_and_the_highest_of_one_nothing(self) -> None:
+        random = np.random.default_rng(3)
+        one = resampled_mean([[1.0, 2, 3, 4, 5]], random)
+        assert one.value == 3 and all(map(math.isnan, one.ends))
+        two = resampled_mean([[1.0, 3], [5.0, 7]], random)
+        assert two.value == 4 and two.ends == (2, 6)
+        three = resampled_mean([[0.0], [9.0], [3.0]], random)
+        assert three.ends == (0, 9)
+        clean, chance = (
+            resampled_mean([[10.0], [20.0]], random),
+            resampled_mean([[0.0]] * 2, random),
+        )
+        share = normalised(resampled_mean([[5.0], [4.0]], random), chance, clean)
+        assert share.ends == (0.2, 0.5)  # of each draw's own clean play
+        assert area((0.1, 1), [share, share]).ends == pytest.approx((0.2, 0.5))
+        third = normalised(three, resampled_mean([[0.0]] * 3, random), clean)
+        assert third.ends == pytest.approx((0, 0.9))  # of draws of other numbers, all pairs
+        ranks = area_ranks([two, three, one])
+        assert [rank.value for rank in ranks] == [1.5, 1.5, 3]
+        assert all(math.isnan(end) for rank in ranks for end in rank.ends)  # of `one` none is known
+
     def test_random_is_0_and_clean_is_1(self) -> None:
         clean, chance = self.constant(120), self.constant(20)
         found = [normalised(self.constant(v), chance, clean).value for v in (20, 70, 120, 0)]
@@ -122,7 +147,7 @@ class TestCurves:
 
     def test_ranks_are_as_sure_as_the_areas(self) -> None:
         random = np.random.default_rng(4)
-        alike = [resampled_mean([random.normal(0, 1, 10).tolist()], random) for _ in range(2)]
+        alike = [resampled_mean(random.normal(0, 1, (5, 10)).tolist(), random) for _ in range(2)]
         areas = [self.constant(5), *alike, self.constant(-9)]
         found = area_ranks(areas)
         assert found[0].value == 1 and found[0].ends == (1, 1)
@@ -161,12 +186,38 @@ class TestHistory:
         found = history_information(frames, np.full(self.MOMENTS, 2), np.zeros(self.MOMENTS, int))
         assert found.gain == pytest.approx(0, abs=1e-9) and found.entropy < 0.01
 
-    def test_blocks_are_of_one_episode_and_short(self) -> None:
-        episodes = np.repeat([0, 1, 2], [130, 7, 63])
-        found = blocks(episodes)
-        for number in np.unique(found):
-            place = np.flatnonzero(found == number)
-            assert len(place) <= 10 and np.ptp(place) == len(place) - 1
-            assert len(np.unique(episodes[place])) == 1
-        with pytest.raises(ValueError, match="expected at least 5 blocks"):
+    def test_what_only_neighbours_tell_is_not_held_to_be_information(self) -> None:
+        """A past, and actions, that are of the episode and have nothing to do with each other."""
+        random, episodes = np.random.default_rng(2), np.arange(self.MOMENTS) // 70
+        frames = random.integers(0, 255, (self.MOMENTS, 2, 16, 16)).astype(np.uint8)
+        levels = random.integers(60, 190, (10, 4, 4))
+        frames[:, 0] = frames[:, 0] // 8 + np.kron(levels, np.ones((4, 4)))[episodes]
+        actions = random.integers(0, 3, 10)[episodes]
+        found = history_information(frames, actions, episodes, 0)
+        # 1.7 bits, where other parts of the same episode are fitted on
+        assert found.gain < 0.1 and abs(found.gain - found.shuffled) < 0.1
+
+    def test_folds_share_no_episode_or_have_gaps(self) -> None:
+        episodes = np.repeat([0, 1, 2, 3, 4, 5], [130, 7, 63, 20, 50, 9])
+        folds = time_folds(episodes)
+        assert sorted(np.concatenate([fold.test for fold in folds])) == [*range(len(episodes))]
+        for fold in folds:
+            kinds = [set(episodes[part].tolist()) for part in fold]
+            assert all(kinds) and sum(map(len, kinds)) == len(set().union(*kinds)) == 6
+        alone = time_folds(np.zeros(600, int))
+        assert sorted(np.concatenate([fold.test for fold in alone])) == [*range(600)]
+        for fold in alone:
+            for one, other in ((0, 1), (0, 2), (1, 2)):
+                apart = np.abs(fold[one][:, None] - fold[other][None])
+                assert len(fold[one]) and apart.min() > 50
+        with pytest.raises(ValueError, match="expected at least 5 episodes, or 500 moments"):
             history_information(np.zeros((3, 2, 8, 8)), np.zeros(3, int), np.zeros(3, int))
+
+    def test_the_control_keeps_neighbours_together(self) -> None:
+        episodes = np.repeat([0, 1, 2], [100, 40, 60])
+        found = shifted_in_time(episodes, 3)
+        assert (episodes[found] == episodes).all() and len(set(found)) == len(found)
+        for number in range(3):
+            own = found[episodes == number]
+            steps = np.diff(own) % len(own)
+            assert (steps == 1).all() and own[0] != np.flatnonzero(episodes == number)[0]

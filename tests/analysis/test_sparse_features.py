@@ -18,7 +18,12 @@ from atari_zoo.analysis.dictionaries.autoencoders import LearningSettings
 from atari_zoo.analysis.dictionaries.correlates import strongest_correlates
 from atari_zoo.analysis.dictionaries.dictionaries import DRAWN, SPARSE
 from atari_zoo.analysis.dictionaries.feature_facts import ablation_facts, top_moments
-from atari_zoo.analysis.dictionaries.held_out import HeldOut, play_held_out, returns_with
+from atari_zoo.analysis.dictionaries.held_out import (
+    HeldOut,
+    play_held_out,
+    returns_with,
+    without_repeats,
+)
 from atari_zoo.analysis.dictionaries.layer_changes import unchanged, with_layer_changed
 from atari_zoo.analysis.dictionaries.reconstruction import (
     active_count,
@@ -102,6 +107,33 @@ def test_play_with_the_layer_as_it_is_ends_as_before(network, held) -> None:
     assert "player_x" in held.variables.columns and len(np.unique(held.episodes)) >= 2
 
 
+def test_what_was_learned_from_is_not_tested_on(network, held) -> None:
+    options = {"envs": 2, "keep": ["screens", "ram"]}
+    same = rollout(network, steps=10, seed=5, **options)  # the first 10 steps of its games
+    left = without_repeats(held, same)
+    known = torch.cat([same.observations(env) for env in range(2)])
+    expected = [not bool((known == row).flatten(1).all(dim=1).any()) for row in held.seen]
+    assert 0 < sum(expected) < len(held.seen) and len(left.seen) == sum(expected)
+    assert torch.equal(left.seen, held.seen[torch.tensor(expected)])
+    assert len(left.episodes) == len(left.variables) == len(left.values) == len(left.seen)
+    with pytest.raises(ValueError, match="every moment of the new play is in the play"):
+        without_repeats(held, rollout(network, steps=70, seed=5, **options))
+
+
+def test_held_out_games_are_others_than_those_learned_from(network, monkeypatch) -> None:
+    played = rollout(network, steps=30, envs=8, seed=0, keep=["screens", "ram"])
+    seeds = []
+
+    def spy(network, layer, episodes, seed):
+        seeds.append(seed)
+        raise InterruptedError
+
+    monkeypatch.setattr("atari_zoo.analysis.dictionaries.studies.play_held_out", spy)
+    with pytest.raises(InterruptedError):
+        learned_features([(network, played)], k=3, expansion=2, episodes=8)
+    assert not set(range(8)) & set(range(seeds[0], seeds[0] + 8))
+
+
 def test_fvu_is_what_r_squared_leaves() -> None:
     random = np.random.default_rng(0)
     values, noise = random.normal(size=(50, 4)) * [1, 2, 3, 4], random.normal(size=(50, 4))
@@ -121,7 +153,7 @@ def test_policies_are_compared_as_by_scipy(rule: str) -> None:
     scale = 1 if rule == "sample" else np.std(intact, axis=1).mean()
     for moment in range(30):
         p, q = (np.exp(part[moment] / scale) for part in (intact, changed))
-        assert kl[moment] == pytest.approx(entropy(p, q), rel=1e-9)
+        assert kl[moment] == pytest.approx(entropy(p, q, base=2), rel=1e-9)
         assert same[moment] == (np.argmax(intact[moment]) == np.argmax(changed[moment]))
 
 
@@ -206,6 +238,21 @@ def test_the_table_has_the_dictionary_beside_its_controls(result) -> None:
     assert 0 < l0[SPARSE] <= 3 and l0[DRAWN] == 3
     features = result.arrays["a2c/Seaquest/1/features"]
     assert len(rows(result, measure="active")) == len(features) > 0
+
+
+def test_without_an_untrained_network_the_rest_is_told(network, monkeypatch) -> None:
+    def refuse(network, seed):
+        raise ValueError("torch does not know how 'gain' is initialised")
+
+    played = rollout(network, steps=60, envs=2, seed=0, keep=["screens", "ram"])
+    quick = partial(LearningSettings, steps=10, epochs=1)
+    monkeypatch.setattr("atari_zoo.analysis.responses.untrained", refuse)
+    monkeypatch.setattr("atari_zoo.analysis.sparse_features.LearningSettings", quick)
+    monkeypatch.setattr("atari_zoo.analysis.dictionaries.studies.SHOWN", 1)
+    found = learned_features([(network, played)], k=2, expansion=1, episodes=1)
+    assert "untrained network" not in set(found.table["dictionary"])
+    assert "No untrained control: torch does not know how 'gain'" in found.uncertainty
+    found.picture().draw_without_rendering()
 
 
 def test_arrays_tell_where_features_are_active(result, network) -> None:

@@ -163,3 +163,10 @@ def test_another_architecture_is_initialised_as_torch_does() -> None:
     body.register_parameter("scale", torch.nn.Parameter(torch.ones(1)))
     with pytest.raises(ValueError, match=r"does not know how 'graph.scale' is initialised"):
         untrained(network)
+
+
+def test_play_without_actions_says_what_to_record(agent: Any) -> None:
+    played = zoo.rollout(agent, steps=5, envs=2, keep=KEEP)
+    played.arrays["actions"] = np.zeros((0, 2), int)
+    with pytest.raises(ValueError, match=r"no actions in this recording of .*record play"):
+        Subject(played, agent).actions  # noqa: B018

@@ -15,7 +15,7 @@ from atari_zoo.catalog.catalog import find
 from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.emulator.environments import Environments
 from atari_zoo.play.noise import Noise
-from atari_zoo.seeds import consecutive_seeds, generator_seed
+from atari_zoo.seeds import EMULATORS, FAR, consecutive_seeds, generator_seed, seed_apart
 from atari_zoo.sweeps.sweeps import sweep
 from atari_zoo.untrained.untrained import initial_network
 
@@ -111,3 +111,10 @@ def test_a_sweep_that_cannot_begin_leaves_no_folder(tmp_path: Path, monkeypatch)
     with pytest.raises(OSError, match="no scheduler"):
         sweep("score", ["a2c/Pong/1"], tmp_path / "scores", scheduler="tcp://127.0.0.1:9")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("first", [0, 5, FAR, FAR - 3, FAR + 7, 2 * FAR, FAR - EMULATORS + 2])
+def test_a_seed_apart_shares_no_game(first: int) -> None:
+    found = seed_apart(0, first, 8, 8)
+    games = [set(consecutive_seeds(seed, 8, EMULATORS).tolist()) for seed in (found, first)]
+    assert not games[0] & games[1]

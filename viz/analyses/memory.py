@@ -91,7 +91,9 @@ def _information(
     panel.axvline(0, color=CONTROL, linewidth=0.8, linestyle=(0, (4, 3)))
     panel.set_yticks([])
     panel.set_ylim(len(agents) - 0.4, -0.6)
-    label(panel, "past frames tell of the action (bits)", "", "grey: other moments' past", grid="x")
+    label(
+        panel, "past frames tell of the action (bits)", "", "grey: past shifted in time", grid="x"
+    )
 
 
 def _words(result: Result, table: pandas.DataFrame) -> str:

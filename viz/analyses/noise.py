@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from atari_zoo.analysis.results import Result, picture
 from atari_zoo.converters.files import encodable
+from atari_zoo.intervals import FEW
 from atari_zoo.viz.plots import (
     PAGE,
     agent_styles,
@@ -88,8 +89,10 @@ def _words(result: Result, table: pandas.DataFrame) -> str:
         if rows["value"].isna().all()
     ]
     left = f" Left out, being no better than random play: {', '.join(without)}." * bool(without)
+    draws = int(scores["draws"].max())
+    bands = "95% bootstrap" if draws >= FEW else "lowest and highest draw"
     return (
         f"1: clean play, 0: random play of the same agent's game. Logarithmic axes, 0 set apart. "
-        f"Bands: 95% bootstrap; {int(scores['n'].max())} episodes at each level, in "
-        f"{int(scores['draws'].max())} draws, seed {result.made.parameters.get('seed', 0)}.{left}"
+        f"Bands: {bands if draws > 1 else 'none'}; {int(scores['n'].max())} episodes at each "
+        f"level, in {draws} draws, seed {result.made.parameters.get('seed', 0)}.{left}"
     )

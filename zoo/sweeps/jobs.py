@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import wraps
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -21,6 +22,7 @@ from atari_zoo.converters.registration import RegisteredTwice
 from atari_zoo.play.noise import Noise
 from atari_zoo.play.options import flattened
 from atari_zoo.play.plans import CACHE, FLAT, Plan, as_cached, plan_of
+from atari_zoo.seeds import draw_seed
 
 Job = Callable[..., dict[str, Any]]
 POINTS = "atari_zoo.jobs"
@@ -152,6 +154,7 @@ def noise(
 ) -> dict[str, Any]:
     """Scores under noise of each level, of one kind or several (`play.noise.PERTURBED`), or "all":
     "parameters" are the convolutions' kernels, as in the paper; clean and random play beside it.
+    Each seed plays other games: environment i of seed s plays game s * envs + i.
 
     With several kinds, the `curves` of each stand in the place of its levels, returns and means.
     """
@@ -160,6 +163,7 @@ def noise(
     from atari_zoo.play.robustness import noise_scores
 
     kinds = [*LEVELS] if kind == "all" else [kind] if isinstance(kind, str) else [*kind]
+    plan = replace(plan, seed=draw_seed(0, seed, plan.envs))
     found = noise_scores(zoo.load(model, device), plan, kinds, levels)
     curves = [
         {
@@ -170,5 +174,9 @@ def noise(
         }
         for one in found
     ]
-    facts = {"clean": list(found[0].clean), "random": list(found[0].random)}
+    facts = {
+        "clean": list(found[0].clean),
+        "random": list(found[0].random),
+        "first_game": plan.seed,
+    }
     return (curves[0] if len(curves) == 1 else {"kind": kinds, "curves": curves}) | facts
