@@ -24,9 +24,9 @@ from atari_zoo.analysis.concept_vectors.derivatives import (
     layer_derivatives,
 )
 from atari_zoo.analysis.concept_vectors.vectors import ConceptVectors, concept_vectors
+from atari_zoo.analysis.measures.thinning import thinned
 from atari_zoo.analysis.probing.features import features
-from atari_zoo.analysis.probing.layer_values import layers_of, own_values
-from atari_zoo.analysis.probing.splits import thinned
+from atari_zoo.analysis.probing.layer_values import layers_of, own_values, steps_of
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
 from atari_zoo.analysis.subjects import Subject
@@ -107,7 +107,7 @@ def _of_layer(
     pooled: bool,
 ) -> tuple[list[dict[str, object]], dict[str, np.ndarray]]:
     values = own_values(subject, [layer], looked.kept)[layer]
-    some = looked.kept[thinned(len(looked.kept), EXPLAINED)]
+    some = looked.kept[thinned(steps_of(subject)[looked.kept], EXPLAINED)]
     along = layer_derivatives(subject, [layer], target, some).get(layer)
     shape = values.shape[1:]
     if pooled and values.ndim == 4:

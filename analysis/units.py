@@ -10,14 +10,15 @@ import pandas
 from jaxtyping import Float, Int, Shaped
 
 from atari_zoo.analysis.measures.resampling import WORDS
+from atari_zoo.analysis.measures.thinning import thinned
 from atari_zoo.analysis.probing.labels import Labels, labels_of, named_values
 from atari_zoo.analysis.probing.layer_values import (
     environments_of,
     layers_of,
     own_values,
+    steps_of,
     untrained_values,
 )
-from atari_zoo.analysis.probing.splits import thinned
 from atari_zoo.analysis.probing.targets import BLOCK
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
@@ -68,7 +69,7 @@ def unit_variables(
     tables, said = [], []
     for subject, layers in wanted:
         labels = labels_of(subject, variable, all_variables)
-        kept = thinned(len(subject.episodes), MOST)
+        kept = thinned(steps_of(subject), MOST)
         asked = _asked(subject, labels, kept, chosen=variable is not None)
         found: dict[str, LayerTuning] = {}
         for name in layers:

@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 
 from atari_zoo.analysis.concept_vectors.conditions import ConceptCondition
 from atari_zoo.analysis.concept_vectors.vectors import LEAST, Halves, random_halves
+from atari_zoo.analysis.measures.thinning import thinned
 from atari_zoo.analysis.probing.labels import check_names, named_values
-from atari_zoo.analysis.probing.layer_values import environments_of
-from atari_zoo.analysis.probing.splits import thinned
+from atari_zoo.analysis.probing.layer_values import environments_of, steps_of
 from atari_zoo.analysis.probing.targets import BLOCK, ProbeTarget, shuffled_in_blocks
 from atari_zoo.analysis.subjects import Subject
 
@@ -39,7 +39,7 @@ class Concept(NamedTuple):
 
 def looked_at(subject: Subject) -> Looked:
     """The moments of its play, at most 4,000, and what of it is split."""
-    kept = thinned(len(subject.episodes), MOST)
+    kept = thinned(steps_of(subject), MOST)
     episodes, environments = subject.episodes[kept], environments_of(subject)[kept]
     order = np.argsort(environments, kind="stable")
     if len(np.unique(episodes)) >= EPISODES:

@@ -63,6 +63,12 @@ def environments_of(subject: Subject) -> Int[np.ndarray, "moments"]:
     return np.tile(np.arange(envs), steps)
 
 
+def steps_of(subject: Subject) -> Int[np.ndarray, "moments"]:
+    """The step of each moment."""
+    steps, envs = subject.recording.starts.shape
+    return np.repeat(np.arange(steps), envs)
+
+
 def _computed(
     subject: Subject, network: Network, layers: Sequence[str], kept: Int[np.ndarray, "moments"]
 ) -> Values:

@@ -82,11 +82,6 @@ def observed_twins(observations: Tensor) -> Int[np.ndarray, "moments"]:
     return np.unique(np.array(found), return_inverse=True)[1].reshape(-1)
 
 
-def thinned(moments: int, most: int) -> Int[np.ndarray, "kept"]:
-    """At most so many moments, evenly from all."""
-    return np.unique(np.linspace(0, moments - 1, min(most, moments)).round().astype(int))
-
-
 def _dealt(
     names: Int[np.ndarray, "groups"], sizes: Int[np.ndarray, "groups"], folds: int, seed: int
 ) -> list[Int[np.ndarray, "_"]]:

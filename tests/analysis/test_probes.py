@@ -16,19 +16,23 @@ from atari_zoo.analysis.measures.predictions import (
     weighted_f1,
 )
 from atari_zoo.analysis.measures.resampling import episode_sums, measure_interval, resample_counts
+from atari_zoo.analysis.measures.thinning import thinned
 from atari_zoo.analysis.probes import variable_probes
 from atari_zoo.analysis.probing.features import coordinates, features
 from atari_zoo.analysis.probing.hidden import hidden_probe
 from atari_zoo.analysis.probing.labels import VariableLabel, check_names, entropy, labels_of
+from atari_zoo.analysis.probing.questions import questions
 from atari_zoo.analysis.probing.ridge import ridge_predictions, ridge_probe
 from atari_zoo.analysis.probing.scores import summed
-from atari_zoo.analysis.probing.splits import FoldMoments, observed_twins, split_play, thinned
+from atari_zoo.analysis.probing.splits import FoldMoments, observed_twins, split_play
 from atari_zoo.analysis.probing.targets import (
     ProbeTarget,
     control_task,
     shuffled_in_blocks,
     target_of,
 )
+from atari_zoo.analysis.ram_edits import _moments
+from atari_zoo.analysis.responses import states_of
 
 
 @pytest.fixture(scope="module")
@@ -195,9 +199,29 @@ def test_twins_are_equal_observations(played):
     assert twins[7] == twins[2] and len(set(twins)) == 9
 
 
-def test_thinning_is_even():
-    assert thinned(10, 20).tolist() == list(range(10))
-    assert len(thinned(1000, 100)) == 100 and set(np.diff(thinned(1000, 100))) == {10, 11}
+def test_thinning_keeps_every_environment_all_the_time():
+    """Of 4,000 steps of 8 environments 4,000 moments: the same steps of each, from end to end."""
+    moments = np.arange(4000 * 8)
+    kept = thinned(moments // 8, 4000)
+    assert len(kept) == 4000
+    for env in range(8):
+        own = kept[kept % 8 == env] // 8
+        assert own.tolist() == list(range(0, 4000, 8))
+    assert thinned(np.arange(10), 20).tolist() == list(range(10))
+    # five steps of four moments, of which a stride of 2 would leave 12
+    assert thinned(np.repeat(np.arange(5), 4), 10).tolist() == [0, 1, 2, 3, 12, 13, 14, 15]
+    assert len(thinned(np.repeat(np.arange(5), 4), 3)) == 3  # fewer than environments
+
+
+def test_what_is_looked_at_is_of_every_environment(monkeypatch):
+    subject = planted_play.dense_play(steps=80, envs=4)
+    monkeypatch.setattr("atari_zoo.analysis.probing.questions.MOST", 80)
+    asked = questions(subject, ["oxygen"], False, 4, 0).kept
+    edited = _moments(subject, 80).moments
+    for moments in (asked, states_of(subject, 80).moments, edited):
+        assert 40 <= len(moments) <= 80
+        spans = [np.ptp(moments[moments % 4 == env] // 4) for env in range(4)]
+        assert min(spans) > 60
 
 
 # --- controls
