@@ -58,7 +58,10 @@ class States(NamedTuple):
 
 
 def states_of(subject: Subject, most: int) -> States:
-    """At most so many moments, those of every so manieth step. Raises ValueError for fewer than 1."""
+    """At most so many moments, those of every so manieth step.
+
+    Raises ValueError for fewer than 1.
+    """
     if most < 1:
         raise ValueError(f"states is {most}; expected at least 1")
     steps, envs = subject.recording.starts.shape

@@ -13,6 +13,7 @@ from atari_zoo.analysis.measures.resampling import WORDS
 from atari_zoo.analysis.measures.thinning import thinned
 from atari_zoo.analysis.probing.labels import Labels, labels_of, named_values
 from atari_zoo.analysis.probing.layer_values import (
+    CONTROL_WORDS,
     environments_of,
     layers_of,
     own_values,
@@ -82,7 +83,7 @@ def unit_variables(
         rows = rows.sort_values("selectivity", ascending=False, kind="stable").head(most)
         tables.append(_described(with_intervals(rows, found, asked, seed), subject, asked))
         said.append(f"{subject.name}: {labels.said()}".rstrip(": "))
-    words = f"low, high: of the score; {WORDS}. {'. '.join(said)}"
+    words = f"low, high: of the score; {WORDS}; {CONTROL_WORDS}. {'. '.join(said)}"
     return Result(pandas.concat(tables, ignore_index=True), words, arrays)
 
 
