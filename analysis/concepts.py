@@ -3,13 +3,11 @@ whether decisions depend on them."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas
 from jaxtyping import Float, Shaped
-from scipy.stats import ttest_ind
 
 from atari_zoo.analysis.concept_vectors.concept_play import (
     Concept,
@@ -24,22 +22,23 @@ from atari_zoo.analysis.concept_vectors.derivatives import (
     layer_derivatives,
 )
 from atari_zoo.analysis.concept_vectors.vectors import ConceptVectors, concept_vectors
+from atari_zoo.analysis.measures.thinning import thinned
 from atari_zoo.analysis.probing.features import features
-from atari_zoo.analysis.probing.layer_values import layers_of, own_values
-from atari_zoo.analysis.probing.splits import thinned
+from atari_zoo.analysis.probing.layer_values import layers_of, own_values, steps_of
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.results import Result
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.arguments import checked
 
 EXPLAINED = 500  # moments at which derivatives are taken
-LEVEL = 0.05  # of significance, divided by how many layers and concepts are tested
 WORDS = (
     "low, high: the middle 95 % of the splits' scores, which share their play: they tell how "
-    "steady a score is, not what other play would give; p: Welch's t-test of them against those of "
-    f"random concepts; significant: below {LEVEL} by all that was tested at once (Bonferroni), and "
-    "more accurate than 95 % of random concepts; no score where the target does not depend on the "
-    "layer"
+    "steady a score is, not what other play would give; p, rise_p: the rank of the mean score, and "
+    "of the mean rise, among those of random concepts, the same at other times, two-sided, not "
+    "corrected for how many are tested; as they have one split each and so scatter more, p is "
+    "rather too large; smallest_p: what so many random concepts allow; told: more accurate than "
+    "95 % of random concepts, else the direction means nothing; no score where the target does not "
+    "depend on the layer"
 )
 
 
@@ -65,7 +64,8 @@ def concept_sensitivities(
     halves of the play, each with a vector of its own. seed: of splits and random concepts.
     The table has a row for each agent, layer and concept: accuracy of the vectors on the other half
     (0.5 by chance) beside that of random concepts, TCAV's score (the share of moments at which more
-    of the concept would raise the target) with low, high, random_score and p. The arrays hold the
+    of the concept would raise the target) with low, high; random_score, random_low,
+    random_high and p, which tell whether random concepts do as well. The arrays hold the
     directions, of length 1, in the shape of the layer.
     Raises ValueError for a concept that is not to be read, or holds nearly never or always.
     """
@@ -92,10 +92,7 @@ def concept_sensitivities(
             arrays |= directions
             done += 1
             progress(done, total)
-    table = pandas.DataFrame(rows)
-    told = table["accuracy"] > table["random_accuracy_high"]  # else the directions mean nothing
-    table["significant"] = told & (table["p"] < LEVEL / max(int(table["p"].notna().sum()), 1))
-    return Result(table, f"{WORDS}. {'; '.join(said)}", arrays)
+    return Result(pandas.DataFrame(rows), f"{WORDS}. {'; '.join(said)}", arrays)
 
 
 def _of_layer(
@@ -107,7 +104,7 @@ def _of_layer(
     pooled: bool,
 ) -> tuple[list[dict[str, object]], dict[str, np.ndarray]]:
     values = own_values(subject, [layer], looked.kept)[layer]
-    some = looked.kept[thinned(len(looked.kept), EXPLAINED)]
+    some = looked.kept[thinned(steps_of(subject)[looked.kept], EXPLAINED)]
     along = layer_derivatives(subject, [layer], target, some).get(layer)
     shape = values.shape[1:]
     if pooled and values.ndim == 4:
@@ -137,6 +134,16 @@ def tcav_scores(
     return (rises > 0).mean(0), rises.mean(0)
 
 
+def rank_p(value: float, random: Float[np.ndarray, "concepts"]) -> float:
+    """The share of random concepts, and itself, that are at least as far from the middle of all as
+    a concept's mean; NaN if that is not known."""
+    if not np.isfinite(value):
+        return float("nan")
+    middle = np.median([value, *random])
+    beyond = np.abs(random - middle) >= abs(value - middle) - 1e-12
+    return float((1 + beyond.sum()) / (len(random) + 1))
+
+
 def _row(
     subject: Subject,
     layer: str,
@@ -147,8 +154,10 @@ def _row(
     target: str,
 ) -> dict[str, object]:
     scores, rises = tcav_scores(along, real.vectors)
-    random, _ = tcav_scores(along, chance.vectors)
+    random, random_rises = tcav_scores(along, chance.vectors)
     low, high = np.percentile(scores, [2.5, 97.5])
+    random_low, random_high = np.percentile(random, [2.5, 97.5])
+    accurate = np.percentile(chance.accuracies, 95)
     return {
         "agent": subject.name,
         "algorithm": subject.card.algorithm,
@@ -158,26 +167,20 @@ def _row(
         "target": target,
         "accuracy": real.accuracies.mean(),
         "random_accuracy": chance.accuracies.mean(),
-        "random_accuracy_high": np.percentile(chance.accuracies, 95),
+        "random_accuracy_high": accurate,
+        "told": bool(real.accuracies.mean() > accurate),
         "agreement": real.agreement,
         "random_agreement": chance.agreement,
         "score": scores.mean(),
         "low": low,
         "high": high,
         "random_score": random.mean(),
+        "random_low": random_low,
+        "random_high": random_high,
+        "p": rank_p(scores.mean(), random),
         "rise": rises.mean(),
-        "p": _p(scores, random),
+        "rise_p": rank_p(rises.mean(), random_rises),
+        "smallest_p": 1 / (len(random) + 1),
         "n": int((one.holds == 1).sum()),
         "n_not": int((one.holds == 0).sum()),
     }
-
-
-def _p(scores: Float[np.ndarray, "splits"], random: Float[np.ndarray, "splits"]) -> float:
-    """Welch's, of two samples; 1 or 0 where neither varies."""
-    if not np.isfinite(scores).all():
-        return float("nan")
-    if np.ptp(scores) == 0 and np.ptp(random) == 0:
-        return float(scores[0] == random[0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of scores that are all but the same
-        return float(ttest_ind(scores, random, equal_var=False).pvalue)

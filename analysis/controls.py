@@ -14,6 +14,7 @@ from atari_zoo.seeds import generator_seed
 from atari_zoo.untrained.untrained import UNTRAINED, initial_network
 
 UNTRAINED_TAG = "untrained"
+MISSING_WORDS = "untrained: missing where torch does not know how a layer is initialised"
 
 
 def untrained(network: Network, seed: int = 0) -> Network:
@@ -43,6 +44,14 @@ def untrained(network: Network, seed: int = 0) -> Network:
             )
     made.card = card
     return made.eval()
+
+
+def untrained_or_none(network: Network, seed: int = 0) -> Network | None:
+    """As `untrained`; None where there can be none."""
+    try:
+        return untrained(network, seed)
+    except ValueError:
+        return None
 
 
 def _initialise(module: nn.Module) -> bool:

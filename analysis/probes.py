@@ -10,7 +10,12 @@ import pandas
 
 from atari_zoo.analysis.measures.resampling import WORDS
 from atari_zoo.analysis.probing.answers import PROBES, Answer, probe_answers
-from atari_zoo.analysis.probing.layer_values import layers_of, own_values, untrained_values
+from atari_zoo.analysis.probing.layer_values import (
+    CONTROL_WORDS,
+    layers_of,
+    own_values,
+    untrained_values,
+)
 from atari_zoo.analysis.probing.questions import Questions, questions
 from atari_zoo.analysis.probing.scores import MEASURES, Sums, gain, ranged
 from atari_zoo.analysis.probing.splits import FOLDS
@@ -61,7 +66,10 @@ def variable_probes(
             rows += _rows(subject, name, asked, found, probe, seed)
             done += 2
             progress(done, total)
-    uncertainty = f"low, high, gain_low, gain_high: {WORDS}. {'. '.join(dict.fromkeys(said))}"
+    uncertainty = (
+        f"low, high, gain_low, gain_high: {WORDS}; {CONTROL_WORDS}. "
+        f"{'. '.join(dict.fromkeys(said))}"
+    )
     return Result(pandas.DataFrame(rows), uncertainty)
 
 
@@ -109,7 +117,7 @@ def _rows(
                     "gain": more.value if more else np.nan,
                     "gain_low": more.low if more else np.nan,
                     "gain_high": more.high if more else np.nan,
-                    "selectivity": value.value - max(control, 0.0),
+                    "selectivity": max(value.value, 0.0) - max(control, 0.0),
                     "penalty": one.penalty,
                     "episodes": int(sums.any(1).sum()),
                     "n": int(_count(sums, measure)),

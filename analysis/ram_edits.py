@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from atari_zoo.analysis.measures.policy_changes import episode_interval
+from atari_zoo.analysis.measures.thinning import thinned
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.responses import (
     States,
@@ -133,7 +134,7 @@ def _setting(part: str, what: int | Variable, number: str) -> tuple[int | Variab
 
 
 def _moments(subject: Subject, most: int) -> States:
-    """Those far enough from their episode's beginning, spread evenly."""
+    """Those far enough from their episode's beginning, those of every so manieth step."""
     recording, every = subject.recording, states_of(subject, len(subject.episodes))
     since = np.zeros(recording.starts.shape, int)
     for step in range(1, len(since)):
@@ -141,8 +142,8 @@ def _moments(subject: Subject, most: int) -> States:
     fitting = np.flatnonzero(since.reshape(-1)[every.moments] >= recording.preprocessing.stack)
     if not len(fitting):
         raise ValueError(f"the play of {subject.name} is too short: no moment has a whole stack")
-    place = np.linspace(0, len(fitting) - 1, min(most, len(fitting))).round().astype(int)
-    return _some(every, fitting[np.unique(place)])
+    steps = every.moments[fitting] // recording.starts.shape[1]
+    return _some(every, fitting[thinned(steps, most)])
 
 
 def _some(states: States, rows: np.ndarray) -> States:

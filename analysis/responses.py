@@ -19,6 +19,7 @@ from atari_zoo.analysis.measures.policy_changes import (
     kullback_leibler,
     lead_of,
 )
+from atari_zoo.analysis.measures.thinning import thinned
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.converters.network.agent_networks import AgentNetwork
@@ -59,14 +60,16 @@ class States(NamedTuple):
 
 
 def states_of(subject: Subject, most: int) -> States:
-    """At most so many moments, spread evenly over the play. Raises ValueError for fewer than 1."""
+    """At most so many moments, those of every so manieth step.
+
+    Raises ValueError for fewer than 1.
+    """
     if most < 1:
         raise ValueError(f"states is {most}; expected at least 1")
-    count = len(subject.episodes)
-    moments = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
+    steps, envs = subject.recording.starts.shape
+    moments = thinned(np.repeat(np.arange(steps), envs), most)
     carried = None
     if state_size(subject.network):
-        envs = subject.recording.starts.shape[1]
         each = [recorded_states(subject.network, subject.recording, env) for env in range(envs)]
         rows = torch.stack([rows for rows in each if rows is not None], dim=1).flatten(0, 1)
         carried = rows[moments]

@@ -8,28 +8,36 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from atari_zoo.analysis.concept_vectors.conditions import ConceptCondition
-from atari_zoo.analysis.concept_vectors.vectors import LEAST, Halves, random_halves
+from atari_zoo.analysis.concept_vectors.vectors import (
+    LEAST,
+    Halves,
+    Sides,
+    halves_in_time,
+    halves_of_groups,
+    random_halves,
+)
+from atari_zoo.analysis.measures.thinning import thinned
 from atari_zoo.analysis.probing.labels import check_names, named_values
-from atari_zoo.analysis.probing.layer_values import environments_of
-from atari_zoo.analysis.probing.splits import thinned
-from atari_zoo.analysis.probing.targets import BLOCK, ProbeTarget, shuffled_in_blocks
+from atari_zoo.analysis.probing.layer_values import environments_of, steps_of
 from atari_zoo.analysis.subjects import Subject
 
 MOST = 4000  # moments of a subject
-EPISODES = 4  # of fewer, stretches of time are split
+EPISODES = 4  # of fewer, time is split
+APART = 0.1  # of the play, by which random concepts are shifted at least
+TRIES = 10  # shifts for each random concept that is wanted
 
 
 class Looked(NamedTuple):
-    """A subject's moments that are looked at: their numbers, and the stretches that are split."""
+    """A subject's moments that are looked at: their numbers, and how they are halved."""
 
     kept: Int[np.ndarray, "moments"]
-    groups: Int[np.ndarray, "moments"]
+    sides: Sides
     order: Int[np.ndarray, "moments"]
     words: str
 
 
 class Concept(NamedTuple):
-    """A condition, where it holds, random splits of that, and one of each of its shuffled twins."""
+    """A condition, where it holds, random splits of that, and one of each random concept."""
 
     condition: ConceptCondition
     holds: Float[np.ndarray, "moments"]
@@ -39,21 +47,19 @@ class Concept(NamedTuple):
 
 def looked_at(subject: Subject) -> Looked:
     """The moments of its play, at most 4,000, and what of it is split."""
-    kept = thinned(len(subject.episodes), MOST)
+    kept = thinned(steps_of(subject), MOST)
     episodes, environments = subject.episodes[kept], environments_of(subject)[kept]
     order = np.argsort(environments, kind="stable")
     if len(np.unique(episodes)) >= EPISODES:
-        return Looked(kept, episodes, order, "random halves of the episodes")
-    stretches = np.empty(len(kept), int)
-    stretches[order] = np.arange(len(kept)) // BLOCK
-    words = f"fewer than {EPISODES} episodes: random halves of its stretches of {BLOCK} moments"
-    return Looked(kept, stretches, order, words)
+        return Looked(kept, halves_of_groups(episodes), order, "random halves of the episodes")
+    words = f"fewer than {EPISODES} episodes: halves of its time, cut anywhere, with gaps"
+    return Looked(kept, halves_in_time(order), order, words)
 
 
 def concept_in(
     subject: Subject, condition: ConceptCondition, looked: Looked, splits: int, seed: int
 ) -> Concept:
-    """A condition in a subject's play, with its splits and those of its shuffled twins.
+    """A condition in a subject's play, with its splits and those of random concepts.
 
     Raises ValueError if there is no such variable, or it holds nearly never or always.
     """
@@ -69,9 +75,38 @@ def concept_in(
             f"concept '{condition.text}' holds at {yes} moments of {subject.name}'s play and not "
             f"at {no}; expected at least {LEAST} of each, and {condition.variable} is {span} there"
         )
-    halves = random_halves(holds, looked.groups, splits, seed)
-    # another random concept for each split: vectors of one would agree with each other
-    target = ProbeTarget(condition.text, holds)
-    shuffled = [shuffled_in_blocks(target, looked.order, seed + n).values for n in range(splits)]
-    random = [random_halves(one, looked.groups, 1, seed + n)[0] for n, one in enumerate(shuffled)]
-    return Concept(condition, holds, halves, random)
+    halves = random_halves(holds, looked.sides, splits, seed)
+    return Concept(condition, holds, halves, _random_concepts(holds, looked, splits, seed))
+
+
+def shifted_in_time(
+    holds: Float[np.ndarray, "moments"], order: Int[np.ndarray, "moments"], by: int
+) -> Float[np.ndarray, "moments"]:
+    """The same at other times, as slow as it is: turned by so many moments, in the order of time.
+    Where it is left out (NaN) stays."""
+    own = order[np.isfinite(holds[order])]
+    values = holds.copy()
+    values[own] = np.roll(holds[own], by)
+    return values
+
+
+def _random_concepts(
+    holds: Float[np.ndarray, "moments"], looked: Looked, count: int, seed: int
+) -> list[Halves]:
+    """A split of each of so many random concepts; one that is not in both halves is left out.
+
+    Another for each split: vectors of one would agree with each other.
+    """
+    known = int(np.isfinite(holds).sum())
+    apart = int(APART * known)
+    shifts = np.random.default_rng(seed).permutation(np.arange(apart, known - apart))
+    found: list[Halves] = []
+    for number, by in enumerate(shifts[: TRIES * count]):
+        moved = shifted_in_time(holds, looked.order, int(by))
+        try:
+            found += random_halves(moved, looked.sides, 1, seed + number)
+        except ValueError:
+            continue
+        if len(found) == count:
+            return found
+    raise ValueError("the concept is in too few stretches of the play to compare it with others")

@@ -3,6 +3,7 @@ that divides a layer's values at moments of one kind from those at others, over 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,12 @@ from atari_zoo.analysis.probing.features import Features, centred, features
 
 PENALTY = 1e-2  # a share of the features' sum of squares
 SIDE = 250  # moments of each kind that one vector is fitted on, at most
+GAP = 50  # moments between the halves of a play that is cut in time
 LEAST = 20  # moments of each kind that there must be
+
+
+# draws, of all moments, those in each of two halves
+Sides = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -52,19 +58,43 @@ class Halves:
     test_holds: Bool[np.ndarray, "others"]
 
 
-def random_halves(
-    holds: Float[np.ndarray, "moments"], groups: Int[np.ndarray, "moments"], count: int, seed: int
-) -> list[Halves]:
-    """So many random splits of whole groups: episodes, or stretches of time.
+def halves_of_groups(groups: Int[np.ndarray, "moments"]) -> Sides:
+    """Half of the groups, such as episodes, and the others."""
+    names = np.unique(groups)
 
-    holds: 1, 0, or NaN for moments that are left out.
+    def draw(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        inside = np.isin(groups, random.permutation(names)[: (len(names) + 1) // 2])
+        return inside, ~inside
+
+    return draw
+
+
+def halves_in_time(order: Int[np.ndarray, "moments"]) -> Sides:
+    """A half of the time without a break, begun anywhere and going on at the beginning, and the
+    other, with gaps between. order: the moments in the order of time."""
+    count = len(order)
+    half, gap = count // 2, min(GAP, count // 10)
+
+    def draw(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        turned = np.roll(order, -int(random.integers(count)))
+        sides = np.zeros((2, count), bool)
+        sides[0, turned[: half - gap]] = True
+        sides[1, turned[half : count - gap]] = True
+        return sides[0], sides[1]
+
+    return draw
+
+
+def random_halves(
+    holds: Float[np.ndarray, "moments"], sides: Sides, count: int, seed: int
+) -> list[Halves]:
+    """So many random splits.
+
+    holds: 1, 0, or NaN for moments that are left out. sides: draws both halves.
     """
     random, found = np.random.default_rng(seed), []
-    names = np.unique(groups)
     for _ in range(100 * count):  # a half without the concept is drawn anew
-        chosen = random.permutation(names)[: (len(names) + 1) // 2]
-        inside = np.isin(groups, chosen)
-        parts = [_balanced(holds, side, random) for side in (inside, ~inside)]
+        parts = [_balanced(holds, side, random) for side in sides(random)]
         if all(len(part) for part in parts):
             found.append(Halves(*parts, *(holds[part] == 1 for part in parts)))
         if len(found) == count:

@@ -19,6 +19,7 @@ from atari_zoo.analysis.dictionaries.layer_changes import (
     with_layer_changed,
 )
 from atari_zoo.analysis.dictionaries.reconstruction import torch_rows
+from atari_zoo.analysis.measures.thinning import step_stride
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.preprocessings import Preprocessing
@@ -124,7 +125,7 @@ def spread_moments(
     """At most so many moments of a recording, evenly spread, one environment after the other:
     what was seen, what was carried (if anything is), and the moments' numbers."""
     steps, envs = recording.starts.shape
-    stride = slice(0, None, max(1, -(-steps * envs // most)))
+    stride = slice(0, None, step_stride(np.repeat(np.arange(steps), envs), most))
     numbers = np.arange(steps * envs).reshape(steps, envs)[stride].T.reshape(-1)
     seen = [recording.observations(env, stride) for env in range(envs)]
     states = [recorded_states(network, recording, env, stride) for env in range(envs)]

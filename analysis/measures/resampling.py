@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Int
 
+from atari_zoo.analysis.measures.drawn_episodes import centred_interval
 from atari_zoo.intervals import CONFIDENCE, FEW, RESAMPLES
 from atari_zoo.seeds import generator_seed
 
@@ -44,20 +45,40 @@ def measure_interval(
     if count < 2:
         alone = measure(sums.sum(0, keepdims=True))[0]
         return np.full_like(alone, np.nan), np.full_like(alone, np.nan)
-    drawn = resample_counts(count, seed)
-    step = max(1, LARGEST // max(1, sums[0].size))
-    flat = sums.reshape(count, -1)
-    values = np.concatenate(
-        [
-            measure((drawn[begin : begin + step] @ flat).reshape(-1, *sums.shape[1:]))
-            for begin in range(0, len(drawn), step)
-        ]
-    )
+    values = _resampled(sums, measure, seed)
     tail = 0.0 if count < FEW else (1 - CONFIDENCE) / 2 * 100
     known = np.asarray(np.isfinite(values).any(axis=0))
     values = np.where(known, values, 0)  # nanpercentile warns of nothing but NaN
     low, high = np.nanpercentile(values, [tail, 100 - tail], axis=0)
     return np.where(known, low, np.nan), np.where(known, high, np.nan)
+
+
+def centred_measure_interval(
+    sums: Float[np.ndarray, "episodes *numbers"],
+    measure: Measure,
+    limits: tuple[float, float],
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The same of a single measure that copies of an episode raise, as they do information: the
+    resamples about their own mean, as `centred_interval` has it."""
+    if len(sums) < 2:
+        return float("nan"), float("nan")
+    value = float(measure(sums.sum(0, keepdims=True))[0])
+    return centred_interval(value, _resampled(sums, measure, seed), limits)
+
+
+def _resampled(
+    sums: Float[np.ndarray, "episodes *numbers"], measure: Measure, seed: int
+) -> np.ndarray:
+    drawn = resample_counts(len(sums), seed)
+    step = max(1, LARGEST // max(1, sums[0].size))
+    flat = sums.reshape(len(sums), -1)
+    return np.concatenate(
+        [
+            measure((drawn[begin : begin + step] @ flat).reshape(-1, *sums.shape[1:]))
+            for begin in range(0, len(drawn), step)
+        ]
+    )
 
 
 @lru_cache(maxsize=8)

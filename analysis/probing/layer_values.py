@@ -8,12 +8,16 @@ from difflib import get_close_matches
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from atari_zoo.analysis.controls import untrained
+from atari_zoo.analysis.controls import MISSING_WORDS, untrained_or_none
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.stateful import state_size
 from atari_zoo.layers import activations
 
+CONTROL_WORDS = (
+    f"{MISSING_WORDS}, or the agent carries a state; it is one network, of one seed: how others "
+    "would differ is in no interval"
+)
 Values = dict[str, Shaped[np.ndarray, "moments ..."]]
 
 
@@ -48,19 +52,44 @@ def own_values(subject: Subject, layers: Sequence[str], kept: Int[np.ndarray, "m
 def untrained_values(
     subject: Subject, layers: Sequence[str], kept: Int[np.ndarray, "moments"], seed: int
 ) -> Values:
-    """Of a network of the same architecture before training, at what the subject saw.
+    """Of a network of the same architecture before training, at what the subject saw, rounded as
+    its own values were where those were recorded.
 
-    None of a network that carries a state: what another would carry there is not known.
+    None of a network that carries a state: what another would carry there is not known; nor of one
+    that torch does not know to initialise.
     """
     if state_size(subject.network):
         return {}
-    return _computed(subject, untrained(subject.network, seed), layers, kept)
+    begun = untrained_or_none(subject.network, seed)
+    if begun is None:
+        return {}
+    recorded, found = subject.recording.activations, _computed(subject, begun, layers, kept)
+    return {
+        name: _rounded(values, recorded[name].dtype) if name in recorded else values
+        for name, values in found.items()
+    }
 
 
 def environments_of(subject: Subject) -> Int[np.ndarray, "moments"]:
     """The environment of each moment."""
     steps, envs = subject.recording.starts.shape
     return np.tile(np.arange(envs), steps)
+
+
+def steps_of(subject: Subject) -> Int[np.ndarray, "moments"]:
+    """The step of each moment."""
+    steps, envs = subject.recording.starts.shape
+    return np.repeat(np.arange(steps), envs)
+
+
+def _rounded(
+    values: Shaped[np.ndarray, "moments ..."], kind: np.dtype
+) -> Shaped[np.ndarray, "moments ..."]:
+    """As a recording of this kind of numbers would have kept them."""
+    if not np.issubdtype(kind, np.floating):
+        return values
+    most = np.finfo(kind).max
+    return values.clip(-most, most).astype(kind).astype(np.float32)
 
 
 def _computed(

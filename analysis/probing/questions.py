@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from atari_zoo.analysis.measures.thinning import thinned
 from atari_zoo.analysis.probing.labels import Labels, labels_of
-from atari_zoo.analysis.probing.layer_values import environments_of
-from atari_zoo.analysis.probing.splits import PlaySplit, observed_twins, split_play, thinned
+from atari_zoo.analysis.probing.layer_values import environments_of, steps_of
+from atari_zoo.analysis.probing.splits import PlaySplit, observed_twins, split_play
 from atari_zoo.analysis.probing.targets import (
     ProbeTarget,
     control_task,
@@ -38,7 +39,7 @@ def questions(
 ) -> Questions:
     """The variables of a subject's play with their controls, and how it is split."""
     labels = labels_of(subject, variable, all_variables)
-    kept = thinned(len(subject.episodes), MOST)
+    kept = thinned(steps_of(subject), MOST)
     environments = environments_of(subject)[kept]
     twins = observed_twins(subject.observations()[kept])
     split = split_play(subject.episodes[kept], environments, folds, twins, seed)

@@ -62,7 +62,7 @@ def split_play(
         parts = [_in_time(len(episodes))]
         words = "the play is one episode: it is split in time, with gaps, and no interval is known"
     else:
-        parts = _of_groups(groups, _dealt(names, sizes, min(folds, len(names)), seed))
+        parts = _of_groups(groups, dealt_groups(names, sizes, min(folds, len(names)), seed))
         words = f"{len(parts)} folds of whole {of_what}"
         if len(parts) == 2:
             words += ", penalties chosen on the last quarter of what is fitted on"
@@ -82,12 +82,7 @@ def observed_twins(observations: Tensor) -> Int[np.ndarray, "moments"]:
     return np.unique(np.array(found), return_inverse=True)[1].reshape(-1)
 
 
-def thinned(moments: int, most: int) -> Int[np.ndarray, "kept"]:
-    """At most so many moments, evenly from all."""
-    return np.unique(np.linspace(0, moments - 1, min(most, moments)).round().astype(int))
-
-
-def _dealt(
+def dealt_groups(
     names: Int[np.ndarray, "groups"], sizes: Int[np.ndarray, "groups"], folds: int, seed: int
 ) -> list[Int[np.ndarray, "_"]]:
     """The groups dealt into folds of about equal size: the largest first, each to the smallest."""

@@ -37,6 +37,13 @@ class TrackedObject:
     columns: Float[np.ndarray, "moments"] | None
     variables: tuple[str, ...]
 
+    def at(self, moments: Int[np.ndarray, "some"]) -> TrackedObject:
+        """At some of the moments."""
+        rows, columns = (
+            None if axis is None else axis[moments] for axis in (self.rows, self.columns)
+        )
+        return TrackedObject(self.name, rows, columns, self.variables)
+
 
 @dataclass(frozen=True)
 class Cells:

@@ -10,7 +10,7 @@ import pandas
 from jaxtyping import Float, Int, Shaped
 
 from atari_zoo.analysis.measures.information import binned
-from atari_zoo.analysis.measures.resampling import measure_interval
+from atari_zoo.analysis.measures.resampling import centred_measure_interval
 from atari_zoo.analysis.tuning.places import TrackedObject
 from atari_zoo.analysis.tuning.tuning import (
     PlaceTuning,
@@ -20,6 +20,7 @@ from atari_zoo.analysis.tuning.tuning import (
 )
 
 VALUE, PLACE = "value", "place"
+PAIR = ["layer", "number", "asked", "aspect"]  # what a row is about
 
 
 class Asked(NamedTuple):
@@ -29,6 +30,15 @@ class Asked(NamedTuple):
     variables: Float[np.ndarray, "moments variables"]
     things: tuple[TrackedObject, ...]
     episodes: Int[np.ndarray, "moments"]
+
+    def at(self, part: Int[np.ndarray, "some"]) -> Asked:
+        """Of some of the moments."""
+        return Asked(
+            self.names,
+            self.variables[part],
+            tuple(thing.at(part) for thing in self.things),
+            self.episodes[part],
+        )
 
 
 class LayerTuning(NamedTuple):
@@ -44,7 +54,7 @@ class LayerTuning(NamedTuple):
 
 
 def tuning_rows(found: LayerTuning, asked: Asked) -> pandas.DataFrame:
-    """A row for each living unit and variable, and for each and object."""
+    """A row for each unit and variable, and for each and object; alive: whether it ever changes."""
     same = same_variables(asked.variables)
     value = found.value
     parts = [
@@ -72,14 +82,28 @@ def tuning_rows(found: LayerTuning, asked: Asked) -> pandas.DataFrame:
                 ],
             )
         )
-    table = pandas.concat(parts, ignore_index=True)
-    return table[table["alive"] & table["share"].notna()]
+    return pandas.concat(parts, ignore_index=True)
+
+
+def chosen_rows(first: pandas.DataFrame, second: pandas.DataFrame, most: int) -> pandas.DataFrame:
+    """The second's rows that are the most selective in the first, in that order, chosen_by their
+    selectivity there; those of which the second knows nothing are left out.
+
+    The best of thousands are better than they are where they are chosen: so elsewhere is told how
+    good they are.
+    """
+    best = first[first["alive"] & first["share"].notna()]
+    best = best.sort_values("selectivity", ascending=False, kind="stable").head(most)
+    best = best[[*PAIR, "selectivity"]].rename(columns={"selectivity": "chosen_by"})
+    found = best.merge(second, on=PAIR, how="left", validate="one_to_one")
+    return found[found["share"].notna()].reset_index(drop=True)
 
 
 def with_intervals(
     table: pandas.DataFrame, found: dict[str, LayerTuning], asked: Asked, seed: int
 ) -> pandas.DataFrame:
-    """The rows with low, high and n: of the score, whole episodes resampled."""
+    """The rows with low, high and n: of the score, whole episodes resampled, the
+    resamples about their own mean, since information grows with copies of an episode."""
     bins = binned(asked.variables)
     ends, counts = [], []
     for row in table.itertuples():
@@ -87,17 +111,20 @@ def with_intervals(
         if row.aspect == VALUE:
             units = binned(layer.values[:, [row.number]])[:, 0]
             sums = _cells_by_episode(units, bins[:, row.asked], asked.episodes)
-            low, high = measure_interval(sums[sums.any((1, 2))], _information, seed)
+            limits = (min(0.0, row.score), np.inf)
+            ends.append(
+                centred_measure_interval(sums[sums.any((1, 2))], _information, limits, seed)
+            )
             counts.append(int(sums.sum()))
         else:
             place = layer.place
             assert place is not None
             both = np.stack([place.sums[:, row.number, row.asked], place.counts[:, row.asked]], 1)
-            low, high = measure_interval(both[both[:, 1] > 0], _mean, seed)
+            ends.append(centred_measure_interval(both[both[:, 1] > 0], _mean, (0.0, 1.0), seed))
             counts.append(int(both[:, 1].sum()))
-        ends.append((float(low), float(high)))
     low, high = np.array(ends).reshape(-1, 2).T
-    return table.assign(low=low, high=high, n=counts)
+    table = table.assign(low=low, high=high, n=np.array(counts, int))
+    return table[table["n"] > 0].reset_index(drop=True)  # else nothing is known
 
 
 def _pairs(

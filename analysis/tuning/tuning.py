@@ -126,6 +126,7 @@ def same_variables(
 ) -> Bool[np.ndarray, "asked asked"]:
     """Which variables are one under several names, such as two bytes that move together."""
     there = np.isfinite(variables)
-    filled = np.where(there, variables, np.where(there, variables, 0).sum(0) / there.sum(0))
+    means = np.where(there, variables, 0).sum(0) / np.maximum(there.sum(0), 1)
+    filled = np.where(there, variables, means)
     alike = np.abs(spearman(filled, variables))
     return (alike >= SAME) | (alike.T >= SAME) | np.eye(len(alike), dtype=bool)

@@ -11,15 +11,18 @@ from captum.concept._core.cav import CAV
 from captum.concept._utils.common import concepts_to_str
 from sklearn.linear_model import RidgeClassifier
 
+from atari_zoo.analysis.concept_vectors.concept_play import looked_at, shifted_in_time
 from atari_zoo.analysis.concept_vectors.conditions import parse_condition
 from atari_zoo.analysis.concept_vectors.derivatives import decision_target, layer_derivatives
 from atari_zoo.analysis.concept_vectors.vectors import (
     PENALTY,
     Halves,
     concept_vectors,
+    halves_in_time,
+    halves_of_groups,
     random_halves,
 )
-from atari_zoo.analysis.concepts import concept_sensitivities, tcav_scores
+from atari_zoo.analysis.concepts import concept_sensitivities, rank_p, tcav_scores
 from atari_zoo.converters.network.heads import ActorCriticHead, DuelingHead
 from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.viz.objectives.directions import dot
@@ -104,7 +107,7 @@ def test_halves_are_of_whole_groups_and_balanced():
     random = np.random.default_rng(0)
     groups, holds = np.repeat(np.arange(10), 50), (random.random(500) < 0.2).astype(float)
     holds[::11] = np.nan
-    halves = random_halves(holds, groups, 6, seed=1)
+    halves = random_halves(holds, halves_of_groups(groups), 6, seed=1)
     assert len({tuple(half.fit) for half in halves}) == 6
     for half in halves:
         assert not set(groups[half.fit]) & set(groups[half.test])
@@ -115,7 +118,43 @@ def test_halves_are_of_whole_groups_and_balanced():
     rare = np.zeros(500)
     rare[:30] = 1  # in one group alone
     with pytest.raises(ValueError, match="in too few stretches"):
-        random_halves(rare, groups, 2, seed=1)
+        random_halves(rare, halves_of_groups(groups), 2, seed=1)
+
+
+def test_a_play_of_few_episodes_is_halved_in_time_with_gaps():
+    order = np.random.default_rng(0).permutation(1000)
+    when = np.argsort(order)
+    holds = (when // 30 % 2).astype(float)
+    for half in random_halves(holds, halves_in_time(order), 8, seed=1):
+        apart = np.abs(when[half.fit][:, None] - when[half.test]) % 950  # the end is no neighbour
+        assert apart.min() >= 50
+        for part in (half.fit, half.test):  # without a break, but where the time begins anew
+            assert (np.diff(np.sort(when[part])) > 30).sum() <= 1
+    few = planted_play.dense_play(steps=300, envs=1, episode=300)
+    assert "halves of its time, cut anywhere, with gaps" in looked_at(few).words
+
+
+def test_a_random_concept_is_as_slow_as_the_real_one():
+    holds = np.repeat([0.0, 1, 0, 1, 0], [90, 200, 110, 70, 130])
+    holds[250:260] = np.nan
+    order = np.roll(np.arange(600), 7)
+    moved = shifted_in_time(holds, order, 133)
+    assert np.array_equal(np.isnan(moved), np.isnan(holds))
+    there = order[np.isfinite(holds[order])]
+    own, other = holds[there], moved[there]
+    assert own.sum() == other.sum() and not np.array_equal(own, other)
+    assert np.abs(np.diff(own)).sum() == np.abs(np.diff(other)).sum() == 4
+
+
+def test_p_is_small_by_chance_as_often_as_it_says():
+    """Concepts that are random themselves, each with splits that differ less than concepts do."""
+    random, found = np.random.default_rng(0), []
+    for _ in range(2000):
+        concepts = random.normal(size=21)
+        own = concepts[0] + 0.3 * random.normal(size=20)
+        found.append(rank_p(own.mean(), concepts[1:] + 0.3 * random.normal(size=20)))
+    assert 0.02 < np.mean(np.array(found) < 0.05) < 0.06
+    assert rank_p(9.0, np.arange(5.0)) == 1 / 6 and np.isnan(rank_p(np.nan, np.arange(5.0)))
 
 
 # --- derivatives
@@ -216,8 +255,11 @@ def test_finds_the_planted_concept_and_no_random_one(played, monkeypatch):
     assert oxygen["accuracy"] > 0.9 and elsewhere["accuracy"] < 0.7
     assert oxygen["random_accuracy"] < 0.7
     # more of "little oxygen" lowers the output that rises with it, always
-    assert oxygen["score"] == 0 and oxygen["rise"] < 0 and oxygen["significant"]
-    assert oxygen["p"] < 1e-3 and not elsewhere["significant"]
+    assert oxygen["score"] == 0 and oxygen["rise"] < 0 and oxygen["told"]
+    # any direction with a little of that unit in it has a score of 0 or 1; hardly one, of oxygen
+    # at other times, rises as much
+    assert oxygen["smallest_p"] == 1 / 41 <= oxygen["rise_p"] < 0.1 and oxygen["p"] > 0.3
+    assert not elsewhere["told"] and elsewhere["rise_p"] > 0.05
     assert elsewhere["accuracy"] < elsewhere["random_accuracy_high"] < oxygen["accuracy"]
     direction = result.arrays["dqn/Seaquest/7 fc oxygen<20"]
     assert direction.shape == (24,) and abs(direction[3]) > 0.95 and direction[3] < 0
@@ -229,7 +271,7 @@ def test_finds_the_planted_concept_and_no_random_one(played, monkeypatch):
 
 @pytest.mark.parametrize("pooled", [False, True])
 def test_directions_are_objectives_for_maximize(pooled):
-    subject = planted_play.sprite_play(steps=120)
+    subject = planted_play.sprite_play()
     result = concept_sensitivities(
         [subject], concept=["player_x<80"], layer=["conv3"], pooled=pooled, splits=3
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import planted_play
 import pytest
+import torch
 from sklearn.linear_model import Ridge
 from sklearn.metrics import balanced_accuracy_score, f1_score, r2_score
 
+from atari_zoo.analysis.controls import untrained_or_none
 from atari_zoo.analysis.measures.predictions import (
     balanced_accuracy,
     class_rows,
@@ -16,19 +18,27 @@ from atari_zoo.analysis.measures.predictions import (
     weighted_f1,
 )
 from atari_zoo.analysis.measures.resampling import episode_sums, measure_interval, resample_counts
+from atari_zoo.analysis.measures.thinning import thinned
 from atari_zoo.analysis.probes import variable_probes
 from atari_zoo.analysis.probing.features import coordinates, features
 from atari_zoo.analysis.probing.hidden import hidden_probe
 from atari_zoo.analysis.probing.labels import VariableLabel, check_names, entropy, labels_of
+from atari_zoo.analysis.probing.layer_values import untrained_values
+from atari_zoo.analysis.probing.questions import questions
 from atari_zoo.analysis.probing.ridge import ridge_predictions, ridge_probe
 from atari_zoo.analysis.probing.scores import summed
-from atari_zoo.analysis.probing.splits import FoldMoments, observed_twins, split_play, thinned
+from atari_zoo.analysis.probing.splits import FoldMoments, observed_twins, split_play
 from atari_zoo.analysis.probing.targets import (
     ProbeTarget,
     control_task,
     shuffled_in_blocks,
     target_of,
 )
+from atari_zoo.analysis.ram_edits import _moments
+from atari_zoo.analysis.responses import states_of
+from atari_zoo.analysis.subjects import Subject
+from atari_zoo.analysis.units import unit_variables
+from atari_zoo.recordings.recordings import Recording
 
 
 @pytest.fixture(scope="module")
@@ -195,9 +205,29 @@ def test_twins_are_equal_observations(played):
     assert twins[7] == twins[2] and len(set(twins)) == 9
 
 
-def test_thinning_is_even():
-    assert thinned(10, 20).tolist() == list(range(10))
-    assert len(thinned(1000, 100)) == 100 and set(np.diff(thinned(1000, 100))) == {10, 11}
+def test_thinning_keeps_every_environment_all_the_time():
+    """Of 4,000 steps of 8 environments 4,000 moments: the same steps of each, from end to end."""
+    moments = np.arange(4000 * 8)
+    kept = thinned(moments // 8, 4000)
+    assert len(kept) == 4000
+    for env in range(8):
+        own = kept[kept % 8 == env] // 8
+        assert own.tolist() == list(range(0, 4000, 8))
+    assert thinned(np.arange(10), 20).tolist() == list(range(10))
+    # five steps of four moments, of which a stride of 2 would leave 12
+    assert thinned(np.repeat(np.arange(5), 4), 10).tolist() == [0, 1, 2, 3, 12, 13, 14, 15]
+    assert len(thinned(np.repeat(np.arange(5), 4), 3)) == 3  # fewer than environments
+
+
+def test_what_is_looked_at_is_of_every_environment(monkeypatch):
+    subject = planted_play.dense_play(steps=80, envs=4)
+    monkeypatch.setattr("atari_zoo.analysis.probing.questions.MOST", 80)
+    asked = questions(subject, ["oxygen"], False, 4, 0).kept
+    edited = _moments(subject, 80).moments
+    for moments in (asked, states_of(subject, 80).moments, edited):
+        assert 40 <= len(moments) <= 80
+        spans = [np.ptp(moments[moments % 4 == env] // 4) for env in range(4)]
+        assert min(spans) > 60
 
 
 # --- controls
@@ -348,6 +378,46 @@ def test_one_episode_has_no_interval_and_says_so():
     row = result.table.iloc[0]
     assert row["value"] > 0.5 and np.isnan(row["low"]) and np.isnan(row["gain_high"])
     assert "one episode: it is split in time" in result.uncertainty
+
+
+def test_a_network_that_cannot_be_begun_again_has_no_control():
+    subject = planted_play.dense_play()
+    subject.network.register_parameter("scale", torch.nn.Parameter(torch.ones(1)))
+    subject.network.card = subject.card.replace(algorithm="own")
+    assert untrained_or_none(subject.network) is None
+    asked = np.arange(20)
+    assert untrained_values(subject, ["fc"], asked, 0) == {}
+    result = variable_probes([subject], layer=["fc"], variable=["oxygen"])
+    row = result.table.iloc[0]
+    assert row["value"] > 0.9 and np.isnan(row["untrained"]) and np.isnan(row["gain"])
+    assert "untrained: missing where torch" in result.uncertainty
+    units = unit_variables([subject], layer=["fc"], variable=["oxygen"]).table
+    assert len(units) and units["untrained"].isna().all()
+
+
+def test_the_control_is_rounded_as_what_was_recorded():
+    subject = planted_play.dense_play(steps=20)
+    exact = untrained_values(subject, ["fc", "conv3"], np.arange(20), 0)
+    header, arrays = subject.recording.header, dict(subject.recording.arrays)
+    arrays["activations/fc"] = arrays["activations/fc"].astype(np.float16)
+    subject = Subject(Recording(header, arrays), subject.network)
+    found = untrained_values(subject, ["fc", "conv3"], np.arange(20), 0)
+    np.testing.assert_array_equal(found["fc"], exact["fc"].astype(np.float16).astype(np.float32))
+    assert found["fc"].dtype == np.float32 and (found["fc"] != exact["fc"]).any()
+    np.testing.assert_array_equal(found["conv3"], exact["conv3"])  # its own were not recorded
+
+
+def test_what_is_worse_than_the_mean_is_not_selective():
+    """A layer of noise, of which the probe and its control both know nothing."""
+    subject = planted_play.dense_play()
+    header, arrays = subject.recording.header, dict(subject.recording.arrays)
+    arrays["activations/fc"] = np.random.default_rng(0).normal(size=(240, 2, 24))
+    subject = Subject(Recording(header, arrays), subject.network)
+    names = ["player_x", "player_y", "oxygen"]
+    table = variable_probes([subject], layer=["fc"], variable=names).table
+    for row in table.itertuples():
+        assert row.selectivity == pytest.approx(max(row.value, 0) - max(row.control, 0))
+    assert table["value"].min() < 0
 
 
 @pytest.mark.parametrize(

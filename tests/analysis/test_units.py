@@ -15,6 +15,7 @@ from atari_zoo.analysis.measures.information import (
     information_entropy,
     mutual_information,
 )
+from atari_zoo.analysis.subjects import Subject
 from atari_zoo.analysis.tuning.places import (
     Cells,
     TrackedObject,
@@ -23,12 +24,14 @@ from atari_zoo.analysis.tuning.places import (
     map_cells,
     tracked_objects,
 )
+from atari_zoo.analysis.tuning.rows import Asked
 from atari_zoo.analysis.tuning.tuning import next_best, same_variables
 from atari_zoo.analysis.tuning.unit_values import shuffled_moments, unit_values
-from atari_zoo.analysis.units import unit_variables
+from atari_zoo.analysis.units import _halves, unit_variables
 from atari_zoo.converters.network.receptive_fields import receptive_field
 from atari_zoo.converters.preprocessings import Preprocessing
 from atari_zoo.ram.variables import variables
+from atari_zoo.recordings.recordings import Recording
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +240,7 @@ def test_finds_the_unit_that_fires_where_its_object_is():
     row = result.table.iloc[0]
     assert (row["unit"], row["aspect"], row["variable"]) == ("conv3:5", "place", "player")
     assert row["score"] > 0.9 and row["shuffled"] < 0.65 and row["selectivity"] > 0.5
-    assert row["low"] > 0.85 and row["n"] == 160
+    assert row["low"] > 0.85 and row["n"] == 80  # half of the episodes
 
 
 def test_an_object_that_is_elsewhere_is_not_found(monkeypatch):
@@ -251,6 +254,45 @@ def test_an_object_that_is_elsewhere_is_not_found(monkeypatch):
         (result.table["aspect"] == "place") & (result.table["variable"] == "player")
     ]
     assert len(places) and (places["share"] < 0.2).all()
+
+
+def noisy_play(episode: int = 40) -> Subject:
+    """Of units that follow no variable, but each a walk of its own."""
+    subject = planted_play.dense_play(episode=episode)
+    arrays = dict(subject.recording.arrays)
+    walks = np.random.default_rng(0).normal(size=(240, 2, 24)).cumsum(axis=0)
+    arrays["activations/fc"] = walks.astype(np.float32)
+    return Subject(Recording(subject.recording.header, arrays), subject.network)
+
+
+def test_intervals_hold_their_own_scores():
+    """Information of a sample with copies in it is larger: plain percentiles lie above."""
+    table = unit_variables([noisy_play()], layer=["fc"]).table
+    assert len(table) > 50
+    assert (table["low"] <= table["score"]).all() and (table["score"] <= table["high"]).all()
+    assert (table["low"] < table["high"]).all()
+
+
+def test_what_is_absent_in_a_whole_half_is_no_finding(monkeypatch):
+    subject = planted_play.dense_play()
+    halves, _ = _halves(Asked((), np.zeros((480, 0)), (), subject.episodes), 0)
+    table = subject.variables.copy()
+    table.loc[halves[1], "player_missile_x"] = np.nan
+    monkeypatch.setitem(subject.__dict__, "variables", table)
+    result = unit_variables([subject], layer=["fc"], variable=["player_missile_x", "oxygen"])
+    assert "player_missile_x" not in set(result.table["variable"])
+    assert (result.table["unit"].iloc[0], result.table["variable"].iloc[0]) == ("fc:3", "oxygen")
+
+
+def test_rows_are_told_of_by_other_episodes_than_they_were_chosen_by():
+    result = unit_variables([noisy_play()], layer=["fc"], most=10)
+    table = result.table
+    assert table["chosen_by"].is_monotonic_decreasing and (table["episodes"] == 6).all()
+    assert table["chosen_by"].mean() > 0.1 > 2 * table["selectivity"].mean()
+    assert "rows are chosen by half of the episodes" in result.uncertainty
+    few = unit_variables([noisy_play(episode=240)], layer=["fc"], most=10)
+    assert np.array_equal(few.table["chosen_by"], few.table["selectivity"])
+    assert "fewer than 4 episodes: rows are the best" in few.uncertainty
 
 
 def test_what_is_not_there_is_told():

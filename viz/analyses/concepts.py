@@ -48,14 +48,15 @@ def draw_concepts(result: Result) -> Figure:
             figure,
             "Directions between moments at which a condition holds and at which not, one for each "
             "random half of the play. TCAV: the share of moments at which more of it would "
-            "raise the target; bars: the middle 95 % of the halves; filled: differs from random "
-            "concepts. Grey rings: random concepts, of shuffled labels.",
+            "raise the target; bars: the middle 95 % of the halves; filled: the direction is "
+            "more accurate than 95 % of random concepts. Grey: random concepts, the same at other "
+            "times, and the middle 95 % of their scores; a score within tells nothing.",
         )
     return figure
 
 
 def _scores(panel: object, x: np.ndarray, own: pandas.DataFrame, colour: str) -> None:
-    known = own["significant"].fillna(False).to_numpy(bool)
+    known = own["told"].fillna(False).to_numpy(bool)
     value, low, high = (own[name].to_numpy(float) for name in ("score", "low", "high"))
     for chosen, face in ((known, colour), (~known, "none")):
         intervals_at(
@@ -69,3 +70,4 @@ def _scores(panel: object, x: np.ndarray, own: pandas.DataFrame, colour: str) ->
             mfc=face,
         )
     panel.plot(x, own["random_score"], "o", color=CONTROL, mfc="none", ms=3)  # type: ignore[attr-defined]
+    panel.vlines(x, own["random_low"], own["random_high"], color=CONTROL, lw=3, alpha=0.3)  # type: ignore[attr-defined]

@@ -42,7 +42,7 @@ def draw_units(result: Result) -> Figure:
             "Bars: mutual information of the unit and the variable, more than with the variable "
             "shuffled in time, of the variable's entropy; (place): how far above the rest of its "
             "map a unit is where the object is, more than where it was at other times. Mark: the "
-            "same of the next best variable. Diamond: the largest of any unit of the layer before "
+            "same of the next best variable. Diamond: the best unit of the layer before "
             "training.",
         )
     return figure
