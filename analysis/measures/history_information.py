@@ -67,7 +67,7 @@ def history_information(
     """
     if frames.shape[1] < 2:
         raise ValueError("one frame alone has no past")
-    small, shifted = shrunken(frames), shifted_in_time(episodes, seed)
+    small, shifted = shrunken(frames), shifted_history(episodes, seed)
     losses = np.zeros((3, len(actions)))  # by the present, by its past too, by a shifted past too
     for fold in time_folds(episodes):
         known = np.concatenate([fold.fit, fold.choose])
@@ -116,7 +116,7 @@ def _apart(
     return moments[(moments < held[0] - gap) | (moments > held[-1] + gap)] if gap else moments
 
 
-def shifted_in_time(episodes: Int[np.ndarray, "moments"], seed: int) -> Int[np.ndarray, "moments"]:
+def shifted_history(episodes: Int[np.ndarray, "moments"], seed: int) -> Int[np.ndarray, "moments"]:
     """For each moment another of its episode, all as far off, round and round: a quarter to three
     quarters of it. Neighbours stay neighbours, so that what they leak is in the control too."""
     random, found = np.random.default_rng(generator_seed(seed)), np.arange(len(episodes))

@@ -12,7 +12,7 @@ from scipy.stats import entropy
 
 from atari_zoo.analysis.measures.history_information import (
     history_information,
-    shifted_in_time,
+    shifted_history,
     time_folds,
 )
 from atari_zoo.analysis.measures.noise_curves import (
@@ -215,7 +215,7 @@ class TestHistory:
 
     def test_the_control_keeps_neighbours_together(self) -> None:
         episodes = np.repeat([0, 1, 2], [100, 40, 60])
-        found = shifted_in_time(episodes, 3)
+        found = shifted_history(episodes, 3)
         assert (episodes[found] == episodes).all() and len(set(found)) == len(found)
         for number in range(3):
             own = found[episodes == number]
