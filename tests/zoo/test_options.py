@@ -66,6 +66,8 @@ def other(name: str) -> object:
         return zoo.Noise(actions=0.5)
     if ABOUT[name].choices:
         return list(ABOUT[name].choices)[-1]
+    if Plan.__annotations__[name].startswith("Sequence"):
+        return [1]
     return 1 if "int" in Plan.__annotations__[name] else 0.5
 
 
