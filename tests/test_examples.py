@@ -37,6 +37,10 @@ SHORTER = {
     "train": "--frames 400 --envs 2 --set buffer=300 --set min_history=60",
     "push": "--dry-run -o pages",
     "tour": "--no-open",
+    "compare": "--states 64 --layer conv3 --layer fc",
+    "probe": "--layer fc --variable oxygen",
+    "units": "--variable oxygen",
+    "ablate": "--episodes 0 --states 40",
 }
 
 
