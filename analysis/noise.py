@@ -93,7 +93,7 @@ def noise_robustness(
         seeds = [draw_seed(seed, number, Plan.envs) for number in range(draws)]
         plans = [Plan(episodes=episodes, seed=one) for one in seeds]
         found = _played(agents, plans, kinds, levels, progress)
-    games = {subject.name: subject.recording.game for subject in agents}
+    games = {subject.name: subject.game for subject in agents}
     return robustness(found, games, seed)
 
 
