@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from atari_zoo.analysis.controls import untrained
+from atari_zoo.analysis.controls import untrained_or_none
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.catalog.catalog import INITIAL, UnknownModel
 from atari_zoo.converters.network.foreign import Network
@@ -46,10 +46,7 @@ def training_start(agent: Subject, others: Sequence[Subject] = (), seed: int = 0
                 return TrainingStart(found, True)
     except (UnknownModel, ValueError):
         pass  # it is not the zoo's, or its beginning is not
-    try:
-        return TrainingStart(untrained(agent.network, seed), False)
-    except ValueError:  # a layer is of a kind that torch does not know to initialise
-        return TrainingStart(None, False)
+    return TrainingStart(untrained_or_none(agent.network, seed), False)
 
 
 def _is_start(other: Subject, agent: Subject) -> bool:
@@ -68,7 +65,4 @@ def _same_weights(a: Network, b: Network) -> bool:
 
 def another_start(agent: Subject, seed: int = 0) -> Network | None:
     """An untrained network of another seed than the agent's own; None where there can be none."""
-    try:
-        return untrained(agent.network, seed + APART)
-    except ValueError:
-        return None
+    return untrained_or_none(agent.network, seed + APART)

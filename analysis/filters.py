@@ -9,7 +9,7 @@ import numpy as np
 import pandas
 from jaxtyping import Float
 
-from atari_zoo.analysis.controls import untrained
+from atari_zoo.analysis.controls import untrained_or_none
 from atari_zoo.analysis.filter_rows import ALL, RESAMPLES, filter_rows
 from atari_zoo.analysis.filter_values import (
     FEWEST,
@@ -86,10 +86,9 @@ def _first_weights(network: Network) -> Float[np.ndarray, "filters frames height
 
 def _random_weights(network: Network, seed: int) -> np.ndarray | None:
     """The filters of untrained networks; None where there can be none."""
-    try:
-        return np.concatenate([_first_weights(untrained(network, seed + i)) for i in range(RANDOM)])
-    except ValueError:  # a layer is of a kind that torch does not know to initialise
-        return None
+    begun = [untrained_or_none(network, seed + i) for i in range(RANDOM)]
+    weights = [_first_weights(other) for other in begun if other is not None]
+    return np.concatenate(weights) if weights else None
 
 
 def _agent(network: Network) -> dict[str, str]:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from atari_zoo.analysis.controls import untrained
+from atari_zoo.analysis.controls import untrained_or_none
 from atari_zoo.analysis.measures.comparisons import ComparedLayer, Resamples
 from atari_zoo.analysis.measures.drawn_episodes import membership, resampled_copies
 from atari_zoo.analysis.shared_states import SharedStates
@@ -43,13 +43,7 @@ def compared_names(agents: Sequence[Subject], wanted: Sequence[str] | None) -> l
 
 def untrained_of(agents: Sequence[Subject], seed: int) -> list[Network | None]:
     """The untrained network of each, each of a seed of its own; None where there can be none."""
-    found: list[Network | None] = []
-    for place, agent in enumerate(agents):
-        try:
-            found.append(untrained(agent.network, seed + place))
-        except ValueError:  # its layers are of a kind that torch does not know to initialise
-            found.append(None)
-    return found
+    return [untrained_or_none(agent.network, seed + place) for place, agent in enumerate(agents)]
 
 
 def layer_rows(
