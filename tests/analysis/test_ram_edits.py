@@ -65,7 +65,7 @@ def test_edits_are_named_as_the_variables_are() -> None:
         (["air=3"], "'air=3' is no edit; expected NAME=VALUE; Seaquest has "),
         (["102"], "'102' is no edit"),
         (["102=x"], "'102=x' is no edit: 'x' is no number"),
-        (["200=3"], "an address of the RAM is 200"),
+        (["200=3"], "expected 0 to 255 at an address of 0 to 127"),
     ],
 )
 def test_bad_words_are_told(agent: Subject, edits: list[str], said: str) -> None:

@@ -74,11 +74,17 @@ def _preprocessing(plan: Plan, usual: Preprocessing) -> Preprocessing:
     return chosen if plan.sticky is None else preprocessing_changed(chosen, {"sticky": plan.sticky})
 
 
+LATER = {"relative": False}  # parts of options that older recordings do not tell
+
+
 def _plain(value: Any) -> Any:
     """An option's value as JSON has it."""
     if isinstance(value, tuple | list):
         return list(value)
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    if is_dataclass(value) and not isinstance(value, type):
+        # what came later is told where it is not as usual, so that older recordings go on
+        return {n: v for n, v in asdict(value).items() if n not in LATER or v != LATER[n]}
+    return value
 
 
 def recorded_options(plan: Plan, settled: Rules) -> dict[str, Any]:
