@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas
@@ -61,16 +61,15 @@ def learned_features(
     words = [UNCERTAINTY]
     settings = LearningSettings(k=k, expansion=expansion)
     for number, subject in enumerate(agents):
-        name = _distinct(subject.name, {str(row["agent"]) for row in rows})
         study = study_features(
             subject, layer, settings, episodes, seed, _share(progress, number, len(agents))
         )
         for fact in study.facts:
             told = fact._asdict()
             estimate = told.pop("estimate")
-            rows.append({"agent": name, **told, **estimate._asdict()})
+            rows.append({"agent": subject.name, **told, **estimate._asdict()})
         words += [study.words] if study.words else []
-        arrays |= {f"{name}/{part}": array for part, array in study.arrays.items()}
+        arrays |= {f"{subject.name}/{part}": array for part, array in study.arrays.items()}
     return Result(pandas.DataFrame(rows), ". ".join(words), arrays)
 
 
@@ -89,12 +88,6 @@ def dictionary_of(result: Result, agent: str = "") -> SparseDictionary:
     found = {part: torch.from_numpy(result.arrays[f"{name}/{part}"]) for part in names}
     standard = Standard(found["live"], found["mean"], float(found["scale"]))
     return SparseDictionary(standard, int(found["k"]), found)
-
-
-def _distinct(name: str, taken: Set[str]) -> str:
-    """The name, numbered if an agent is studied twice, such as on two recordings."""
-    number = sum(other == name or other.startswith(f"{name}~") for other in taken)
-    return f"{name}~{number + 1}" if number else name
 
 
 def _share(
