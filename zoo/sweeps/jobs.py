@@ -164,7 +164,8 @@ def noise(
 
     kinds = [*LEVELS] if kind == "all" else [kind] if isinstance(kind, str) else [*kind]
     plan = replace(plan, seed=draw_seed(0, seed, plan.envs))
-    found = noise_scores(zoo.load(model, device), plan, kinds, levels)
+    network = zoo.load(model, device)
+    found = noise_scores(network, plan, kinds, levels)
     curves = [
         {
             "kind": one.kind,
@@ -178,5 +179,6 @@ def noise(
         "clean": list(found[0].clean),
         "random": list(found[0].random),
         "first_game": plan.seed,
+        "agent": network.card.name,
     }
     return (curves[0] if len(curves) == 1 else {"kind": kinds, "curves": curves}) | facts
