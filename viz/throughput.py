@@ -21,7 +21,7 @@ STYLES: dict[str, dict[str, Any]] = {
     NETWORK: {"color": "#E69F00", "marker": "v"},
     BOUND: {"color": INK, "linestyle": "--", "marker": ""},
     PLAY: {"color": "#D55E00", "marker": "o", "linewidth": 2},
-    RECORDING: {"color": "#CC79A7", "marker": "s", "linestyle": ""},
+    RECORDING: {"color": "#CC79A7", "marker": "s", "linestyle": "", "markersize": 5},
 }
 WORDS = {
     EMULATOR: "emulator alone",
@@ -31,6 +31,7 @@ WORDS = {
     RECORDING: "play, everything recorded",
 }
 PEER_MARKERS = "DPX*"
+APART = 0.05  # of a doubling of environments, between the points of two curves
 
 
 def draw_throughput(result: Throughput) -> Figure:
@@ -43,11 +44,13 @@ def draw_throughput(result: Throughput) -> Figure:
         raise ValueError("no picture: play was not measured; give it more time (--minutes)")
     with plot(1, 1, PAGE, 3.4) as (figure, panels):
         panel = panels[0, 0]
-        for what, style in [*STYLES.items(), *_peer_styles()]:
-            _draw(panel, curves.get(what, {}), WORDS.get(what, what), style)
+        drawn = [*STYLES.items(), *_peer_styles()]
+        for number, (what, style) in enumerate(drawn):
+            aside = 2 ** (APART * (number - len(drawn) // 2))
+            _draw(panel, curves.get(what, {}), aside, label=WORDS.get(what, what), **style)
         _axes(panel, sorted({envs for curve in curves.values() for envs in curve}))
-        title = f"{result.game}, {result.model}: {result.architecture}"
-        label(panel, "environments (logarithmic)", "agent steps a second", title)
+        title = f"{result.model} playing {result.game}"
+        label(panel, "environments (logarithmic axis)", "agent steps a second", title)
         figure.legend(loc="outside right upper")
         footnote(figure, _footnote(result))
     return figure
@@ -70,18 +73,18 @@ def rates_by_envs(result: Throughput) -> dict[str, dict[int, CaseRate]]:
     return found
 
 
-def _draw(panel: Axes, curve: dict[int, CaseRate], words: str, style: dict[str, Any]) -> None:
+def _draw(panel: Axes, curve: dict[int, CaseRate], aside: float, **style: Any) -> None:
     if not curve:
         return
     envs = sorted(curve)
     numbers = [(curve[n].rate, curve[n].low, curve[n].high) for n in envs]
     value, low, high = (np.array(column) for column in zip(*numbers, strict=True))
-    intervals_at(panel, np.array(envs, float), value, low, high, label=words, **style)
+    intervals_at(panel, np.array(envs) * aside, value, low, high, **style)
 
 
 def _peer_styles() -> list[tuple[str, dict[str, Any]]]:
     return [
-        (name, {"color": CONTROL, "marker": marker, "linestyle": ""})
+        (name, {"color": CONTROL, "marker": marker, "linestyle": "", "markersize": 6})
         for name, marker in zip(PEERS, PEER_MARKERS, strict=True)
     ]
 
@@ -101,8 +104,9 @@ def _footnote(result: Throughput) -> str:
     plays = [rate.case for g in result.reach() if (rate := rate_of(g.rates, PLAY)) is not None]
     settings = "; ".join(dict.fromkeys(case.settings for case in plays))
     words = (
-        f"Points: medians of {turns} slices of time in turn, bars: slowest and fastest. "
-        f"Play: {settings}. {result.machine}; {result.versions}. Other work on the machine slows "
-        "all of it."
+        f"Points: medians of {turns} slices of time in turn, bars: slowest and fastest; those of "
+        "the same environments stand side by side. "
+        f"{result.architecture}; play: {settings}. {result.machine}; {result.versions}. "
+        "Other work on the machine slows all of it."
     )
     return encodable(words)

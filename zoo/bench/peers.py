@@ -6,6 +6,7 @@ as there are cores. None of them is a dependency: `missing_peers` says which are
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
@@ -62,6 +63,7 @@ def gymnasium_async(agent: BenchAgent, case: BenchCase) -> Iterator[Contender]:
 @contextmanager
 def sb3_subprocesses(agent: BenchAgent, case: BenchCase) -> Iterator[Contender]:
     """Stable-Baselines3: the prediction of its own CnnPolicy over a SubprocVecEnv."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its tensorboard loads TensorFlow
     from stable_baselines3 import A2C
     from stable_baselines3.common.env_util import make_atari_env
     from stable_baselines3.common.vec_env import SubprocVecEnv, VecFrameStack

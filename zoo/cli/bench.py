@@ -44,11 +44,11 @@ def bench(
     minutes: Annotated[float, typer.Option(help="For all measurements together.")] = 2.0,
     envs: Annotated[
         list[int] | None,
-        typer.Option("--envs", help="Copies of the game at once; as often as wanted."),
+        typer.Option("--envs", help="Copies of the game at once."),
     ] = None,
     threads: Annotated[
         list[int] | None,
-        typer.Option("--threads", help="Of the emulator, to be tried; as often as wanted."),
+        typer.Option("--threads", help=FLAT["threads"].about.help),
     ] = None,
     backend: Annotated[str, typer.Option(help=FLAT["backend"].about.help)] = "auto",
     dtype: Annotated[str, typer.Option(help=FLAT["dtype"].about.help)] = "float32",
@@ -135,6 +135,8 @@ def _kept(result: Throughput) -> str:
             "float32, and take more --minutes"
         )
     path = keep_tuned(result.settings)
+    if not any(one.words for one in result.settings):
+        return f"nothing to keep in {path}: the usual settings are the fastest"
     return f"kept in {path}: play, record and sweep take it, unless told otherwise"
 
 
