@@ -31,7 +31,7 @@ from atari_zoo.bench.groups import (
     recording_group,
     rest_group,
 )
-from atari_zoo.bench.measuring import measured, usual_of
+from atari_zoo.bench.measuring import measured_groups, usual_of
 from atari_zoo.bench.options import BenchOptions
 from atari_zoo.bench.peers import ENV_POOL
 from atari_zoo.machines import this_machine
@@ -53,7 +53,7 @@ Rates = Sequence[CaseRate]
 def rates(agent: BenchAgent, group: BenchGroup, quick: bool) -> Rates:
     """A group's, in slices of half a second, or of one."""
     options = BenchOptions(minutes=1.5 if quick else LONG)
-    (found,) = measured(agent, [group], options, lambda line: print(line, file=sys.stderr))
+    (found,) = measured_groups(agent, [group], options, lambda line: print(line, file=sys.stderr))
     return found.rates
 
 

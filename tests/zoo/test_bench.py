@@ -29,7 +29,7 @@ from atari_zoo.bench.cases import (
 )
 from atari_zoo.bench.contenders import OPENERS, BenchAgent
 from atari_zoo.bench.groups import RECORDED, SETTINGS, Usual, bench_groups, compute_group
-from atari_zoo.bench.measuring import ALL_OPENERS, Watch, measured, usual_of
+from atari_zoo.bench.measuring import ALL_OPENERS, Watch, measured_groups, usual_of
 from atari_zoo.bench.options import NEEDED, BenchOptions, check_memory
 from atari_zoo.bench.peers import PEERS, missing_peers
 from atari_zoo.bench.recommendations import recommended, same_outputs
@@ -97,7 +97,7 @@ def test_a_plan_keeps_to_its_time(agent: BenchAgent, minutes: float, opening: fl
     clock, said = FakeClock(), list[str]()
     options = BenchOptions(minutes=minutes)
     groups = bench_groups(options, MACHINE, USUAL)
-    found = list(measured(agent, groups, options, said.append, watch_of(clock, opening)))
+    found = list(measured_groups(agent, groups, options, said.append, watch_of(clock, opening)))
     assert found[0].title == "8 environments"  # the first is measured in any case
     first = opening * 16 + 3 * 3 * TimeBudget(60 * minutes).slice * 2
     assert clock.now < max(60 * minutes * 1.2, first)
@@ -114,7 +114,7 @@ def test_a_slow_machine_is_noticed(agent: BenchAgent) -> None:
     for opening in (0.1, 2.0):
         options, clock = BenchOptions(minutes=2), FakeClock()
         groups = bench_groups(options, MACHINE, USUAL)
-        found = measured(agent, groups, options, print, watch_of(clock, opening))
+        found = measured_groups(agent, groups, options, print, watch_of(clock, opening))
         counts.append(len(list(found)))
     assert counts[0] > counts[1] >= 1
 

@@ -132,7 +132,7 @@ def playing_exact(agent: BenchAgent, case: BenchCase) -> Iterator[Contender]:
 
 
 @contextmanager
-def recording(agent: BenchAgent, case: BenchCase) -> Iterator[Contender]:
+def playing_recorded(agent: BenchAgent, case: BenchCase) -> Iterator[Contender]:
     """The same with everything recorded, in a temporary folder."""
     layers = ["fc"] if "fc" in agent.network.layers else []
     with (
@@ -165,6 +165,6 @@ OPENERS: dict[str, Opener] = {
     NETWORK: thinking,
     PLAY: playing,
     EXACT: playing_exact,
-    RECORDING: recording,
+    RECORDING: playing_recorded,
     IDLE: idling,
 }

@@ -84,7 +84,7 @@ def throughput(
     for line in [*options.remarks(machine), *_left_out(options, machine)]:
         remarks.add(line)
     groups = []
-    for group in measured(
+    for group in measured_groups(
         agent, bench_groups(options, machine, usual), options, remarks.add, watch
     ):
         groups.append(group)
@@ -101,7 +101,7 @@ def usual_of(agent: BenchAgent, options: BenchOptions) -> Usual:
         return Usual(backend, options.dtype, groups, automatic.backend, agent.device.type)
 
 
-def measured(
+def measured_groups(
     agent: BenchAgent,
     groups: list[BenchGroup],
     options: BenchOptions,
