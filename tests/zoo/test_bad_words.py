@@ -26,6 +26,7 @@ AGENT, PLAY, RUN = "agent.onnx", "play.zarr", "run"
 WORDS = {
     "atlas": [AGENT, "--recording", PLAY, "--layer", "fc", "--no-synthesis", "-o", "new.html"],
     "attribute": [AGENT, "--recording", PLAY, "--step", "1", "-o", "new.png"],
+    "bench": [AGENT, "--minutes", "0.01", "--envs", "1", "-o", "new.png"],
     "cache": [],
     "convert": [AGENT, "-o", "new.onnx"],
     "fetch": ["--collection", "sb3", "--game", "Pong", "--dry-run"],
@@ -154,8 +155,10 @@ def test_an_option_means_the_same_in_every_verb() -> None:
     for option in OPTIONS:
         kinds.setdefault(option.flag, set()).add((option.kind, option.several))
     twice = {flag: found for flag, found in kinds.items() if len(found) > 1}
-    # a sweep's place may be an address; an analysis looks at one layer; logs of several algorithms
-    assert set(twice) <= {"--output", "--layer", "--algorithm"}, twice
+    # a sweep's place may be an address; an analysis looks at one layer; logs of several algorithms;
+    # a measurement tries several numbers of environments and threads
+    several = {"--envs", "--threads"}
+    assert set(twice) <= {"--output", "--layer", "--algorithm", *several}, twice
 
 
 def test_the_page_is_current() -> None:
