@@ -104,6 +104,20 @@ def title_of(algorithm: str) -> str:
     return known.title if known else encodable(algorithm)
 
 
+def short_names(agents: Sequence[str]) -> tuple[str, list[str]]:
+    """The game of all, and what they are called beside it: A2C 1. No game, and whole names, where
+    there are several games, or two would be called alike.
+
+    >>> short_names(["a2c/Pong/1", "apex/Pong/2"])
+    ('Pong', ['A2C 1', 'Ape-X 2'])
+    """
+    parts = [name.rpartition(":")[2].split("/") for name in agents]
+    if any(len(part) != 3 or part[1] != parts[0][1] for part in parts):
+        return "", list(agents)
+    short = [f"{title_of(algorithm)} {run}" for algorithm, _, run in parts]
+    return (parts[0][1], short) if len(set(short)) == len(short) else ("", list(agents))
+
+
 def label(panel: Axes, x: str = "", y: str = "", title: str = "", grid: str = "y") -> None:
     """Names a panel's axes, with units, and its title; a light grid on the axis that is read."""
     panel.set_xlabel(encodable(x))

@@ -47,7 +47,9 @@ def test_probes_show_the_gain_and_the_control(results):
     table = results["probes"].table
     (gain,) = table[(table["variable"] == "oxygen") & (table["layer"] == "fc")]["gain"]
     assert own.images[0].get_array()[names.index("oxygen"), 0] == pytest.approx(gain)
-    assert own.get_title(loc="left") == "dqn/Seaquest/7"
+    assert (
+        own.get_title(loc="left") == "DQN 7" and control.get_title(loc="left") == "shuffled labels"
+    )
     assert control.images[0].get_array()[names.index("oxygen"), 0] < gain / 2
     assert own.images[0].get_clim() == control.images[0].get_clim() == (-1, 1)
 

@@ -7,16 +7,17 @@ import pandas
 from matplotlib.figure import Figure
 
 from atari_zoo.analysis.results import Result, picture
-from atari_zoo.viz.plots import COLUMN, PAGE, footnote, heat_map, label, plot
+from atari_zoo.viz.plots import COLUMN, PAGE, footnote, heat_map, label, plot, short_names
 
 MEASURES = ("r2", "balanced_accuracy")  # one for each variable
 MOST = 4  # agents in a row
+SHUFFLED = "shuffled labels"  # the control's panel
 WORDS = {"r2": "R²", "balanced_accuracy": "balanced accuracy"}
 
 
 @picture("probes")
 def draw_probes(result: Result) -> Figure:
-    """A heat map of the gain for each agent, and beside them the largest that a control reaches."""
+    """A heat map of the gain for each agent; beside them the most that shuffled labels reach."""
     table = result.table[result.table["measure"].isin(MEASURES)]
     agents = list(dict.fromkeys(table["agent"]))
     layers = list(dict.fromkeys(table["layer"]))
@@ -28,16 +29,17 @@ def draw_probes(result: Result) -> Figure:
     width = COLUMN if columns == 1 else PAGE
     with plot(rows, columns, width, height, sharey=True, sharex=False) as (figure, axes):
         shown = [_title(name, table) for name in names]
-        for axis, agent in zip(axes.flat, panels, strict=False):
+        game, short = short_names(agents)
+        for axis, agent, title in zip(axes.flat, panels, [*short, SHUFFLED], strict=False):
             own = table[table["agent"] == agent] if agent else table
             values = _control(own, names, layers) if not agent else _gain(own, names, layers)
             image = heat_map(axis, values, shown, layers, (-1, 1), signed=True)
-            label(axis, title=agent or "control, the largest", grid="")
+            label(axis, title=title, grid="")
         for axis in list(axes.flat)[len(panels) :]:
             axis.set_visible(False)
         bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.01)
         bar.set_label("gain over the untrained network")
-        footnote(figure, _words(result, table))
+        footnote(figure, f"{game}: {_words(result, table)}" if game else _words(result, table))
     return figure
 
 
@@ -47,9 +49,9 @@ def _gain(table: pandas.DataFrame, names: list[str], layers: list[str]) -> np.nd
 
 
 def _control(table: pandas.DataFrame, names: list[str], layers: list[str]) -> np.ndarray:
-    """What the shuffled or the control task reaches over chance, at most; the largest of agents."""
+    """What shuffled labels reach over chance; the largest of agents."""
     chance = np.where(table["measure"] == "r2", 0.0, 1 / table["classes"])
-    worst = np.maximum(table[["shuffled", "control"]].max(axis=1) - chance, 0)
+    worst = np.maximum(table["shuffled"] - chance, 0)
     wide = table.assign(worst=worst).pivot_table("worst", "variable", "layer", aggfunc="max")
     return wide.reindex(index=names, columns=layers).to_numpy(float)
 
@@ -66,6 +68,6 @@ def _words(result: Result, table: pandas.DataFrame) -> str:
     return (
         f"{probe} probes, tested on episodes that they were not fitted on ({span} an agent, "
         f"{int(table['n'].max()):,} moments at most). R², or balanced accuracy where there is a *, "
-        "less that of the same layer before training; negative R² counts as 0. Control: what a "
-        "probe makes of labels shuffled in time or given at random, over chance. Grey: not known."
+        "less that of the same layer before training; negative R² counts as 0. Shuffled labels: "
+        "what a probe makes of them over chance, the most of all agents. Grey: not known."
     )

@@ -20,7 +20,7 @@ from atari_zoo.viz.plots import (
     intervals_at,
     label,
     plot,
-    title_of,
+    short_names,
 )
 
 MEASURE, AGREEMENT = "cka", "action_agreement"
@@ -88,7 +88,7 @@ def _agents(table: pandas.DataFrame, agents: Sequence[str]) -> Figure:
         parts[CHANCE] = agreement.assign(untrained=agreement["shuffled"])
     rows = -(-len(parts) // COLUMNS)
     columns = min(len(parts), COLUMNS)
-    game, shown = _short(agents)
+    game, shown = short_names(agents)
     with plot(rows, columns, PAGE, 2.3, sharex=True, sharey=True) as (figure, panels):
         for panel, (name, part) in zip(panels.flat, parts.items(), strict=False):
             values = _both_halves(part, agents)
@@ -116,14 +116,6 @@ def _both_halves(part: pandas.DataFrame, agents: Sequence[str]) -> np.ndarray:
         row, column = sorted((places[a], places[b]))
         values[row, column], values[column, row] = value, blank
     return values
-
-
-def _short(agents: Sequence[str]) -> tuple[str, list[str]]:
-    """The game, and what the agents are called beside it: A2C 1."""
-    parts = [name.rpartition(":")[2].split("/") for name in agents]
-    if any(len(part) != 3 for part in parts):
-        return "", list(agents)
-    return parts[0][1], [f"{title_of(algorithm)} {run}" for algorithm, _, run in parts]
 
 
 def _numbers(panel: Axes, values: np.ndarray) -> None:
