@@ -12,6 +12,7 @@ from torch import Tensor
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.emulator.cartridges import Cartridge, cartridge
 from atari_zoo.emulator.native_frames import Frames, NativeFrames
+from atari_zoo.emulator.native_processes import NativeProcesses
 from atari_zoo.emulator.rendered_frames import Raw, RenderedFrames
 from atari_zoo.emulator.resets import reset_rule
 from atari_zoo.emulator.screens import Screen as Screen
@@ -43,6 +44,7 @@ class Environments:
     device: where observations are put.
     raw: whether `raw`, `palette` or `greys` will be asked for.
     threads: of the emulator, or processes; 0 for one a core.
+    apart: whether the emulators are in processes of their own in any case: many begin sooner so.
 
     Raises ValueError if there is no such game, mode or difficulty, or if the preprocessing names
     something unknown.
@@ -56,6 +58,7 @@ class Environments:
         device: torch.device | str = "cpu",
         threads: int = 0,
         raw: bool = False,
+        apart: bool = False,
     ) -> None:
         self.preprocessing, self.count = preprocessing, count
         self.device = torch.device(device)
@@ -69,11 +72,12 @@ class Environments:
             raise ValueError("fire_after_life_loss, but FIRE is none of the agent's actions")
         # of the full set, the vectorised emulator presses FIRE in any game
         exact = raw or not inside.plain or (bool(inside.actions) and not fires)
-        self._frames: NativeFrames | RenderedFrames = (
-            RenderedFrames(inside, count, preprocessing, self.device, threads)
-            if exact or not NativeFrames.renders(preprocessing)
-            else NativeFrames(inside, count, preprocessing, self.device, threads)
-        )
+        kind: type[RenderedFrames | NativeProcesses | NativeFrames]
+        if exact or not NativeFrames.renders(preprocessing):
+            kind = RenderedFrames
+        else:
+            kind = NativeProcesses if apart else NativeFrames
+        self._frames = kind(inside, count, preprocessing, self.device, threads)
         self._raw = raw
         self._stack = torch.zeros(0)
         self._lives = np.zeros(count, np.int32)
@@ -158,7 +162,7 @@ class Environments:
         self._frames.close()
 
     def _rendered(self) -> RenderedFrames:
-        if not self._raw or isinstance(self._frames, NativeFrames):
+        if not self._raw or not isinstance(self._frames, RenderedFrames):
             raise ValueError("no raw screens here: make the Environments with raw=True")
         return self._frames
 

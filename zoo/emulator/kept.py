@@ -27,6 +27,7 @@ class _Form(NamedTuple):
     preprocessing: Preprocessing
     device: torch.device
     threads: int
+    apart: bool
 
 
 Resting = dict[_Form, list[Environments]]
@@ -57,18 +58,19 @@ def lent_environments(
     device: torch.device,
     threads: int = 0,
     raw: bool = False,
+    apart: bool = False,
 ) -> Iterator[Environments]:
     """Environments, arguments as theirs, to be seeded by a reset; those that rest, if there are.
 
     Raw ones are always new: their palette has all colours that they ever showed.
     """
-    form = _Form(game, count, preprocessing, device, threads)
+    form = _Form(game, count, preprocessing, device, threads, apart)
     resting = None if raw else _RESTING.get()
     rested = (resting or {}).get(form)
     environments = (
         rested.pop()
         if rested
-        else Environments(game, count, preprocessing, device, threads, raw=raw)
+        else Environments(game, count, preprocessing, device, threads, raw, apart)
     )
     try:
         yield environments

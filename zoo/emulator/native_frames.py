@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from ale_py import Action
-from ale_py.vector_env import AtariVectorEnv
 from jaxtyping import Bool, Float32, Int, Shaped
 from torch import Tensor
 
 from atari_zoo.converters.cards import Preprocessing
 from atari_zoo.emulator.cartridges import Cartridge
+from atari_zoo.emulator.vector_envs import action_numbers, native_emulators
 from atari_zoo.seeds import EMULATORS, consecutive_seeds
 
 # what it can be told, and what is made of its frames; the rest is as it has it
@@ -52,24 +51,9 @@ class NativeFrames:
         threads: int = 0,
     ) -> None:
         self.device = device
-        self.emulators = AtariVectorEnv(
-            game.rom,
-            count,
-            num_threads=threads,
-            stack_num=1,
-            img_height=preprocessing.size[0],
-            img_width=preprocessing.size[1],
-            frameskip=preprocessing.frame_skip,
-            noop_max=preprocessing.noops,
-            use_fire_reset=preprocessing.fire_reset,
-            repeat_action_probability=preprocessing.sticky,
-            max_num_frames_per_episode=preprocessing.max_frames,
-            reward_clipping=False,
-            autoreset_mode="SameStep",
-            full_action_space=bool(game.actions),
-        )
+        self.emulators = native_emulators(game, count, preprocessing, threads)
         self._none = np.zeros(count, bool)
-        self._numbers = np.array([Action.__members__[name].value for name in game.actions], int)
+        self._numbers = action_numbers(game.actions)
 
     @staticmethod
     def renders(preprocessing: Preprocessing) -> bool:

@@ -18,12 +18,18 @@ ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS":
 
 
 class Workers:
-    """Processes of `atari_zoo.emulator.worker`; they end with this object, or with its process.
+    """Processes that play emulators; they end with this object, or with its process.
 
     assignments: what each is to play. memory: a file's descriptor that all of them share.
+    module: what they run.
     """
 
-    def __init__(self, assignments: Sequence[dict[str, Any]], memory: int) -> None:
+    def __init__(
+        self,
+        assignments: Sequence[dict[str, Any]],
+        memory: int,
+        module: str = "atari_zoo.emulator.worker",
+    ) -> None:
         self._workers: list[tuple[Connection, subprocess.Popen[bytes]]] = []
         self._end = weakref.finalize(self, _end, self._workers)
         for assignment in assignments:
@@ -31,7 +37,7 @@ class Workers:
             text = json.dumps(assignment | {"memory": memory, "pipe": there.fileno()})
             # not multiprocessing, which would have a user's script guard its main module
             worker = subprocess.Popen(
-                [sys.executable, "-m", "atari_zoo.emulator.worker", text],
+                [sys.executable, "-m", module, text],
                 pass_fds=(there.fileno(), memory),
                 stdin=subprocess.DEVNULL,
                 env=os.environ | ALONE,

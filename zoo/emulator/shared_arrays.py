@@ -39,6 +39,22 @@ def memory_layout(
     )
 
 
+def native_layout(count: int, size: Sequence[int]) -> np.dtype:
+    """The arrays of `count` emulators that render grey frames of this height and width."""
+    return np.dtype(
+        [
+            ("frames", np.uint8, (count, *size)),
+            ("actions", np.int32, (count,)),
+            ("seeds", np.int64, (count,)),
+            ("rewards", np.float32, (count,)),
+            ("lives", np.int32, (count,)),
+            ("terminated", np.bool_, (count,)),
+            ("truncated", np.bool_, (count,)),
+        ],
+        align=True,
+    )
+
+
 def memory_file(size: int) -> int:
     """A file of so many zeros that no folder lists; returns its descriptor, to be closed."""
     if hasattr(os, "memfd_create"):

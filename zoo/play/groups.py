@@ -15,8 +15,15 @@ from atari_zoo.play.actions import Chances, Chooser
 from atari_zoo.play.added_noise import ObservationNoise
 from atari_zoo.play.carried import CarriedState
 from atari_zoo.play.inference import Inference
+from atari_zoo.play.plans import Plan
 from atari_zoo.recordings.arrays import ALWAYS, ARRAYS, layer_array
 from atari_zoo.recordings.moments import Moment
+
+MANY = 16  # environments; fewer begin in less time than processes do
+# seconds of a processor, for each environment: to load and seed its game, and what another process
+# adds to a step (0.60 to 0.67 ms, of 32 environments on two cores)
+BEGINNING, EXTRA = 0.17, 0.00007
+EPISODE = 1500  # steps, about
 
 
 class EnvironmentGroup:
@@ -109,6 +116,17 @@ def groups_for(inference: Inference) -> int:
     """How many groups of environments play fastest."""
     # torch's threads would work against the emulators' while another group's step runs
     return 1 if inference.backend == "torch" and inference.device.type == "cpu" else 2
+
+
+def worth_processes(plan: Plan, envs: int, cores: int) -> bool:
+    """Whether so many environments are played sooner by emulators in processes of their own.
+
+    Games then begin at once, on all cores, and not one after the other; but each step takes more of
+    the processor, so that long play is faster in one process.
+    """
+    whole = plan.steps or EPISODE * -(-(plan.episodes or 0) // envs)
+    saved = BEGINNING * (1 - 1 / cores)
+    return envs >= MANY and saved > whole * EXTRA / cores
 
 
 def split(envs: int, shares: int) -> list[slice]:

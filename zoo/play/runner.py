@@ -11,10 +11,18 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import layer_named
 from atari_zoo.converters.network.stateful import state_parts, state_size
 from atari_zoo.emulator.cartridges import Cartridge
+from atari_zoo.emulator.environments import Environments
 from atari_zoo.emulator.kept import lent_environments
 from atari_zoo.play.actions import Chooser
 from atari_zoo.play.added_noise import ObservationNoise, with_parameter_noise
-from atari_zoo.play.groups import EnvironmentGroup, groups_for, repeated, split, steps
+from atari_zoo.play.groups import (
+    EnvironmentGroup,
+    groups_for,
+    repeated,
+    split,
+    steps,
+    worth_processes,
+)
 from atari_zoo.play.inference import Inference
 from atari_zoo.play.plans import Plan
 from atari_zoo.play.rules import recorded_options, rules
@@ -24,6 +32,7 @@ from atari_zoo.recordings.arrays import KEEP, STATE, layer_array
 from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recomputed import loadable
 from atari_zoo.recordings.recordings import Recording
+from atari_zoo.threads import cores
 
 
 class Runner:
@@ -53,9 +62,12 @@ class Runner:
             self._sink: Sink = stack.enter_context(
                 sink(plan.path, plan.resume, header, arrays, self.tally)
             )
+            shares = split(self._rules.envs, plan.groups or groups_for(inference))
+            # all of them begin before the first is waited for
+            games = [self._environments(share, stack) for share in shares]
             self._groups = [
-                self._group(share, inference, stack)
-                for share in split(self._rules.envs, plan.groups or groups_for(inference))
+                self._group(share, some, inference)
+                for share, some in zip(shares, games, strict=True)
             ]
             chances = self._chooser.steps(self._rules.envs, network.actions)
             played = self._sink.before
@@ -115,7 +127,7 @@ class Runner:
             options=recorded,
         )
 
-    def _group(self, share: slice, inference: Inference, stack: ExitStack) -> EnvironmentGroup:
+    def _environments(self, share: slice, stack: ExitStack) -> Environments:
         """Some of the environments, which the stack closes."""
         plan, game = self.plan, self._rules.game
         own = self._rules.actions == game.actions
@@ -126,8 +138,14 @@ class Runner:
             self._device,
             plan.threads or 0,
             any(KEEP[name].raw for name in plan.keep),
+            worth_processes(plan, self._rules.envs, cores()),
         )
-        environments = stack.enter_context(lent)
+        return stack.enter_context(lent)
+
+    def _group(
+        self, share: slice, environments: Environments, inference: Inference
+    ) -> EnvironmentGroup:
+        plan = self.plan
         noise = ObservationNoise(
             plan.noise, plan.seed + share.start, self._device, environments.preprocessing.channels
         )
