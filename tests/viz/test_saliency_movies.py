@@ -133,6 +133,7 @@ def test_a_movie_says_where_it_shows_nothing(played, monkeypatch, tmp_path):
     ]
 
 
+@pytest.mark.filterwarnings("ignore:integrated_gradients misses the rise")
 def test_maps_are_computed_a_few_steps_at_a_time(played, monkeypatch, tmp_path):
     """And are the same, whatever baseline is made of many observations."""
     network, recording = played

@@ -124,6 +124,7 @@ class Runner:
             share.stop - share.start,
             self._rules.preprocessing,
             self._device,
+            plan.threads or 0,
             raw=any(KEEP[name].raw for name in plan.keep),
         )
         stack.enter_context(closing(environments))
