@@ -71,7 +71,7 @@ ROWS = """
     analysis: filter_rows
     analysis: dictionaries
     analysis: peaks learning_curves similarity health embeddings state_classifier
-    analysis: probes units concepts interventions memory noise
+    analysis: probes units concepts interventions memory noise highlights
     analysis: filters sparse_features
     viz: images sheets parameterizations reference_lines plots
     viz: attribution objectives filters curves throughput

@@ -20,10 +20,14 @@ from atari_zoo.converters.network.heads import (
 )
 from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.recordings.recordings import Recording
-from atari_zoo.viz.images import in_grey, sequential
-from atari_zoo.viz.movies import panels
-from atari_zoo.viz.movies.movies import activation_movie, differences_range
+from atari_zoo.viz.images import BAR, CHOSEN, in_grey, sequential
+from atari_zoo.viz.movies import boards, panels
+from atari_zoo.viz.movies.bars import NAME, NUMBER, ROW
+from atari_zoo.viz.movies.clips import Clip
+from atari_zoo.viz.movies.layer_values import value_blocks
+from atari_zoo.viz.movies.movies import activation_movie
 from atari_zoo.viz.movies.mp4 import write_mp4
+from atari_zoo.viz.movies.ranges import Range, differences_range
 
 KEEP = ["screens", "frames", "outputs"]
 STEPS = 12
@@ -66,7 +70,11 @@ def pong(tmp_path_factory):
     path = tmp_path_factory.mktemp("movie") / "pong.mp4"
     ticks: list[tuple[int, int]] = []
     activation_movie(
-        network, recording, path, env=1, progress=lambda done, total: ticks.append((done, total))
+        network,
+        recording,
+        path,
+        Clip(env=1),
+        progress=lambda done, total: ticks.append((done, total)),
     )
     return network, recording, path, ticks
 
@@ -77,9 +85,9 @@ def test_browsers_can_play_it(pong):
         stream = file.streams.video[0]
         assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
         assert stream.frames == STEPS
-        assert float(stream.average_rate) == 30
-        assert stream.width % 2 == 0
-        assert stream.height % 2 == 0
+        assert float(stream.average_rate) == 15  # as fast as the game runs
+        assert stream.width % 16 == 0
+        assert stream.height % 16 == 0
     content = path.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")  # the index first: fast start
     assert ticks == [(step, STEPS) for step in range(1, STEPS + 1)]
@@ -89,30 +97,38 @@ def test_browsers_can_play_it(pong):
 def test_shows_the_recorded_game(pong):
     _, recording, path, _ = pong
     pictures = decoded(path).astype(float)
-    left, top = panels.MARGIN, panels.MARGIN + panels.HEAD
+    left, top = panels.MARGIN, panels.MARGIN + boards.HEAD
     for step in range(STEPS):
         game = pictures[step, top : top + 420, left : left + 320]
         blocks = game.reshape(210, 2, 160, 2, 3).mean(axis=(1, 3))
+        apart = np.abs(np.asarray(recording.frames[:, 1]) - blocks).mean(axis=(1, 2, 3))
         # H.264 and half-size colour: a few levels on average
-        assert np.abs(blocks - recording.frames[step, 1]).mean() < 4
+        assert apart[step] < 4 and apart[step] == apart.min()
 
 
 # widths that fill no row of maps
 ALL = {"conv1": (20, 20, 20), "conv2": (70, 9, 9), "conv3": (17, 7, 7), "fc": (70,)}
 
 
-def panel_of(shapes) -> panels.Panel:
+def panel_of(shapes, scale=None, **facts) -> panels.Panel:
     """A panel for a game of 210 lines and six actions, whose values lie in 0..1."""
-    ranges = {
-        name: panels.Range(np.zeros(shape[0]), np.ones(shape[0])) for name, shape in shapes.items()
-    }
-    ranges["output"] = panels.Range(np.asarray(0.0), np.asarray(1.0))
-    return panels.Panel("t", ["NOOP"] * 6, (210, 160), (4, 84, 84), shapes, ranges)
+    ranges = {name: Range(np.zeros(shape[0]), np.ones(shape[0])) for name, shape in shapes.items()}
+    bars = scale or Range(np.asarray(0.0), np.asarray(1.0))
+    return panels.Panel(
+        panels.PanelFacts(
+            "t", ["NOOP"] * 6, "logit", (210, 160), (4, 84, 84), shapes, ranges, bars, **facts
+        )
+    )
 
 
 def shown(panel, layers, output=(0.0,) * 6) -> np.ndarray:
     screen, frames = np.zeros((210, 160, 3), np.uint8), np.zeros((4, 84, 84), np.uint8)
-    return panel.picture(panels.MovieMoment(screen, frames, layers, np.array(output), 0, ""))
+    layers = {
+        name: layers.get(name, np.zeros(shape)).reshape(shape[0], -1)
+        for name, shape in panel.facts.shapes.items()
+    }
+    output = np.array(output)
+    return panel.picture(panels.MovieMoment(screen, frames, layers, output, 0, None, ""))
 
 
 @cache
@@ -173,7 +189,7 @@ def test_one_scale_for_the_whole_movie():
     )  # (steps, units): the second is constant
     values = np.pad(values, [(0, 0), (0, 68)])
     panel = panel_of(ALL)
-    panel.ranges["fc"] = panels.Range(values.min(0), values.max(0))
+    panel.facts.ranges["fc"] = Range(values.min(0), values.max(0))
     first, second = places("fc")[:2]
     for row in values:
         picture = shown(panel, {"fc": row})
@@ -184,12 +200,12 @@ def test_one_scale_for_the_whole_movie():
 def bars(panel, output) -> list[tuple[int, int]]:
     """Where each bar begins and ends, in pixels from the left; the first is the action taken."""
     picture = shown(panel, {}, output=output)
-    rows = picture[panel.bars_top + panels.BAR_ROW // 2 :: panels.BAR_ROW][: len(output)]
+    rows = picture[panel.bars_top + ROW // 2 :: ROW][: len(output)]
     ends = []
     for index, row in enumerate(rows):
-        colour = panels.CHOSEN if index == 0 else panels.BAR
-        lit = np.flatnonzero((row == colour).all(axis=-1)[: panel.left_width - 40])
-        lit = lit[lit > panels.MARGIN + 130]
+        colour = CHOSEN if index == 0 else BAR
+        lit = np.flatnonzero((row == colour).all(axis=-1))
+        lit = lit[(lit > panels.MARGIN + NAME) & (lit < panels.MARGIN + 320 - NUMBER + 4)]
         ends.append((int(lit[0]), int(lit[-1])))
     return ends
 
@@ -197,10 +213,9 @@ def bars(panel, output) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("shared", [0.0, 1000.0])
 def test_bars_show_how_outputs_differ(shared):
     """Not what they share, as Q-values do the state's value: it moves no bar."""
-    panel = panel_of({"fc": (2,)})
+    panel = panel_of({"fc": (2,)}, Range(np.asarray(-0.2), np.asarray(0.3)))
     outputs = np.array([0.1, 0.3, -0.2, 0.0, -0.1, -0.1])
-    panel.ranges["output"] = panels.Range(np.asarray(-0.2), np.asarray(0.3))
-    left, right = panels.MARGIN + 132, panels.MARGIN + panel.left_width - 58
+    left, right = panels.MARGIN + NAME + 8, panels.MARGIN + 320 - NUMBER
     for (begin, end), output in zip(bars(panel, shared + outputs), outputs, strict=True):
         zero, here = (left + (value + 0.2) / 0.5 * (right - left) for value in (0.0, output))
         assert begin == pytest.approx(min(zero, here), abs=1)
@@ -231,7 +246,7 @@ def test_every_head_makes_a_movie(tmp_path, kind):
     pictures = movie_of(network, recording, tmp_path / "a.mp4")
     assert len(pictures) == 3
     # something is drawn where the dense layer stands, the lowest of the panels
-    fc = pictures[-1, 660:700, 380:1000]
+    fc = pictures[-1, 780:840, 380:1000]
     assert fc.std() > 10
 
 
@@ -242,16 +257,19 @@ def test_a_high_screen_and_many_actions_fit(tmp_path):
     frames[..., -1, :, :] = 255  # the lowest line is the one that would be cut
     tall = recoloured(tall, frames)
     picture = movie_of(network, tall, tmp_path / "a.mp4")[0]
-    last = panels.MARGIN + panels.HEAD + 2 * 250
+    last = panels.MARGIN + boards.HEAD + 2 * 250
     line = picture[last - 2 : last, panels.MARGIN : panels.MARGIN + 320]
     assert line.mean() > 180
-    assert picture.shape[0] > last + 18 * panels.BAR_ROW
+    lowest = last + panels.GAP + panels.VALUE + 18 * ROW  # of the bars
+    assert picture[lowest - ROW : lowest, panels.MARGIN : panels.MARGIN + 320].std() > 8
+    below = picture[-boards.CONTROLS :]  # what a player's controls may cover
+    assert picture.shape[0] > lowest + boards.CONTROLS and below.std() < 3
 
 
 def test_a_recording_without_the_needed_parts_is_refused(tmp_path, pong):
     network, *_ = pong
     recording = zoo.rollout(network, steps=2, envs=1, keep=["screens"])
-    with pytest.raises(ValueError, match="no frames and no outputs in this recording: record with"):
+    with pytest.raises(ValueError, match="no frames in this recording: record with"):
         activation_movie(network, recording, tmp_path / "a.mp4")
     assert not list(tmp_path.iterdir())
 
@@ -259,8 +277,10 @@ def test_a_recording_without_the_needed_parts_is_refused(tmp_path, pong):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"env": 2}, "environments 0 to 1"),
-        ({"fps": 0}, "fps is 0; it must be at least 1"),
+        ({"clip": Clip(env=2)}, "environments 0 to 1"),
+        ({"clip": Clip(stop=STEPS + 1)}, "steps 0 to 13 are asked for, but the recording of"),
+        ({"layers": []}, "no layers to show; name some"),
+        ({"layers": ["conv9"]}, "a2c/Pong/1 has no layer 'conv9'; it has conv1, conv2"),
     ],
 )
 def test_arguments_out_of_range_are_refused(tmp_path, pong, options, message):
@@ -283,7 +303,7 @@ def test_a_network_that_did_not_play_is_named_or_refused(tmp_path, pong, monkeyp
     titles, moments = [], []
     make, picture = panels.Panel.__init__, panels.Panel.picture
     monkeypatch.setattr(
-        panels.Panel, "__init__", lambda self, *g: (titles.append(g[0]), make(self, *g))[1]
+        panels.Panel, "__init__", lambda self, g: (titles.append(g.title), make(self, g))[1]
     )
     monkeypatch.setattr(
         panels.Panel, "picture", lambda self, m: (moments.append(m), picture(self, m))[1]
@@ -294,6 +314,81 @@ def test_a_network_that_did_not_play_is_named_or_refused(tmp_path, pong, monkeyp
     with torch.no_grad():
         expected = other(recording.observations())
     np.testing.assert_allclose([m.output for m in moments], expected, atol=1e-5)
+
+
+def panel_moments(monkeypatch, *given) -> tuple[panels.Panel, list[panels.MovieMoment]]:
+    """The panel, and what it drew, of a movie."""
+    drawn, draw = [], panels.Panel.picture
+    monkeypatch.setattr(
+        panels.Panel, "picture", lambda self, m: (drawn.append((self, m)), draw(self, m))[1]
+    )
+    activation_movie(*given)
+    return drawn[0][0], [moment for _, moment in drawn]
+
+
+def test_what_is_drawn_is_what_the_network_computes(pong, tmp_path, monkeypatch):
+    """Of some steps in the middle, from the picture before it is encoded, pixel by pixel."""
+    network, recording, *_ = pong
+    clip = Clip(env=1, first=3, stop=9)
+    panel, moments = panel_moments(monkeypatch, network, recording, tmp_path / "a.mp4", clip)
+    assert [m.status.split()[1] for m in moments] == [str(step) for step in range(3, 9)]
+    layers = [*panel.tiles]
+    wanted = zoo.activations(network, recording.observations(1), [*layers, "value"])
+    picture = panel.picture(moments[2])
+    for name in layers:
+        some = wanted[name][3:9].numpy().reshape(6, wanted[name].shape[1], -1)
+        low, high = some.min(axis=(0, 2)), some.max(axis=(0, 2))
+        unit = (some[2] - low[:, None]) / np.where(high > low, high - low, 1)[:, None]
+        colours = sequential(unit)
+        colours[high <= low] = panels.QUIET
+        tiles, top = panel.tiles[name], panel.tops[name]
+        drawn = picture[top : top + tiles.height, panel.right : panel.right + tiles.width]
+        inside = tiles.index >= 0
+        apart = np.abs(drawn[inside].astype(int) - colours.reshape(-1, 3)[tiles.index[inside]])
+        assert apart.max() <= 12 and apart.mean() < 0.1, name  # sums in another order, a colour on
+    np.testing.assert_allclose([m.value for m in moments], wanted["value"][3:9, 0], atol=1e-4)
+
+
+def test_a_layer_in_large_has_its_units_numbers(pong, tmp_path, monkeypatch):
+    network, recording, *_ = pong
+    given = network, recording, tmp_path / "a.mp4", Clip(stop=2), ["conv3"]
+    panel, moments = panel_moments(monkeypatch, *given)
+    tiles = panel.tiles["conv3"]
+    assert list(panel.tops) == ["conv3"] and tiles.factor >= 9 and tiles.head
+    black = np.zeros((64, 49, 3), np.uint8)
+    picture = tiles.picture(black)
+    for top, left in tiles.corners:
+        assert picture[top - tiles.head : top, left : left + 20].std() > 5  # its number
+        assert not picture[top : top + 7 * tiles.factor, left : left + 7 * tiles.factor].any()
+    values = zoo.activations(network, recording.observations(0)[:2], "conv3")["conv3"]
+    found = np.stack([moment.layers["conv3"] for moment in moments])
+    np.testing.assert_allclose(found, values.flatten(2), atol=1e-4)
+
+
+def test_layers_of_every_kind_have_a_picture(tmp_path):
+    network = network_of(CategoricalHead(512, 4, dueling=True), game="Breakout")
+    recording = zoo.rollout(network, steps=3, envs=1, keep=["screens", "frames"])
+    for layers in (["atoms", "value"], ["output"], ["conv1", "fc"]):
+        activation_movie(network, recording, tmp_path / "a.mp4", Clip(), layers)
+        assert len(decoded(tmp_path / "a.mp4")) == 3
+
+
+def test_observations_are_read_a_few_at_a_time(pong, monkeypatch):
+    """However long the play is; and computed when they are asked for."""
+    network, recording, *_ = pong
+    asked: list[range] = []
+    read = Recording.observations
+    monkeypatch.setattr("atari_zoo.viz.movies.layer_values.BATCH", 5)
+
+    def reading(self, env, steps):
+        asked.append(range(steps.start, steps.stop))
+        return read(self, env, steps)
+
+    monkeypatch.setattr(Recording, "observations", reading)
+    blocks = value_blocks(network, recording, 0, range(STEPS), ["fc"])
+    assert next(blocks).steps == range(5) and asked == [range(5)]
+    assert [block.steps for block in blocks] == [range(5, 10), range(10, 12)]
+    assert asked == [range(5), range(5, 10), range(10, 12)]
 
 
 def test_a_network_that_diverged_has_no_movie(tmp_path, pong):
@@ -316,8 +411,8 @@ def flat(height=64, width=64, kind=np.uint8) -> np.ndarray:
         ([flat(kind=np.float32)], "a.mp4", 30, "a picture is float32"),
         ([flat()[..., :1]], "a.mp4", 30, r"is uint8 \(64, 64, 1\); expected bytes"),
         ([], "a.mp4", 30, "no pictures: a movie needs at least one"),
-        ([flat()], "a.mp4", 0, "fps is 0; it must be at least 1"),
-        ([flat()], "a.mp4", True, "fps is True; it must be at least 1, a whole number"),
+        ([flat()], "a.mp4", 0, "fps is 0; it must be above 0"),
+        ([flat()], "a.mp4", True, "fps is True; it must be above 0, a whole number"),
         ([flat()], "a.mp4", 10**9, "fps is 1000000000; .*up to 1000"),
         ([flat()], "a.gif", 30, "a.gif: a movie's name ends in .mp4"),
         ([flat()], "nowhere/a.mp4", 30, "there is no folder .*nowhere"),

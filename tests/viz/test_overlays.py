@@ -69,17 +69,19 @@ def test_nothing_attributed_is_nothing_lit():
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 1
 
 
-def test_the_actor_is_blue_and_the_critic_red():
+def test_the_actor_is_cyan_and_the_critic_pink():
     frame = np.full((210, 160, 3), 60, np.uint8)
     actor, critic = values(2)
     actor[10:20, 10:20], critic[60:70, 60:70] = 1, 1
     picture = two_colours(frame, actor, critic, factor=1).astype(int)
     assert picture.shape == (210, 160, 3)
-    red, _, blue = picture[37, 28]
-    assert blue > red + 100
-    red, _, blue = picture[162, 123]
-    assert red > blue + 100
-    assert len(np.unique(picture[100, 40])) == 1  # elsewhere: the frame, dimmed
+    red, green, blue = picture[37, 28]
+    assert min(green, blue) > red + 100
+    red, green, blue = picture[162, 123]
+    assert red > green + 80 and blue > green
+    assert picture[100, 40].tolist() == [39] * 3  # elsewhere: the frame, dimmed by no more
+    under = two_colours(np.full_like(frame, 160), actor, critic, factor=1).astype(int)
+    assert (under[37, 28] != picture[37, 28]).any()  # the game is seen through the full colour
     without = two_colours(frame, actor, None, factor=1).astype(int)
     assert len(np.unique(without[162, 123])) == 1
 

@@ -19,11 +19,13 @@ from atari_zoo.converters.network.recurrent import RecurrentNetwork
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.attribution import attribute
 from atari_zoo.viz.movies import movies
+from atari_zoo.viz.movies.layer_values import value_blocks
 from atari_zoo.viz.pages.tour import tour
 from atari_zoo.viz.render.ascent import Settings
 from atari_zoo.viz.render.rendering import render
-from atari_zoo.viz.saliency import movies as saliency_movies
 from atari_zoo.viz.saliency.decisions import Decision
+from atari_zoo.viz.saliency.movies import saliency_movie
+from atari_zoo.viz.saliency.step_maps import Question, step_maps
 
 STEP = 20
 
@@ -90,15 +92,15 @@ def test_a_picture_says_in_which_state(network: RecurrentNetwork, play: Recordin
 def test_a_movies_maps_are_each_in_its_own_state(
     network: RecurrentNetwork, play: Recording, tmp_path: Path
 ) -> None:
-    question = saliency_movies.Question("gradient", "chosen")
-    seen = play.observations(0) / 255
+    question = Question("gradient", "chosen")
     states = torch.from_numpy(np.array(play.state[:, 0]))
-    maps, _ = saliency_movies._maps(network, seen, question, states, lambda done, total: None)
+    steps = range(len(play.starts))
+    maps = step_maps(network, play, 0, steps, question, tmp_path).sides
     for step in (0, STEP):
         some = play.observations(0)[step : step + 1]
         wanted = slope(network, some, states[step : step + 1]).abs().sum(1)[0]
         np.testing.assert_allclose(maps["values"][step], wanted, atol=1e-4, rtol=1e-3)
-    saliency_movies.saliency_movie(network, play, tmp_path / "m.mp4", question)
+    saliency_movie(network, play, tmp_path / "m.mp4", question)
     assert (tmp_path / "m.mp4").stat().st_size > 1000
 
 
@@ -129,11 +131,13 @@ def test_peaks_are_those_of_play(network: RecurrentNetwork, play: Recording) -> 
 def test_a_movie_shows_the_memory(
     network: RecurrentNetwork, play: Recording, tmp_path: Path
 ) -> None:
-    seen = movies.Seen(play.observations(0), torch.from_numpy(np.array(play.state[:, 0])))
-    steps = {step: layers for step, layers, _ in movies._steps(network, seen, ["fc", "memory"])}
-    expected = zoo.activations(network, play, "memory")["memory"][:, 0]
-    for step in (0, STEP):
-        np.testing.assert_allclose(steps[step]["memory"], expected[step], atol=1e-4)
+    steps = range(5, len(play.starts))
+    found = [
+        block.layers["memory"][..., 0]
+        for block in value_blocks(network, play, 0, steps, ["fc", "memory"])
+    ]
+    expected = zoo.activations(network, play, "memory")["memory"][5:, 0]
+    np.testing.assert_allclose(np.concatenate(found), expected, atol=1e-4)
     movies.activation_movie(network, play, tmp_path / "m.mp4")
     assert (tmp_path / "m.mp4").stat().st_size > 1000
 

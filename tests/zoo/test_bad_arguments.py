@@ -27,6 +27,9 @@ from atari_zoo.training.registry import config
 from atari_zoo.viz import filters
 from atari_zoo.viz.attribution.attribution import attribute, attribute_layer
 from atari_zoo.viz.fidelity.table import fidelity_table
+from atari_zoo.viz.movies.ablation import ablation_movie
+from atari_zoo.viz.movies.clips import Clip
+from atari_zoo.viz.movies.game import game_movie
 from atari_zoo.viz.movies.movies import activation_movie
 from atari_zoo.viz.pages.atlas import atlas
 from atari_zoo.viz.pages.tour import tour
@@ -34,7 +37,8 @@ from atari_zoo.viz.patches.finding import patches
 from atari_zoo.viz.patches.moments import Selection
 from atari_zoo.viz.render.ascent import Settings
 from atari_zoo.viz.render.rendering import render
-from atari_zoo.viz.saliency.movies import Question, saliency_movie
+from atari_zoo.viz.saliency.movies import saliency_movie
+from atari_zoo.viz.saliency.step_maps import Question
 
 Calls = dict[str, tuple[Callable[..., Any], dict[str, Any]]]
 NAME = "a2c/Pong/1"
@@ -84,6 +88,13 @@ def calls(folder: Path) -> Calls:
         "activation_movie": (
             activation_movie,
             {"network": network, "recording": played, "path": folder / "a.mp4"},
+        ),
+        "Clip": (Clip, {"stop": 3, "scale": 2}),
+        "game_movie": (game_movie, {"recording": played, "path": folder / "g.mp4"}),
+        "ablation_movie": (
+            ablation_movie,
+            {"network": network, "units": ["fc:1"], "path": folder / "b.mp4"}
+            | {"clip": Clip(stop=2)},
         ),
         "saliency_movie": (
             saliency_movie,

@@ -63,7 +63,7 @@ def test_every_verb_explains_itself_with_examples(verb: str) -> None:
 
 def test_the_verbs_are_those_of_the_rooms_files() -> None:
     expected = "list info fetch convert verify play record sweep train freeze logs patches maximize"
-    assert {*expected.split(), "attribute", "tour", "atlas", "saliency-movie"} <= set(VERBS)
+    assert {*expected.split(), "attribute", "tour", "atlas", "movie", "grid", "watch"} <= set(VERBS)
     shown = zoo("--help").stdout
     assert all(f"\n  {name} " in shown for name in VERBS)
 

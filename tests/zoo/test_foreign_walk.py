@@ -106,7 +106,9 @@ WALK: dict[str, list[str]] = {
     "attribute": [
         AGENT, "--step", "1", "--option", "layer=M", "--method", "grad_cam", "-o", "a.png",
     ],
-    "saliency-movie": [AGENT, "--steps", "2", "-o", "s.mp4"],
+    "movie": [
+        AGENT, "--show", "saliency", "--option", "step=40", "--to", "2", "-o", "s.mp4",
+    ],
     "maximize": [
         AGENT, "output:FIRE", "M:1", "D:2", "--iterations", "1", "--steps", "0", "-o", "m.png",
     ],
@@ -116,7 +118,7 @@ WALK: dict[str, list[str]] = {
     "push": [AGENT, "me/it", "--dry-run", "-o", "pushed"],
     "convert": [AGENT, "-o", "a.npz", "!weights alone do not tell this architecture"],
 }  # fmt: skip
-PLAYED = {"attribute", "saliency-movie", "patches", "atlas"}
+PLAYED = {"attribute", "movie", "patches", "atlas"}
 
 
 def exported(module: nn.Module, last: bool, exporter: str) -> bytes:

@@ -22,11 +22,13 @@ from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convo
 from atari_zoo.players import check_play, player_words
 from atari_zoo.recordings.beginnings import beginning
 from atari_zoo.viz.attribution.attribution import attribute
+from atari_zoo.viz.movies.clips import Clip
 from atari_zoo.viz.movies.movies import activation_movie
 from atari_zoo.viz.pages.atlas import atlas
 from atari_zoo.viz.patches.finding import patches
 from atari_zoo.viz.saliency.decisions import Decision
-from atari_zoo.viz.saliency.movies import Question, saliency_movie
+from atari_zoo.viz.saliency.movies import saliency_movie
+from atari_zoo.viz.saliency.step_maps import Question
 
 KEEP = ["screens", "frames", "outputs"]
 STEPS = 12
@@ -107,7 +109,8 @@ def test_another_agents_play_of_the_game_is_named(pong, tmp_path):
     "words",
     [
         ["attribute", "--step", "3"],
-        ["saliency-movie", "-o", "m.mp4"],
+        ["movie", "-o", "m.mp4"],
+        ["movie", "--show", "saliency", "-o", "m.mp4"],
         ["patches", "conv3:2"],
         ["atlas", "--no-synthesis"],
         ["peaks"],
@@ -163,7 +166,7 @@ def test_no_such_environment(pong, tmp_path):
         lambda: play.observations(1),
         lambda: play.observations(-1),
         lambda: Decision(network, play, 3, env=1).explained("gradient"),
-        lambda: saliency_movie(network, play, tmp_path / "m.mp4", Question("gradient"), env=1),
+        lambda: saliency_movie(network, play, tmp_path / "m.mp4", Question("gradient"), Clip(1)),
     ):
         with pytest.raises(ValueError, match=r"env is -?1; the recording has environments 0 to 0"):
             ask()

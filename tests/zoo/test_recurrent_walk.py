@@ -42,7 +42,11 @@ WALK: dict[str, tuple[list[str], str, str]] = {
         "would be wrong on this network",
         "",
     ),
-    "saliency-movie": (["NAMED", "PLAYED", "-o", "s.mp4"], "", ""),
+    "movie": (["NAMED", "PLAYED", "-o", "v.mp4"], "", ""),
+    "movie of saliency": (["NAMED", "PLAYED", "--show", "saliency", "-o", "s.mp4"], "", ""),
+    "movie of a memory": (["NAMED", "PLAYED", "--show", "memory", "-o", "w.mp4"], "", ""),
+    "movie of a graph": (["GRAPH", "PLAYED", "-o", "x.mp4"], "", ""),
+    "movie without units": (["NAMED", "--ablate", "memory:1", "--to", "3", "-o", "y.mp4"], "", ""),
     "maximize": (["NAMED", "fc:1", "--iterations", "1", "--steps", "0", "-o", "m.png"], "", ""),
     "maximize a memory": (
         ["NAMED", "memory:1", "--iterations", "1", "--steps", "0", "-o", "n.png"],

@@ -7,41 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
 
-from atari_zoo.agent_states import check_states, recorded_states
+from atari_zoo.agent_states import check_states
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.layers import activations
-from atari_zoo.players import check_play, is_own_play, player_words
+from atari_zoo.players import check_play, player_words
 from atari_zoo.recordings.arrays import not_kept
-from atari_zoo.recordings.recordings import Recording, check_environment
-from atari_zoo.viz.movies.mp4 import check_movie, write_mp4
-from atari_zoo.viz.movies.panels import MovieMoment, Panel, Range
+from atari_zoo.recordings.recordings import Recording
+from atari_zoo.viz.attribution.targets import rates_actions
+from atari_zoo.viz.movies.clips import Clip
+from atari_zoo.viz.movies.layer_values import ValueBlock, value_blocks
+from atari_zoo.viz.movies.mp4 import check_movie, counted, write_mp4
+from atari_zoo.viz.movies.panels import ZOOM, MovieMoment, Panel, PanelFacts
+from atari_zoo.viz.movies.played import played_steps, step_words
+from atari_zoo.viz.movies.ranges import Range, channel_range, differences_range
 from atari_zoo.viz.movies.shown_layers import shown_layers
 
-FULL = 99.0  # percentile of the outputs' differences that gets a whole bar
-BATCH = 128  # observations at a time: bounds the memory, about 15 MB of activations
-
-
-class Seen(NamedTuple):
-    """What an agent saw, and the states that it was in; None of one that carries none."""
-
-    observations: Tensor
-    states: Tensor | None
-
-    def batches(self) -> Iterator[Seen]:
-        """Some at a time."""
-        for start in range(0, len(self.observations), BATCH):
-            some = slice(start, start + BATCH)
-            states = None if self.states is None else self.states[some]
-            yield Seen(self.observations[some], states)
+Picture = UInt8[np.ndarray, "height width 3"]
 
 
 @checked
@@ -49,130 +35,125 @@ def activation_movie(
     network: Network,
     recording: Recording,
     path: str | Path,
-    env: int = 0,
-    fps: int = 30,
+    clip: Clip = Clip(),
+    layers: Sequence[str] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Writes an mp4 of the game beside the layers that `shown_layers` names, and the output.
 
-    Each channel of a map and each unit of the dense layer has one scale for the whole recording, so
+    Each channel of a map and each unit of the dense layer has one scale for the whole movie, so
     that brightness can be compared between frames. What never changes is grey. The bars of the
     outputs show how far each lies from their mean, on one scale: what all share, as the value of
-    the state in Q-values, decides nothing.
+    the state in Q-values, decides nothing. The steps are gone through twice, a few at a time, so
+    that a long movie takes no more memory than a short one.
 
-    recording: with keep=["screens", "frames", "outputs"], of the network's game. If another agent
-        played it, the title says so; the outputs are then the network's own.
-    env: which of its environments.
-    fps: agent steps in a second of the movie; the game itself runs at 15 with a frame skip of 4.
+    recording: with keep=["screens", "frames"], of the network's game. If another agent played it,
+        the title says so; the outputs are then the network's own.
+    clip: the steps, the speed and the size of the game. layers: by name, to be shown in large,
+        without the observation.
     progress: called with the steps written and those there are.
 
     Raises ValueError, before the work, if something is missing in the recording, it is of another
-    game or other actions, or the file cannot be an mp4.
+    game or other actions, there is no such layer or step, or the file cannot be an mp4.
     """
-    _check(network, recording, env)
-    check_movie(path, fps)
-    write_mp4(_pictures(network, recording, env, progress), path, fps)
+    check_movie(path, clip.rate(recording))
+    _check(network, recording, clip, layers)
+    total = len(clip.steps(recording))
+    pictures = _pictures(network, recording, clip, layers)
+    write_mp4(counted(pictures, lambda done: progress(done, total)), path, clip.rate(recording))
+
+
+def output_noun(network: Network) -> str:
+    """What one of its outputs is: of Q-networks and of those that sample, the field's word."""
+    if rates_actions(network):
+        return "Q-value"
+    return "logit" if network.card.action_rule == "sample" else "output"
 
 
 def _pictures(
     network: Network,
     recording: Recording,
-    env: int,
-    progress: Callable[[int, int], None],
-) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    assert recording.frames is not None and recording.outputs is not None  # _check has seen them
-    observations = recording.observations(env)
-    scores = recording.scores[:, env]
-    if is_own_play(network, recording):
-        outputs = np.asarray(recording.outputs[:, env])
-    else:
-        outputs = activations(network, observations, ["output"], batch=BATCH)["output"].numpy()
-    names = shown_layers(network).names
-    wanted = [*names, "value"] if "value" in network.layers else names
-    seen = Seen(observations, recorded_states(network, recording, env, layers=wanted))
-    ranges, shapes = _ranges(network, seen, names)
-    ranges["output"] = differences_range(outputs)
+    clip: Clip,
+    layers: Sequence[str] | None,
+) -> Iterator[Picture]:
+    names = shown_layers(network).names if layers is None else list(dict.fromkeys(layers))
+    steps = clip.steps(recording)
+    ranges, bars, shapes = _measured(network, recording, clip.env, steps, names)
+    assert recording.frames is not None  # _check has looked
     panel = Panel(
-        f"{network.card.name}{player_words(network, recording)}",
-        recording.action_names,
-        recording.frames.shape[2:4],
-        observations.shape[1:],
-        shapes,
-        ranges,
-    )
-    total = len(observations)
-    for step, layers, value in _steps(network, seen, names):
-        value_words = "" if value is None else f"    value {value:z.2f}"
-        yield panel.picture(
-            MovieMoment(
-                frame=recording.frames[step, env],
-                observation=observations[step].numpy(),
-                layers=layers,
-                output=outputs[step],
-                action=int(recording.actions[step, env]),
-                status=f"step {step}    score {scores[step]:g}{value_words}",
-            )
+        PanelFacts(
+            f"{network.card.name}{player_words(network, recording)}",
+            recording.action_names,
+            output_noun(network),
+            recording.frames.shape[2:4],
+            () if layers is not None else shapes[""],
+            {name: shapes[name] for name in names},
+            ranges,
+            bars,
+            large=layers is not None,
+            zoom=clip.scale or ZOOM,
         )
-        progress(step + 1, total)
+    )
+    for moment in _moments(network, recording, clip.env, steps, names):
+        yield panel.picture(moment)
 
 
-def _steps(
-    network: Network, seen: Seen, names: Sequence[str]
-) -> Iterator[tuple[int, dict[str, np.ndarray], float | None]]:
-    """Step by step: its number, the layers' values, the state's value where there is one."""
-    wanted = [*names, "value"] if "value" in network.layers else list(names)
-    step = 0
-    for some in seen.batches():
-        values = _values(network, some, wanted)
-        states = values.pop("value", None)
-        # C51's dueling value is a distribution, not a number: leave it out
-        single = states is not None and states[0].numel() == 1
-        for index in range(len(some.observations)):
-            layers = {name: values[name][index].numpy() for name in names}
-            yield step, layers, float(states[index]) if single and states is not None else None
-            step += 1
+def _moments(
+    network: Network, recording: Recording, env: int, steps: range, names: Sequence[str]
+) -> Iterator[MovieMoment]:
+    played = played_steps(recording, env, steps)
+    for block in value_blocks(network, recording, env, steps, names):
+        for index in range(len(block.steps)):
+            step = next(played)
+            yield MovieMoment(
+                frame=step.frame,
+                observation=block.observations[index].numpy(),
+                layers={name: values[index] for name, values in block.layers.items()},
+                output=block.outputs[index],
+                action=step.action,
+                value=None if block.values is None else float(block.values[index]),
+                status=step_words(step, recording.action_names),
+            )
 
 
-def _ranges(
-    network: Network, seen: Seen, names: Sequence[str]
-) -> tuple[dict[str, Range], dict[str, tuple[int, ...]]]:
-    """Each channel's smallest and largest value over all observations, and the layers' shapes."""
-    low: dict[str, Tensor] = {}
-    high: dict[str, Tensor] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
-    for some in seen.batches():
-        for name, values in _values(network, some, names).items():
-            shapes[name] = tuple(values.shape[1:])
-            channels = values.transpose(0, 1).flatten(1)  # (channels, steps and places)
-            least, most = channels.amin(1), channels.amax(1)
-            low[name] = torch.minimum(low.get(name, least), least)
-            high[name] = torch.maximum(high.get(name, most), most)
-    return {name: Range(low[name].numpy(), high[name].numpy()) for name in names}, shapes
+def _measured(
+    network: Network, recording: Recording, env: int, steps: range, names: Sequence[str]
+) -> tuple[dict[str, Range], Range, dict[str, tuple[int, ...]]]:
+    """Each channel's smallest and largest value over all steps; how far outputs lie apart; and the
+    layers' shapes, with the observation's under no name."""
+    ranges: dict[str, Range] = {}
+    outputs: list[Float[np.ndarray, "steps actions"]] = []
+    block: ValueBlock | None = None
+    for block in value_blocks(network, recording, env, steps, names):
+        for name, values in block.layers.items():
+            found = channel_range(values)
+            ranges[name] = ranges[name].joined(found) if name in ranges else found
+        outputs.append(block.outputs)
+    assert block is not None  # a clip has at least one step
+    shapes = block.shapes | {"": tuple(block.observations.shape[1:])}
+    return ranges, differences_range(np.concatenate(outputs)), shapes
 
 
-def _values(network: Network, some: Seen, names: Sequence[str]) -> dict[str, Tensor]:
-    values = activations(network, some.observations, names, batch=BATCH, state=some.states)
-    if "fc" in values and values["fc"].ndim == 3:  # IQN: (steps, samples, units)
-        values["fc"] = values["fc"].mean(dim=1)
-    return values
+def check_layers(network: Network, layers: Sequence[str]) -> None:
+    """Raises ValueError if none is named, or one that is not there; with those that are."""
+    if not layers:
+        raise ValueError("no layers to show; name some, such as 'conv3'")
+    for name in layers:
+        if name not in network.layers:
+            known = ", ".join(network.layers)
+            raise ValueError(f"{network.card.name} has no layer '{name}'; it has {known}")
 
 
-def differences_range(outputs: Float[np.ndarray, "steps actions"]) -> Range:
-    """From the least to the most that an output lies from the mean of its step's, but for the
-    farthest few, which would make all other bars equally short."""
-    apart = outputs - outputs.mean(axis=1, keepdims=True)
-    low, high = np.percentile(apart, [100 - FULL, FULL])
-    return Range(np.asarray(low), np.asarray(high))
-
-
-def _check(network: Network, recording: Recording, env: int) -> None:
-    kept = {name: getattr(recording, name) for name in ("screens", "frames", "outputs")}
-    missing = [name for name, values in kept.items() if values is None]
-    if missing:
-        raise not_kept(" and no ".join(missing), "screens", "frames", "outputs")
-    check_environment(recording, env)
+def _check(
+    network: Network, recording: Recording, clip: Clip, layers: Sequence[str] | None
+) -> None:
+    steps = clip.steps(recording)
+    if recording.frames is None:
+        raise not_kept("frames", "screens", "frames")
     check_play(network, recording)
     check_states(network, recording)
     check_finite(network)
-    if not len(recording.starts):
-        raise ValueError("the recording has no steps: there is nothing to show")
+    if layers is not None:
+        check_layers(network, layers)
+    # what cannot be seen again is known before hours of work; so is a layer without a picture
+    next(value_blocks(network, recording, clip.env, steps[:1], layers or ()))

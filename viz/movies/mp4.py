@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -20,10 +20,13 @@ X264 = {"preset": "veryfast", "crf": "21"}
 
 
 def write_mp4(
-    pictures: Iterable[UInt8[np.ndarray, "height width 3"]], path: str | Path, fps: int = 30
+    pictures: Iterable[UInt8[np.ndarray, "height width 3"]],
+    path: str | Path,
+    fps: int | Fraction = 30,
 ) -> None:
     """Writes pictures of one size as H.264 that browsers play; whole or not at all.
 
+    pictures: are taken one by one, when the one before is written: they need not fit in memory.
     height, width: even, since colour is stored at half the size (4:2:0). fps: pictures a second.
     Raises ValueError if there is no picture, if one is of another kind or size, or for a rate or a
     name that an mp4 cannot have.
@@ -49,11 +52,22 @@ def write_mp4(
         file.mux(stream.encode(None))
 
 
-def check_movie(path: str | Path, fps: int) -> None:
+def counted(
+    pictures: Iterable[UInt8[np.ndarray, "height width 3"]], progress: Callable[[int], None]
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """The pictures, each told of when the next one is asked for."""
+    for done, picture in enumerate(pictures, 1):
+        yield picture
+        progress(done)
+
+
+def check_movie(path: str | Path, fps: int | Fraction = 30) -> None:
     """Raises ValueError or OSError where no mp4 of that rate can be written to the path, so that
     it is known before hours of work."""
-    if isinstance(fps, bool) or not isinstance(fps, int) or not 1 <= fps <= MOST_FPS:
-        raise ValueError(f"fps is {fps}; it must be at least 1, a whole number up to {MOST_FPS}")
+    if isinstance(fps, bool) or not isinstance(fps, int | Fraction) or not 0 < fps <= MOST_FPS:
+        raise ValueError(
+            f"fps is {fps}; it must be above 0, a whole number or a fraction up to {MOST_FPS}"
+        )
     path = Path(path)
     if path.suffix.lower() != ".mp4":
         raise ValueError(f"{path}: a movie's name ends in .mp4")

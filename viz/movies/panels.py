@@ -1,4 +1,4 @@
-"""Panels: a network at one moment, with the game, the observation and the five classic layers.
+"""Panels: a network at one moment, with the game, the observation and layers from input to output.
 
 The layout follows the activation movies of the original zoo (https://github.com/uber-research/
 atari-model-zoo, activation_movie.py). Two things differ: the dense layer is scaled over the
@@ -15,166 +15,137 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from atari_zoo.viz.images import (
-    BAR,
-    CHOSEN,
-    FAINT,
-    INK,
-    LINE,
-    MARGIN,
-    PAPER,
-    Colour,
-    enlarge,
-    fitting,
-    grid,
-    in_grey,
-    sequential,
-    text,
-)
+from atari_zoo.viz.images import FAINT, MARGIN, PAPER, Colour, enlarge, grid, in_grey, sequential
+from atari_zoo.viz.images import text as draw_text
+from atari_zoo.viz.movies.bars import Bars
+from atari_zoo.viz.movies.boards import SMALL, Board, put, write
+from atari_zoo.viz.movies.ranges import Range
+from atari_zoo.viz.movies.tiles import Tiles
 
 QUIET: Colour = (66, 73, 86)  # of units that never change
-HEAD, MAPS_WIDTH, BAR_ROW = 22, 687, 17  # pixels: above the maps, across them, of an action
-CONTROLS = 48  # pixels at the bottom, which a player's controls may cover
+LABEL, GAP = 20, 8  # pixels: of a line of words above a layer, and below it
+WIDTH, LARGE = 687, 784  # pixels that layers have beside the game, and if they are large
+LEAST = 320  # pixels of the column with the game, the bars and their names
+VALUE = 24  # pixels of the line with the state's value
 ZOOM = 2  # of the game and of the observation
 
 
 @dataclass(frozen=True)
-class Range:
-    """Smallest and largest values over a trajectory: (channels,) of a layer; () of the output, how
-    far one lies from the mean of all."""
+class PanelFacts:
+    """What a movie of a network shows, whatever the moment.
 
-    low: Float[np.ndarray, "*channels"]
-    high: Float[np.ndarray, "*channels"]
+    title: whose it is. actions: the names of the outputs; output: what one of them is.
+    screen: height and width of the game. observation: (frames, rows, columns); () to leave it out.
+    shapes: layer -> (channels, height, width), (units,) or (actions, atoms), in order.
+    ranges: of those layers, by channels. bars: how far an output lies from the mean of all.
+    large: whether layers fill the room. zoom: pixels for each of the game's.
+    """
 
-    def unit(self, values: np.ndarray) -> np.ndarray:
-        """Values (channels, ...) as 0..1; 0 where nothing ever changes."""
-        axes = (...,) + (None,) * (values.ndim - self.low.ndim)
-        spread = np.where(self.high > self.low, self.high - self.low, 1)
-        return (values - self.low[axes]) / spread[axes]
+    title: str
+    actions: Sequence[str]
+    output: str
+    screen: tuple[int, int]
+    observation: tuple[int, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+    ranges: Mapping[str, Range]
+    bars: Range
+    large: bool = False
+    zoom: int = ZOOM
 
 
 @dataclass(frozen=True)
 class MovieMoment:
-    """What one picture shows; `layers` are (channels, height, width) or (units,)."""
+    """What one picture shows; `layers` are (channels, values). action: None if it is not known.
+    value: of the state, None of an agent that rates none. status: the line that changes."""
 
     frame: UInt8[np.ndarray, "height width 3"]
     observation: UInt8[np.ndarray, "frames rows columns"]
-    layers: Mapping[str, Float[np.ndarray, "channels *size"]]
+    layers: Mapping[str, Float[np.ndarray, "channels values"]]
     output: Float[np.ndarray, "actions"]
-    action: int
+    action: int | None
+    value: float | None
     status: str
 
 
 class Panel:
     """Draws moments of one network, every layer always at the same place.
 
-    title: the first line of text. actions: the names of the outputs.
-    shapes: layer -> (channels, height, width) or (units,), from the input to the output.
-    ranges: of those layers, and of "output", whose bars show how far each lies from their mean.
+    tops: where each layer's tiles begin; right: where all do.
     """
 
-    def __init__(
-        self,
-        title: str,
-        actions: Sequence[str],
-        screen: tuple[int, int],
-        frames: Sequence[int],
-        shapes: Mapping[str, Sequence[int]],
-        ranges: Mapping[str, Range],
-    ) -> None:
-        self.actions, self.ranges = actions, ranges
-        self.game = (MARGIN, MARGIN + HEAD)  # left, top
-        self.left_width = max(320, screen[1] * ZOOM)
-        self.right = MARGIN + self.left_width + 2 * MARGIN
-        self.status_top = self.game[1] + screen[0] * ZOOM + 10
-        self.bars_top = self.status_top + 32
+    def __init__(self, facts: PanelFacts) -> None:
+        self.facts = facts
+        height, width = (side * facts.zoom for side in facts.screen)
+        column = max(LEAST, width)
+        self.bars = Bars(facts.actions, facts.bars, column)
+        share = LARGE // max(1, len(facts.shapes)) - LABEL - GAP if facts.large else None
+        wide = LARGE if facts.large else WIDTH
+        self.tiles = {name: Tiles(shape, wide, share) for name, shape in facts.shapes.items()}
+        strip = _strip_height(facts.observation)
+        each = {name: tiles.height for name, tiles in self.tiles.items()}
+        room = (LABEL + strip + GAP) * bool(strip) + sum(each.values()) + (LABEL + GAP) * len(each)
+        left = height + GAP + VALUE + self.bars.height
+        self.board = Board(facts.title, column + 2 * MARGIN + wide, max(room, left), self._notes())
+        self.game = (self.board.left, self.board.top)
+        self.value_top = self.board.top + height + GAP
+        self.bars_top = self.value_top + VALUE
+        self.right = self.board.left + column + 2 * MARGIN
         self.tops: dict[str, int] = {}
-        labels, bottom = {"observation": _observation_label(frames)}, MARGIN
-        for name, shape in {"observation": frames, **shapes}.items():
-            self.tops[name] = bottom + HEAD
-            labels.setdefault(name, f"{name}   {' x '.join(map(str, shape))}")
-            bottom = self.tops[name] + _height(name, shape) + 10
-        self.legend_top = bottom
-        height = max(bottom + HEAD, self.bars_top + len(actions) * BAR_ROW + 24) + CONTROLS
-        width = self.right + MAPS_WIDTH + MARGIN
-        # 4:2:0 video halves the colour's size, so both sides are even
-        self.background = self._drawn(title, labels, height + height % 2, width + width % 2)
+        top = self.board.top
+        for name, tall in {"observation": strip, **each}.items():
+            if tall:
+                self.tops[name] = top + LABEL
+                top += LABEL + tall + GAP
+        self._label()
 
     def picture(self, moment: MovieMoment) -> UInt8[np.ndarray, "height width 3"]:
         """The moment's picture; its size is always the same."""
-        canvas = self.background.copy()
-        _paste(canvas, enlarge(moment.frame, ZOOM), *self.game)
-        screens = grid(enlarge(in_grey(moment.observation), ZOOM), 4, background=PAPER)
-        _paste(canvas, screens, self.right, self.tops["observation"])
-        for name, values in moment.layers.items():
-            _paste(canvas, self._maps(name, values), self.right, self.tops[name])
-        image = Image.fromarray(canvas)
+        canvas = self.board.picture(moment.status)
+        put(canvas, enlarge(moment.frame, self.facts.zoom), *self.game)
+        if "observation" in self.tops:
+            screens = grid(enlarge(in_grey(moment.observation), ZOOM), 4, background=PAPER)
+            put(canvas, screens, self.right, self.tops["observation"])
+        for name, tiles in self.tiles.items():
+            colours = layer_colours(moment.layers[name], self.facts.ranges[name])
+            put(canvas, tiles.picture(colours), self.right, self.tops[name])
+        if moment.value is not None:
+            words = f"value of the state {moment.value:z.2f}"
+            write(canvas, self.board.left, self.value_top, words, self.bars.width, size=SMALL)
+        self.bars.draw(canvas, self.board.left, self.bars_top, moment.output, moment.action)
+        return canvas
+
+    def _notes(self) -> list[str]:
+        scale = self.facts.bars
+        low, high = float(scale.low), float(scale.high)
+        return [
+            f"bars: each action's {self.facts.output} less the mean of all, {low:z.2g} to "
+            f"{high:z.2g}; the action taken is lit",
+            "black to yellow: each channel's least to most in this movie; grey: it never changes",
+        ]
+
+    def _label(self) -> None:
+        image = Image.fromarray(self.board.ground)
         draw = ImageDraw.Draw(image)
-        text(draw, (MARGIN, self.status_top), moment.status, INK, 14)
-        self._bars(draw, moment)
-        return np.asarray(image)
-
-    def _maps(self, name: str, values: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
-        scale = self.ranges[name]
-        colours = sequential(scale.unit(values))
-        colours[scale.high <= scale.low] = QUIET
-        columns, factor = _tiling(values.shape)
-        tiles = colours.reshape(len(values), *(values.shape[1:] or (1, 1)), 3)
-        return grid(enlarge(tiles, factor), columns, background=LINE)
-
-    def _bars(self, draw: ImageDraw.ImageDraw, moment: MovieMoment) -> None:
-        """From where an output equals the mean of all to where this one lies."""
-        scale = self.ranges["output"]
-        left, right = MARGIN + 132, MARGIN + self.left_width - 58
-        apart = np.append(moment.output - moment.output.mean(), 0.0)
-        *ends, mean = left + np.clip(scale.unit(apart), 0, 1) * (right - left)
-        for index, end in enumerate(ends):
-            top = self.bars_top + index * BAR_ROW
-            chosen = index == moment.action
-            draw.rectangle((left, top + 3, right, top + BAR_ROW - 4), fill=LINE)
-            bar = (min(mean, end), top + 3, max(mean, end), top + BAR_ROW - 4)
-            draw.rectangle(bar, fill=CHOSEN if chosen else BAR)
-            middle = top + BAR_ROW / 2
-            ink = CHOSEN if chosen else FAINT
-            text(draw, (left - 8, middle), self.actions[index], ink, 12, anchor="rm")
-            number = f"{moment.output[index]:z.2f}"
-            text(draw, (right + 54, middle), number, ink, 12, anchor="rm")
-
-    def _drawn(
-        self, title: str, labels: Mapping[str, str], height: int, width: int
-    ) -> UInt8[np.ndarray, "height width 3"]:
-        image = Image.new("RGB", (width, height), PAPER)
-        draw = ImageDraw.Draw(image)
-        text(draw, (MARGIN, MARGIN - 2), title, INK, 15)
-        for name, words in labels.items():
-            text(draw, (self.right, self.tops[name] - 6), words, FAINT, 12, anchor="ls")
-        low, high = (float(end) for end in (self.ranges["output"].low, self.ranges["output"].high))
-        key = "black to yellow: each channel's least to most in this movie; grey: it never changes"
-        text(draw, (self.right, self.legend_top), key, FAINT, 12)
-        foot = self.bars_top + len(self.actions) * BAR_ROW + 4
-        scale = f"output less the mean: {low:z.2g} to {high:z.2g}; the action taken is lit"
-        text(draw, (MARGIN, foot), fitting(scale, self.left_width, 11), FAINT, 11)
-        return np.asarray(image)
+        shapes = {"observation": self.facts.observation, **self.facts.shapes}
+        for name, top in self.tops.items():
+            words = f"{name}   {' x '.join(map(str, shapes[name]))}"
+            if name == "observation":
+                words += ", oldest frame first"
+            draw_text(draw, (self.right, top - 5), words, FAINT, SMALL, anchor="ls")
+        self.board.ground = np.array(image)
 
 
-def _observation_label(frames: Sequence[int]) -> str:
-    return f"observation   {' x '.join(map(str, frames))}, oldest frame first"
+def layer_colours(
+    values: Float[np.ndarray, "channels values"], scale: Range
+) -> UInt8[np.ndarray, "channels values 3"]:
+    """A layer's values as colours; grey where a channel never changes."""
+    colours = sequential(scale.unit(values))
+    colours[scale.high <= scale.low] = QUIET
+    return colours
 
 
-def _tiling(shape: Sequence[int]) -> tuple[int, int]:
-    """Columns of a layer's maps, and pixels for each of their cells."""
-    width = shape[2] if len(shape) == 3 else 1
-    columns = 64 if len(shape) == 1 else 16 if shape[0] <= 64 else 32
-    columns = max(1, min(columns, (MAPS_WIDTH + 1) // (width + 1)))
-    return columns, max(1, ((MAPS_WIDTH + 1) // columns - 1) // width)
-
-
-def _height(name: str, shape: Sequence[int]) -> int:
-    columns, factor = (4, ZOOM) if name == "observation" else _tiling(shape)
-    cell = shape[1] * factor if len(shape) == 3 else factor
-    return -(-shape[0] // columns) * (cell + 1) - 1
-
-
-def _paste(canvas: np.ndarray, picture: np.ndarray, left: int, top: int) -> None:
-    height, width = picture.shape[:2]
-    canvas[top : top + height, left : left + width] = picture
+def _strip_height(observation: Sequence[int]) -> int:
+    """Pixels of the frames that an agent sees, four in a row."""
+    if not observation:
+        return 0
+    return -(-observation[0] // 4) * (observation[1] * ZOOM + 1) - 1

@@ -28,6 +28,7 @@ from atari_zoo.viz.attribution import attribution
 from atari_zoo.viz.attribution.targets import DECISION, rates_actions, target_words
 from atari_zoo.viz.images import enlarge
 from atari_zoo.viz.movies import movies
+from atari_zoo.viz.movies.clips import Clip
 from atari_zoo.viz.movies.shown_layers import shown_layers
 from atari_zoo.viz.pages.templates import check_page
 from atari_zoo.viz.pages.tour_page import DecisiveStep, Habit, Score, TourFindings, tour_page
@@ -76,9 +77,9 @@ def tour(
         keep=["screens", "frames", "outputs"],
         progress=report(score_steps),
     )
-    fps = max(1, round(60 / recording.preprocessing.frame_skip))  # as fast as the game runs
+    fps = float(Clip().rate(recording))  # as fast as the game runs
     first = first_convolution(network)
-    movie = _movie(network, recording, fps, report(score_steps + steps))
+    movie = _movie(network, recording, report(score_steps + steps))
     found = TourFindings(
         card=network.card,
         game=find_game(recording.game),
@@ -94,7 +95,7 @@ def tour(
         filters=filters.filter_picture(network) if first else None,
         rates_actions=rates_actions(network),
         decisions=[_decision(network, recording, step) for step in decisive_steps(recording)],
-        examples=_examples(str(model), recording, seed, score_steps, fps),
+        examples=_examples(str(model), recording, seed, score_steps),
     )
     with written_whole(path) as beside:
         beside.write_text(tour_page(found), encoding="utf-8")
@@ -156,12 +157,10 @@ def _habit(recording: Recording) -> Habit:
     )
 
 
-def _movie(
-    network: Network, recording: Recording, fps: int, progress: Callable[[int, int], None]
-) -> bytes:
+def _movie(network: Network, recording: Recording, progress: Callable[[int, int], None]) -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "movie.mp4"
-        movies.activation_movie(network, recording, path, fps=fps, progress=progress)
+        movies.activation_movie(network, recording, path, progress=progress)
         return path.read_bytes()
 
 
@@ -203,9 +202,7 @@ def _weights(network: Network) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def _examples(
-    model: str, recording: Recording, seed: int, score_steps: int, fps: int
-) -> dict[str, str]:
+def _examples(model: str, recording: Recording, seed: int, score_steps: int) -> dict[str, str]:
     step = decisive_steps(recording)[0]
     asked = "net" if recording.state is None else "zoo.as_it_was(net, rec, step)"
     action, steps = int(recording.actions[step, 0]), len(recording.starts)
@@ -222,7 +219,7 @@ def _examples(
             "",
             'keep = ["screens", "frames", "outputs"]',
             f"rec = zoo.rollout(net, steps={steps}, envs=1, seed={seed}, keep=keep)",
-            f'movies.activation_movie(net, rec, "movie.mp4", fps={fps})',
+            'movies.activation_movie(net, rec, "movie.mp4")',
         ],
         "filters": [
             "from atari_zoo.viz import filters",

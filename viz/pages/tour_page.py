@@ -97,7 +97,7 @@ class TourFindings:
     envs: int
     score: Score
     steps: int
-    fps: int
+    fps: float
     movie: bytes
     shown: ShownLayers
     habit: Habit

@@ -1,53 +1,49 @@
-"""Movies of what an agent's decisions depend on, on the game's own colours: the actor in blue and
-the critic in red (Greydanus et al., 2018, https://arxiv.org/abs/1711.00138), or any method."""
+"""Movies of what an agent's decisions depend on, on the game's own colours: the actor in cyan and
+the critic in pink (Greydanus et al., 2018, https://arxiv.org/abs/1711.00138, have blue and red), or
+any method; beside them the same of a network that learnt nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw
-from torch import Tensor
 
-from atari_zoo.agent_states import check_states, recorded_states
+from atari_zoo.agent_states import check_states
+from atari_zoo.analysis.responses import untrained_control
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.converters.network.stateful import held_at, state_size, state_words
+from atari_zoo.converters.network.stateful import state_size, state_words
 from atari_zoo.players import check_play, is_own_play, player_words
 from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.recordings import Recording
-from atari_zoo.viz.attribution.baselines import BaselineLike, references
-from atari_zoo.viz.attribution.cases import attributed, case_for, target_for
+from atari_zoo.viz.attribution.cases import target_for
 from atari_zoo.viz.attribution.registry import UNIT, method_named
-from atari_zoo.viz.attribution.targets import DECISION, TargetLike, target_words
-from atari_zoo.viz.images import FAINT, INK, MARGIN, PAPER, text, written_width
-from atari_zoo.viz.movies.mp4 import check_movie, write_mp4
-from atari_zoo.viz.parameterizations.frames import as_floats
-from atari_zoo.viz.saliency.overlays import overlay, two_colours
+from atari_zoo.viz.attribution.targets import target_words
+from atari_zoo.viz.images import FAINT, MARGIN, fitting, text
+from atari_zoo.viz.movies.boards import SMALL, Board, put
+from atari_zoo.viz.movies.clips import Clip
+from atari_zoo.viz.movies.movies import output_noun
+from atari_zoo.viz.movies.mp4 import check_movie, counted, write_mp4
+from atari_zoo.viz.movies.panels import LEAST, ZOOM
+from atari_zoo.viz.movies.played import played_steps, step_words
+from atari_zoo.viz.saliency.overlays import two_colours
+from atari_zoo.viz.saliency.step_maps import VALUES, Question, StepMaps, step_maps
 
-_HEAD, _LINE, _ZOOM = 24, 18, 2  # pixels; the last of the game
-FULL = 99.8  # percentile of the whole movie's values that gets the full colour
-SaliencyMaps = dict[str, Float[np.ndarray, "steps rows columns"]]
+LABEL = 24  # pixels of a line above a game
+WEAK = 0.1  # of the full colour: where all is below, the movie says that it shows nothing
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is asked of every decision in a movie; each as of `attribution.attribute`.
+class Side(NamedTuple):
+    """A game that is drawn: the line above it, and its maps."""
 
-    Of greydanus the answer is the actor and, where there is one, the critic, unless the options
-    ask for one of them.
-    """
-
-    method: str = "greydanus"
-    target: TargetLike = DECISION
-    baseline: BaselineLike = "black"
-    seed: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)
+    words: str
+    maps: StepMaps
 
 
 @checked
@@ -55,164 +51,119 @@ def saliency_movie(
     network: Network,
     recording: Recording,
     path: str | Path,
-    question: Question = Question(),  # it is frozen
-    env: int = 0,
-    fps: int = 15,
+    question: Question = Question(),
+    clip: Clip = Clip(),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Writes an mp4 of the game with what each decision depends on; one scale for all of it.
 
-    recording: with keep=["screens", "frames"], of the network's game; all its steps are held in
-        memory. If another agent played it, the title says so.
-    question: the method and what it is to explain. Of greydanus the actor is blue, the critic red.
-    fps: agent steps in a second of the movie. progress: called with the steps done and all.
+    Where no value of a step reaches a tenth of the scale, the line above says so. The untrained
+    control has a scale of its own: what it shows is what any network of the kind would. Maps are
+    kept on the disk while the movie is made, so that its length takes no memory.
+
+    recording: with keep=["screens", "frames"], of the network's game. If another agent played it,
+        the title says so.
+    question: the method and what it is to explain. Of greydanus the actor is cyan, the critic pink.
+    clip: the steps, the speed and the size. progress: called with the steps done and all.
     Raises ValueError, before the work, if screens or frames are missing, the recording is of
     another game or other actions, the file cannot be an mp4, or as `attribute` does.
     """
+    check_movie(path, clip.rate(recording))
+    steps = clip.steps(recording)
     check_play(network, recording)
     check_states(network, recording)
     check_finite(network)
-    check_movie(path, fps)
     if recording.frames is None:
         raise not_kept("frames", "screens", "frames")
-    seen = as_floats(recording.observations(env))
-    if not len(seen):
-        raise ValueError("the recording has no steps: there is nothing to show")
-    maps, gap = _maps(network, seen, question, _states(network, recording, env), progress)
+    control, why = untrained_control(network, question.seed) if question.control else (None, "")
+    asked = [network] if control is None else [network, control]
+    total = (len(asked) + 1) * len(steps)
+    with TemporaryDirectory() as folder:
+        sides = []
+        for number, each in enumerate(asked):
+            place = Path(folder) / str(number)
+            place.mkdir()
+            maps = step_maps(
+                each, recording, clip.env, steps, question, place,
+                lambda done, number=number: progress(number * len(steps) + done, total),
+            )  # fmt: skip
+            name = network.card.name if number == 0 else "before training, in a scale of its own"
+            sides.append(Side(name, maps))
+        board = _board(network, recording, clip, question, sides, why)
+        pictures = _pictures(network, recording, clip, board, sides)
+        done = (len(asked)) * len(steps)
+        shown = counted(pictures, lambda more: progress(done + more, total))
+        write_mp4(shown, path, clip.rate(recording))
+
+
+def _board(
+    network: Network,
+    recording: Recording,
+    clip: Clip,
+    question: Question,
+    sides: Sequence[Side],
+    why: str,
+) -> Board:
+    assert recording.frames is not None  # saliency_movie has looked
+    high, wide = (side * (clip.scale or ZOOM) for side in recording.frames.shape[2:4])
     method = method_named(question.method)
-    title = [f"{network.card.name}{player_words(network, recording)}", question.method]
+    title = f"{network.card.name}{player_words(network, recording)}: {question.method}"
     if method.target:
-        asked = target_for(network, method, question.target)
-        title[1] += f" of {target_words(network, asked)}"
-    notes = [f"({method.unit or UNIT}); one scale for the whole movie"]
+        explained = target_for(network, method, question.target)
+        title += f" of {target_words(network, explained)}"
+    notes = [
+        *_legend(output_noun(network), sides),
+        f"values: {method.unit or UNIT}; one scale for the whole movie",
+    ]
     if state_size(network):
         notes.append(f"in each step's recorded state ({state_words(network)})")
-    if gap is not None:
-        notes.append(f"sums miss what they should be by up to {gap:.2g} (delta)")
-    # what is explained is the network's own choice, which another player need not have made
-    taken = "" if is_own_play(network, recording) else "it took "
-    write_mp4(_pictures(recording, env, maps, title, notes, taken), path, fps)
-
-
-def _maps(
-    network: Network,
-    seen: Tensor,
-    question: Question,
-    states: Tensor | None,
-    progress: Callable[[int, int], None],
-) -> tuple[SaliencyMaps, float | None]:
-    """What is drawn, by its name: absolute values, summed over the frames; and the largest gap
-    between a sum and what the method promises, of those that do.
-
-    states: of a network that carries one, in each step; they are explained one by one.
-    """
-    if states is not None:
-        return _one_by_one(network, seen, question, states, progress)
-    options = dict(question.options)
-    method = method_named(question.method, options)
-    case = case_for(network, seen, method, question.target, question.baseline, question.seed)
-    sides: tuple[str, ...] = ("values",)
-    if method.sides is not None:
-        sides = (options["side"],) if "side" in options else method.sides(network, seen[:1])
-    maps, gap = {}, None
-    for turn, side in enumerate(sides):
-
-        def report(done: int, total: int, turn: int = turn) -> None:
-            progress((turn * total + done) // len(sides), total)
-
-        given = options if method.sides is None else options | {"side": side}
-        found = attributed(method, case, given, report)
-        maps[side] = found.values.abs().sum(dim=1).cpu().numpy()
-        gap = None if found.delta is None else float(found.delta.abs().max())
-    return maps, gap
-
-
-def _one_by_one(
-    network: Network,
-    seen: Tensor,
-    question: Question,
-    states: Tensor,
-    progress: Callable[[int, int], None],
-) -> tuple[SaliencyMaps, float | None]:
-    """The same, each observation in its own state."""
-    compares = method_named(question.method).baselines != "none"
-    compared = references(seen, question.baseline) if compares else None
-    parts, gaps = [], []
-    for step, state in enumerate(states):
-        asked = question
-        if compared is not None:
-            asked = replace(question, baseline=compared[step : step + 1])
-        target = question.target
-        if isinstance(target, Tensor | np.ndarray | list | tuple) and len(target) == len(seen):
-            asked = replace(asked, target=target[step : step + 1])  # an action for each step
-        maps, gap = _maps(held_at(network, state), seen[step : step + 1], asked, None, _unheard)
-        parts.append(maps)
-        gaps += [] if gap is None else [gap]
-        progress(step + 1, len(states))
-    joined = {side: np.concatenate([part[side] for part in parts]) for side in parts[0]}
-    return joined, max(gaps, default=None)
-
-
-def _unheard(done: int, total: int) -> None:
-    """Progress that nobody is told of."""
-
-
-def _states(network: Network, recording: Recording, env: int) -> Tensor | None:
-    states = recorded_states(network, recording, env)
-    return None if states is None else states.to(next(network.parameters()).device)
+    gaps = [side.maps.gap for side in sides[:1] if side.maps.gap is not None]
+    notes += [f"sums miss what they should be by up to {gap:.2g} (delta)" for gap in gaps]
+    notes += filter(None, [why])
+    column = max(LEAST, wide)
+    width = len(sides) * (column + 2 * MARGIN) - 2 * MARGIN
+    board = Board(title, max(width, 2 * LEAST), LABEL + high, notes)
+    image = Image.fromarray(board.ground)
+    draw = ImageDraw.Draw(image)
+    for number, side in enumerate(sides):
+        left = board.left + number * (column + 2 * MARGIN)
+        text(draw, (left, board.top), fitting(side.words, column, SMALL), FAINT, SMALL)
+    board.ground = np.array(image)
+    return board
 
 
 def _pictures(
-    recording: Recording,
-    env: int,
-    maps: SaliencyMaps,
-    title: Sequence[str],
-    notes: Sequence[str],
-    taken: str = "",
+    network: Network, recording: Recording, clip: Clip, board: Board, sides: Sequence[Side]
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    assert recording.frames is not None  # saliency_movie has looked
-    scales = {side: float(np.percentile(values, FULL)) or 1.0 for side, values in maps.items()}
-    names, shown = recording.action_names, recording.preprocessing
-    for step in range(len(next(iter(maps.values())))):
-        frame = np.asarray(recording.frames[step, env])
-        if "values" in maps:
-            game = overlay(frame, maps["values"][step][None], _ZOOM, scales["values"], shown)
-        else:
-            sides = {side: values[step] / scales[side] for side, values in maps.items()}
-            game = two_colours(frame, sides.get("actor"), sides.get("critic"), _ZOOM, shown)
-        score, action = recording.scores[step, env], names[recording.actions[step, env]]
-        status = f"step {step}    score {score:g}    {taken}{action}"
-        yield _labelled(game, title, status, _legend(scales, notes))
+    # what is explained is the network's own choice, which another player need not have made
+    taken = "" if is_own_play(network, recording) else "it took "
+    scale, seen = clip.scale or ZOOM, recording.preprocessing
+    steps = clip.steps(recording)
+    for index, played in enumerate(played_steps(recording, clip.env, steps)):
+        shown = [side.maps.strengths(index) for side in sides]
+        words = step_words(played, recording.action_names, taken)
+        if max(float(values.max()) for values in shown[0].values()) < WEAK:
+            words += f"    (nothing reaches {WEAK:.0%} of the scale)"
+        canvas = board.picture(words)
+        for number, strengths in enumerate(shown):
+            actor, critic = strengths.get("actor", strengths.get(VALUES)), strengths.get("critic")
+            game = two_colours(played.frame, actor, critic, scale, seen)
+            column = max(LEAST, game.shape[1]) + 2 * MARGIN
+            put(canvas, game, board.left + number * column, board.top + LABEL)
+        yield canvas
 
 
-def _legend(scales: dict[str, float], notes: Sequence[str]) -> list[str]:
-    words = {"actor": "blue: how far the outputs move", "critic": "red: how far the value moves"}
-    lines = [
-        f"{words.get(side, 'violet to yellow: absolute values')}, full colour at {scale:.3g}"
-        for side, scale in scales.items()
-    ]
-    return [*lines, *notes]
-
-
-def _labelled(
-    game: UInt8[np.ndarray, "height width 3"],
-    title: Sequence[str],
-    status: str,
-    legend: list[str],
-) -> UInt8[np.ndarray, "taller wider 3"]:
-    head = _HEAD + _LINE * (len(title) - 1)
-    height = game.shape[0] + head + 30 + _LINE * len(legend)
-    width = max(game.shape[1], *(written_width(line, 13) for line in title))
-    width = max(width, *(written_width(line, 12) for line in legend))
-    # 4:2:0 video halves the colour's size, so both sides are even
-    size = [-(-(side + 2 * MARGIN) // 2) * 2 for side in (width, height)]
-    image = Image.new("RGB", (size[0], size[1]), PAPER)
-    draw = ImageDraw.Draw(image)
-    for line, words in enumerate(title):
-        text(draw, (MARGIN, MARGIN - 4 + _LINE * line), words, FAINT, 13)
-    image.paste(Image.fromarray(game), (MARGIN, MARGIN + head - 4))
-    below = MARGIN + head + game.shape[0] + 4
-    text(draw, (MARGIN, below), status, INK, 14)
-    for line, words in enumerate(legend):
-        text(draw, (MARGIN, below + 26 + _LINE * line), words, FAINT, 12)
-    return np.asarray(image)
+def _legend(noun: str, sides: Sequence[Side]) -> list[str]:
+    """What the colours are, with the value that gets the full one."""
+    words = {
+        "actor": f"cyan: how far the {noun}s move",
+        "critic": "pink: how far the value of the state moves",
+    }
+    lines = []
+    for side in sides[0].maps.scales:
+        said = words.get(side, "cyan: absolute values, summed over the frames")
+        full = f"{sides[0].maps.scales[side]:.3g}"
+        if len(sides) > 1:
+            full += f" (before training {sides[1].maps.scales[side]:.3g})"
+        lines.append(f"{said}, full colour at {full}")
+    return lines

@@ -10,7 +10,8 @@ from atari_zoo.viz.images import diverging, enlarge, grid, in_grey, resized, seq
 
 VECTOR = Preprocessing()
 WEAK, BRIGHT = 0.35, 0.65  # of the colours, where the weakest values begin and what is left
-ACTOR, CRITIC = np.array([40, 110, 255]), np.array([255, 40, 40])  # blue and red, as the paper's
+ACTOR, CRITIC = np.array([0, 229, 255]), np.array([255, 91, 167])  # hues that games hardly have
+DIMMED, OPAQUE = 0.35, 0.85  # of the game beneath, and of the full colour
 
 
 def overlay(
@@ -44,18 +45,24 @@ def two_colours(
     factor: int = 2,
     preprocessing: Preprocessing = VECTOR,
 ) -> UInt8[np.ndarray, "taller wider 3"]:
-    """The frame with the actor's saliency added in blue and the critic's in red, as Greydanus et
-    al. (2018, https://arxiv.org/abs/1711.00138) draw them; 1 is the full colour.
+    """The frame, dimmed a little, and on it the actor's saliency in cyan and the critic's in pink;
+    1 is the full colour, through which the game can still be seen.
 
+    Greydanus et al. (2018, https://arxiv.org/abs/1711.00138) add blue and red, which games have.
     preprocessing: as of `overlay`.
     """
-    picture = 0.6 * frame
     height, width = frame.shape[:2]
-    for colour, values in ((ACTOR, actor), (CRITIC, critic)):
+    weights, clear = [], np.ones((height, width, 1))
+    for values in (actor, critic):
+        strength = np.zeros((height, width))
         if values is not None:
-            strength = np.clip(on_screen(values, height, width, preprocessing), 0, 1)[..., None]
-            picture = picture + strength * colour
-    return enlarge(np.rint(np.clip(picture, 0, 255)).astype(np.uint8), factor)
+            strength = np.clip(on_screen(values, height, width, preprocessing), 0, 1)
+        weights.append(OPAQUE * strength[..., None])
+        clear = clear * (1 - weights[-1])
+    # where both are, each has its share of the colour
+    tint = (weights[0] * ACTOR + weights[1] * CRITIC) / np.maximum(sum(weights), 1e-9)
+    mixed = clear * (1 - DIMMED) * frame + (1 - clear) * tint
+    return enlarge(np.rint(mixed).astype(np.uint8), factor)
 
 
 def on_screen(

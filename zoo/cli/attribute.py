@@ -1,4 +1,4 @@
-"""`atari-zoo attribute` and `atari-zoo saliency-movie`."""
+"""`atari-zoo attribute`."""
 
 from __future__ import annotations
 
@@ -9,40 +9,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atari_zoo.cli.options import (
-    STEPS,
+    Baseline,
     Device,
     Env,
     Force,
     Json,
+    Method,
+    MethodOptions,
     Model,
-    Output,
     Played,
     Seed,
-    assignments,
+    Target,
+    method_options,
     seen_play,
 )
 from atari_zoo.cli.outputs import check_file
-from atari_zoo.cli.tables import print_facts
 from atari_zoo.cli.verbs import verb
 from atari_zoo.progress import progress_bar
 
 if TYPE_CHECKING:
     from atari_zoo.viz.saliency.decisions import Decision
 
-Method = Annotated[str, typer.Option(help="integrated_gradients, greydanus, lrp ...")]
-Target = Annotated[
-    str,
-    typer.Option(
-        help="decision (of Q-networks the margin, of policies the output of the choice), chosen, "
-        "an action's name or number, margin, value, advantage, entropy, atom:FIRE:50 ..."
-    ),
-]
-Baseline = Annotated[
-    str, typer.Option(help="black, mean, previous, still, blurred or observations.")
-]
-Options = Annotated[
-    list[str] | None, typer.Option("--option", help="Of the method, such as steps=200.")
-]
 ENDINGS = {"picture": (".png",), "table": (".csv", ".md")}
 
 
@@ -59,7 +46,7 @@ def attribute(
     method: Method = "integrated_gradients",
     target: Target = "decision",
     baseline: Baseline = "black",
-    option: Options = None,
+    option: MethodOptions = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A .png; of --table a .csv or .md.")
     ] = None,
@@ -90,48 +77,10 @@ def attribute(
         with progress_bar("explaining", "methods") as update:
             rows, picture = decision.by_all(update)
     else:
-        row, picture = decision.explained(method, _options(option or []))
+        row, picture = decision.explained(method, method_options(option))
         rows = [row]
     assert output is not None  # only a table may be printed alone
     _tell(rows, picture, output, as_json)
-
-
-@verb(
-    "atari-zoo saliency-movie a2c/Pong/1 --steps 300 -o pong.mp4",
-    "atari-zoo saliency-movie dqn/Seaquest/1 --method sarfa --recording play.zarr",
-)
-def saliency_movie(
-    model: Model,
-    steps: Annotated[
-        int | None, typer.Option("--steps", help=STEPS, min=1, show_default="300")
-    ] = None,
-    method: Method = "greydanus",
-    target: Target = "decision",
-    baseline: Baseline = "black",
-    option: Options = None,
-    output: Output = Path("saliency.mp4"),
-    fps: Annotated[int, typer.Option(help="Steps in a second of the movie.", min=1)] = 15,
-    recording: Played = None,
-    env: Env = 0,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    force: Force = False,
-    as_json: Json = False,
-) -> None:
-    """Films the game with what each decision depends on: the actor in blue, the critic in red."""
-    import atari_zoo as zoo
-    from atari_zoo.viz.movies.mp4 import check_movie
-    from atari_zoo.viz.saliency.movies import Question
-    from atari_zoo.viz.saliency.movies import saliency_movie as make_movie
-
-    check_file(output, force, ".mp4")
-    check_movie(output, fps)
-    network = zoo.load(model, device)
-    played = seen_play(network, recording, steps, seed, usual=300)
-    question = Question(method, target, baseline, seed, _options(option or []))
-    with progress_bar("looking", "steps") as update:
-        make_movie(network, played, output, question, env, fps, update)
-    print_facts({"model": model, "output": str(output)}, as_json, str(output))
 
 
 def _table(decision: Decision, output: Path | None, as_json: bool) -> None:
@@ -153,10 +102,6 @@ def _table(decision: Decision, output: Path | None, as_json: bool) -> None:
         with written_whole(output) as beside:
             beside.write_text(csv if output.suffix.lower() == ".csv" else markdown, "utf-8")
     print(json.dumps([asdict(row) for row in rows]) if as_json else markdown)
-
-
-def _options(given: list[str]) -> dict[str, Any]:
-    return assignments(given, "steps=200", "--option")
 
 
 def _tell(rows: list[dict[str, Any]], picture: Any, output: Path, as_json: bool) -> None:

@@ -56,6 +56,22 @@ Settings = Annotated[
 ]
 
 
+Method = Annotated[str, typer.Option(help="integrated_gradients, greydanus, lrp ...")]
+Target = Annotated[
+    str,
+    typer.Option(
+        help="decision (of Q-networks the margin, of policies the output of the choice), chosen, "
+        "an action's name or number, margin, value, advantage, entropy, atom:FIRE:50 ..."
+    ),
+]
+Baseline = Annotated[
+    str, typer.Option(help="black, mean, previous, still, blurred or observations.")
+]
+MethodOptions = Annotated[
+    list[str] | None, typer.Option("--option", help="Of the method, such as steps=200.")
+]
+
+
 def assignments(
     texts: Iterable[str], example: str = "learning_rate=1e-3", option: str = "--set"
 ) -> dict[str, Any]:
@@ -76,6 +92,14 @@ def assignments(
         except (ValueError, SyntaxError):
             found[name] = value
     return found
+
+
+def method_options(given: Iterable[str] | None) -> dict[str, Any]:
+    """Those of a method of attribution, as in `--option steps=200`.
+
+    Raises ValueError as `assignments` does.
+    """
+    return assignments(given or [], "steps=200", "--option")
 
 
 def seen_play(
