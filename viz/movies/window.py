@@ -67,7 +67,7 @@ class Watching:
         self.label.pack(fill="x")
         self._image: Any = None  # Tk keeps no picture that nobody else holds
         for key, act in self._keys().items():
-            window.bind(key, lambda event, act=act: act())
+            window.bind(key, _ignoring_event(act))
         self._due = time.monotonic()
         window.after(0, self._tick)
 
@@ -117,3 +117,7 @@ def ppm(picture: UInt8[np.ndarray, "height width 3"]) -> bytes:
     """The picture as a PPM file's bytes, which Tk reads fastest."""
     height, width = picture.shape[:2]
     return f"P6 {width} {height} 255 ".encode() + picture.tobytes()
+
+
+def _ignoring_event(act: Callable[[], object]) -> Callable[[Any], object]:
+    return lambda event: act()

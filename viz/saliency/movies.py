@@ -5,6 +5,7 @@ any method; beside them the same of a network that learnt nothing."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -85,7 +86,7 @@ def saliency_movie(
             place.mkdir()
             maps = step_maps(
                 each, recording, clip.env, steps, question, place,
-                lambda done, number=number: progress(number * len(steps) + done, total),
+                partial(_later, progress, number * len(steps), total),
             )  # fmt: skip
             name = network.card.name if number == 0 else "before training, in a scale of its own"
             sides.append(Side(name, maps))
@@ -94,6 +95,10 @@ def saliency_movie(
         done = (len(asked)) * len(steps)
         shown = counted(pictures, lambda more: progress(done + more, total))
         write_mp4(shown, path, clip.rate(recording))
+
+
+def _later(progress: Callable[[int, int], None], before: int, total: int, done: int) -> None:
+    progress(before + done, total)
 
 
 def _board(

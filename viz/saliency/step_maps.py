@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -160,7 +161,7 @@ def _at(question: Question, begin: int, count: int, total: int) -> Question:
         if len(baseline) == total:
             baseline = baseline[span]
         elif len(baseline) == 1:
-            baseline = as_floats(baseline).expand(count, *baseline.shape[1:])
+            baseline = as_floats(torch.as_tensor(baseline)).expand(count, *baseline.shape[1:])
     return replace(question, target=target, baseline=baseline)
 
 
