@@ -1,7 +1,7 @@
 """Methods that lay points out in the plane: t-SNE and UMAP, and where new points go among old.
 
-t-SNE is openTSNE's (Policar et al., 2024, https://doi.org/10.18637/jss.v109.i03), UMAP umap-learn's
-(McInnes et al., 2018, https://arxiv.org/abs/1802.03426).
+t-SNE is openTSNE's (Policar et al., 2024, https://doi.org/10.18637/jss.v109.i03) but for the
+repulsion of many points, UMAP umap-learn's (McInnes et al., 2018, https://arxiv.org/abs/1802.03426).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64
 
+from atari_zoo.analysis.embedding.gradient import InterpolatedGradient
 from atari_zoo.analysis.embedding.umap_learn import umap_class
 from atari_zoo.analysis.measures.divergence import affinities
 from atari_zoo.seeds import generator_seed
@@ -22,6 +23,7 @@ from atari_zoo.seeds import generator_seed
 EXAGGERATED = 250  # t-SNE's first iterations
 BEGUN = 1e-4  # standard deviation of the places to begin from
 TOLD = 50  # iterations between two calls of `progress`
+MANY = 2000  # points, of which Barnes and Hut's way takes longer than a grid's
 CALM = 0.1  # learning rate of points that are placed among others that do not move
 Points = Float32[np.ndarray, "points features"]
 New = Float32[np.ndarray, "new features"]
@@ -70,7 +72,7 @@ class MapMethod(ABC):
 
 
 class TSNE(MapMethod):
-    """t-SNE of exact neighbours; repulsion by Barnes and Hut, from 10,000 points interpolated."""
+    """t-SNE of exact neighbours; repulsion by Barnes and Hut, from 2,000 points interpolated."""
 
     iterations, by_affinities = 3000, True
 
@@ -95,6 +97,7 @@ class TSNE(MapMethod):
             n_iter=layout.iterations - EXAGGERATED,
             n_jobs=torch.get_num_threads(),
             random_state=generator_seed(layout.seed) % 2**32,
+            negative_gradient_method=InterpolatedGradient() if len(points) >= MANY else "bh",
             callbacks=tick,
             callbacks_every_iters=TOLD,
         )
@@ -109,7 +112,7 @@ class TSNE(MapMethod):
         old = TSNEEmbedding(
             places.copy(),
             near,
-            negative_gradient_method=_repulsion(len(points)),
+            negative_gradient_method="bh" if len(points) < 10_000 else "fft",
             n_jobs=torch.get_num_threads(),
         )
         # `transform` moves the old ones' middle to 0
@@ -166,7 +169,3 @@ def from_components(points: Points) -> Places:
 def from_chance(points: Points, seed: int) -> Places:
     """Small places to begin from, drawn."""
     return np.random.default_rng(generator_seed(seed)).normal(size=(len(points), 2)) * BEGUN
-
-
-def _repulsion(count: int) -> str:
-    return "bh" if count < 10_000 else "fft"
