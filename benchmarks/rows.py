@@ -17,6 +17,7 @@ WIDTHS = (15, 58, 34)  # of the columns of a row that is printed: words, then nu
 MORE_IS_BETTER = {
     "steps/s": True,
     "frames/s": True,
+    "episodes/s": True,
     "%": True,
     "share": True,
     "nats": False,

@@ -22,7 +22,7 @@ FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.p
 # Training, analysis and viz stand beside each other, but that viz may import analysis.
 ROWS = """
     converters: errors files arguments environment_ids algorithms registration
-    converters: preprocessings
+    converters: preprocessings displays
     converters: cards
     converters: half_floats onnx_runtime
     converters: not_models
@@ -77,7 +77,7 @@ ROWS = """
     viz: attribution objectives filters curves throughput
     viz: fidelity movies
     viz: saliency patches render
-    viz: pages jobs analyses
+    viz: pages jobs analyses displays
     zoo: cli
     zoo: __main__
 """

@@ -67,9 +67,9 @@ def rates_by_envs(result: Throughput) -> dict[str, dict[int, CaseRate]]:
             found[rate.case.what].setdefault(group.rates[0].case.envs, rate)
     for group in result.groups:
         for what in (RECORDING, *PEERS):
-            there = rate_of(group.rates, what)
-            if there is not None:
-                found.setdefault(what, {}).setdefault(there.case.envs, there)
+            first = rate_of(group.rates, what)
+            if first is not None:
+                found.setdefault(what, {}).setdefault(first.case.envs, first)
     return found
 
 

@@ -14,6 +14,7 @@ import torch
 
 import atari_zoo as zoo
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
+from atari_zoo.emulator import kept
 from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.environments import Environments
 from atari_zoo.emulator.native_frames import NativeFrames
@@ -131,7 +132,7 @@ def test_a_rollout_does_so(random_agent, monkeypatch, worth: bool) -> None:
             asked.append(apart)
             raise ValueError("enough")
 
-    monkeypatch.setattr(runner, "Environments", Asked)
+    monkeypatch.setattr(kept, "Environments", Asked)
     monkeypatch.setattr(runner, "worth_processes", lambda plan, envs, cores: worth)
     with pytest.raises(ValueError, match="enough"):
         Runner(random_agent("Pong"), Plan(steps=1))

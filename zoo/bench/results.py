@@ -95,8 +95,8 @@ def open_throughput(path: str | Path) -> Throughput:
         facts = json.loads(Path(path).read_text("utf-8"))
         groups = tuple(_group(group) for group in facts.pop("groups"))
         settings = tuple(TunedSettings(**one) for one in facts.pop("settings"))
-        facts |= {name: tuple(facts[name]) for name in ("remarks", "advice")}
-        return Throughput(**facts, groups=groups, settings=settings)
+        texts: dict[str, Any] = {name: tuple(facts.pop(name)) for name in ("remarks", "advice")}
+        return Throughput(**facts, **texts, groups=groups, settings=settings)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"{path}: no result of `atari-zoo bench`, or a damaged one: {error}"

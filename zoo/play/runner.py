@@ -12,6 +12,7 @@ from atari_zoo.converters.network.hooks import layer_named
 from atari_zoo.converters.network.stateful import state_parts, state_size
 from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.environments import Environments
+from atari_zoo.emulator.kept import lent_environments
 from atari_zoo.play.actions import Chooser
 from atari_zoo.play.added_noise import ObservationNoise, with_parameter_noise
 from atari_zoo.play.groups import (
@@ -130,17 +131,16 @@ class Runner:
         """Some of the environments, which the stack closes."""
         plan, game = self.plan, self._rules.game
         own = self._rules.actions == game.actions
-        environments = Environments(
+        lent = lent_environments(
             Cartridge(game.rom, plan.mode, plan.difficulty, () if own else self._rules.actions),
             share.stop - share.start,
             self._rules.preprocessing,
             self._device,
             plan.threads or 0,
-            raw=any(KEEP[name].raw for name in plan.keep),
-            apart=worth_processes(plan, self._rules.envs, cores()),
+            any(KEEP[name].raw for name in plan.keep),
+            worth_processes(plan, self._rules.envs, cores()),
         )
-        stack.enter_context(closing(environments))
-        return environments
+        return stack.enter_context(lent)
 
     def _group(
         self, share: slice, environments: Environments, inference: Inference

@@ -190,5 +190,6 @@ def noise(
         "clean": list(found[0].clean),
         "random": list(found[0].random),
         "first_game": plan.seed,
+        "agent": network.card.name,
     }
     return (curves[0] if len(curves) == 1 else {"kind": kinds, "curves": curves}) | facts
