@@ -6,8 +6,8 @@ what came of it by one exact measure for both.
 Each runs in a process of its own, with the same points (50 principal components), threads and
 perplexity; the same iterations, and then ours a third of them (of the quick ones two thirds), for
 how soon it is as good. The paper's setting is 18 x 2,501 points and 3,000 iterations, which is
-half an hour and more of scikit-learn; `--quick` has 3,000 points of 9 plays and 750 iterations. Processor time
-is of all threads: on a machine that does something else too, it is less in doubt.
+half an hour and more of scikit-learn; `--quick` has 3,000 points of 9 plays and 750 iterations.
+Processor time is of all threads: on a machine that does something else too, it is less in doubt.
 """
 
 from __future__ import annotations

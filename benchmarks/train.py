@@ -33,11 +33,9 @@ Contender = Callable[[int], float]
 def ours(algorithm: str, of: Game, device: str) -> Iterator[Contender]:
     """Our trainer, in a folder that goes."""
     settings: dict[str, Any] = {
-        "a2c": {"workers": CORES},
+        "a2c": {},
         "dqn": {"batch": 32, "update_every": 4, "buffer": 10_000, "min_history": 160},
     }[algorithm]
-    if device != "cpu":
-        settings |= {"workers": 1} if algorithm == "a2c" else {}
     config = registry.config(
         algorithm, "workstation", rom=of.rom, envs=ENVS[algorithm], seed=1, frames=None, **settings
     )

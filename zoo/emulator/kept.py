@@ -70,7 +70,7 @@ def lent_environments(
     environments = (
         rested.pop()
         if rested
-        else Environments(game, count, preprocessing, device, threads, raw, apart)
+        else Environments(game, count, preprocessing, device, threads, raw=raw, apart=apart)
     )
     try:
         yield environments
