@@ -25,7 +25,7 @@ Agents = Annotated[
 
 @verb(
     "atari-zoo grid '*/Seaquest/*'",
-    "atari-zoo grid 'a2c/Seaquest/*' dqn/Seaquest/1 --episode 0 --speed 4 -o first.mp4",
+    "atari-zoo grid 'a2c/Seaquest/*' dqn/Seaquest/1 --to 900 --speed 4 -o first.mp4",
 )
 def grid(
     agents: Agents,

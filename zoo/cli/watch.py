@@ -36,7 +36,7 @@ Output = Annotated[
 
 @verb(
     "atari-zoo watch apex/Seaquest/1",
-    "atari-zoo watch apex/Seaquest/1 --episode 1 --speed 2",
+    "atari-zoo watch apex/Seaquest/1 --from 500 --speed 2",
     "atari-zoo watch play.zarr --from 200 --to 500 -o watch.mp4",
 )
 def watch(
