@@ -128,8 +128,8 @@ def test_a_rollout_does_so(random_agent, monkeypatch, worth: bool) -> None:
     asked: list[bool] = []
 
     class Asked(Environments):
-        def __init__(self, *words) -> None:
-            asked.append(words[-1])
+        def __init__(self, *words, apart: bool, **options) -> None:
+            asked.append(apart)
             raise ValueError("enough")
 
     monkeypatch.setattr(kept, "Environments", Asked)
