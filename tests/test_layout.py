@@ -77,6 +77,7 @@ ROWS = """
     viz: fidelity movies
     viz: saliency patches render
     viz: pages jobs analyses
+    viz: explorer
     zoo: cli
     zoo: __main__
 """
