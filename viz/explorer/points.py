@@ -20,7 +20,7 @@ from atari_zoo.viz.explorer.settings import ExplorerSettings, ShownAgent
 SPACE, SEEDS = "ram", 2
 GRID = 65535  # places along the longer side of the map
 INTERVALS = ", 95% intervals over episodes in `quality_of`"  # of Python, not of a page
-FEWEST = 50  # moments: of fewer there is no map
+FEWEST = 100  # moments: a neighbourhood of t-SNE is 90
 
 
 def check_memory(agents: Sequence[ShownAgent], settings: ExplorerSettings) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from atari_zoo.converters.files import encodable, written_whole
+from atari_zoo.converters.files import written_whole
 from atari_zoo.viz.pages.templates import script_json
 
 TYPES = {"uint8", "uint16", "uint32", "float32"}  # those of JavaScript's typed arrays that serve
@@ -42,7 +42,7 @@ def write_script(folder: Path, name: str, data: Any) -> int:
     """Writes `folder/name.js` with what JSON can hold, and returns its bytes."""
     path = folder / f"{name}.js"
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = encodable(f"window.zoo.take({script_json(name)}, {script_json(data)});\n")
+    text = f"window.zoo.take({script_json(name)}, {script_json(data)});\n"
     with written_whole(path) as beside:
         beside.write_text(text, encoding="utf-8")
     return path.stat().st_size

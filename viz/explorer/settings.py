@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from atari_zoo.analysis.embedding.methods import EXAGGERATED
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.arguments import check_kinds
 from atari_zoo.converters.cards import ModelCard
@@ -55,6 +56,11 @@ class ExplorerSettings:
         for name, least in (("steps", 0), ("env", 0), ("every", 1), ("iterations", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least {least}")
+        if 0 < self.iterations <= EXAGGERATED and self.embedding is None:
+            raise ValueError(
+                f"iterations is {self.iterations}; expected 0 for no map, or more than "
+                f"{EXAGGERATED}, the first of which only pull neighbours together"
+            )
         if self.images < 0:
             raise ValueError(f"images is {self.images}; expected 0 for none, or iterations")
 

@@ -58,8 +58,11 @@ function drawSeen(view, agent, step) {
     view.frames.replaceChildren(...view.seen.map((canvas, place) => made("figure", {}, canvas,
       made("figcaption", {}, place === frames.length - 1 ? "now" : "T\u2212" + (frames.length - 1 - place)))));
   }
-  const facts = have(agent.screens + "/facts").seen, each = view.frames.clientWidth / frames.length - 8;
-  const zoom = wholeZoom(each, facts.width, 2, 2);
+  const facts = have(agent.screens + "/facts").seen, room = view.frames.clientWidth;
+  const fits = (count) => count * (facts.width + 8) - 8 <= room;
+  const across = [frames.length, Math.ceil(frames.length / 2)].find(fits) || 1; // in one row, or two
+  view.frames.style.setProperty("--across", across);
+  const zoom = wholeZoom(room / across - 8, facts.width, 2, 2);
   view.seen.forEach((canvas, place) => {
     const frame = frames[place], age = frames.length - 1 - place;
     const blank = frame || Object.assign(document.createElement("canvas"), { width: facts.width, height: facts.height });

@@ -36,8 +36,8 @@ function drawMap(context, agent, facts, step, zoom, frame) {
   context.drawImage(overlayOf(row, method), left * zoom, top * zoom, width * zoom, height * zoom);
   return method.name.replaceAll("_", " ") + " of " + method.explains
     + (since ? "; of step " + at + ", " + since + " before: one of " + method.every + " steps was explained" : "")
-    + ". Full colour at " + short(method.full) + " " + method.unit
-    + " (absolute, summed over the frames, one scale for this play, weak ones fade" + (method.note ? "; " + method.note : "") + ").";
+    + ". Full colour at " + short(method.full) + ", " + method.unit
+    + "; absolute values, one scale for this play, weak ones fade" + (method.note ? "; " + method.note : "") + ".";
 }
 
 function overlayOf(row, method) {
