@@ -8,16 +8,16 @@ function makeView() {
   const part = (name, tag, attributes) => (view[name] = made(tag, attributes));
   const box = part("box", "article", { class: "view" });
   part("title", "h2", { class: "who" });
-  const game = made("section", { class: "game", "aria-label": "the game" },
+  const game = made("div", { class: "game", role: "group", "aria-label": "the game" },
     part("screen", "canvas", { class: "screen", role: "img" }),
     part("told", "p", { class: "told" }),
     made("label", {}, "over it ", part("methods", "select", { class: "methods", onchange: () => change({ method: view.methods.value }) })),
     part("mapWords", "p", { class: "note" }));
-  const decision = made("section", { class: "decision", "aria-label": "its decision" },
+  const decision = made("div", { class: "decision", role: "group", "aria-label": "its decision" },
     part("valueWords", "p", { class: "told value" }), part("bars", "ol", { class: "bars" }), part("barWords", "p", { class: "note" }));
-  const seen = made("section", { class: "given", "aria-label": "what it was given" },
+  const seen = made("div", { class: "given", role: "group", "aria-label": "what it was given" },
     part("frames", "div", { class: "frames" }));
-  view.layerBox = made("section", { class: "layer", "aria-label": "a layer" },
+  view.layerBox = made("div", { class: "layer", role: "group", "aria-label": "a layer" },
     part("tabs", "div", { class: "tabs" }), made("label", { class: "showing" }, "shown ", part("tiles", "select", { class: "tiles", onchange: () => change({ tiles: view.tiles.value }) })), made("div", { class: "room" }, part("layer", "canvas", { class: "units", role: "img" })), part("layerWords", "p", { class: "note" }));
   view.layer.onclick = (event) => {
     const unit = unitAt(view, event);
