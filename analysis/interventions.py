@@ -29,6 +29,7 @@ from atari_zoo.analysis.results import Result
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.emulator.kept import environments_kept
 from atari_zoo.intervals import interval
 from atari_zoo.interventions import OF_PLAY, Intervention, intervening
 from atari_zoo.layers import activations
@@ -103,10 +104,11 @@ def intervention_effects(
     ]
     total, done, rows = sum(map(len, plans)), 0, list[dict[str, Any]]()
     for subject, conditions in zip(agents, plans, strict=True):
-        for found in _measured(subject, conditions, episodes, states, seed):
-            rows += found
-            done += 1
-            progress(done, total)
+        with environments_kept():
+            for found in _measured(subject, conditions, episodes, states, seed):
+                rows += found
+                done += 1
+                progress(done, total)
     return Result(pandas.DataFrame(rows)[COLUMNS], UNCERTAINTY.format(near=NEAR))
 
 

@@ -30,6 +30,7 @@ from atari_zoo.analysis.results import Result
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.emulator.kept import environments_kept
 from atari_zoo.intervals import interval
 from atari_zoo.observations import with_present
 from atari_zoo.play.rollouts import rollout
@@ -83,10 +84,11 @@ def memory_use(
         untold = _why_untold(subject) if information else ""
         words += [some for some in (why, untold) if some]
         told = information and not untold
-        for found in _measured(subject, episodes, states, told, seed, control):
-            rows += [{"agent": subject.name} | row for row in found]
-            done += 1
-            progress(done, total)
+        with environments_kept():
+            for found in _measured(subject, episodes, states, told, seed, control):
+                rows += [{"agent": subject.name} | row for row in found]
+                done += 1
+                progress(done, total)
     return Result(pandas.DataFrame(rows)[COLUMNS], ". ".join(words))
 
 

@@ -149,13 +149,14 @@ def swept_scores(place: str, agent: str) -> list[NoiseScores]:
     outcomes = there.read("report.json")
     if outcomes is None:
         raise ValueError(f"{place}: no sweep, or one that has not ended: give its command again")
-    found = []
+    found, models = [], set()
     for outcome in outcomes:
         task, result = outcome["task"], outcome["result"]
         if task["job"] != "noise":
             raise ValueError(f"{place}: a sweep of the job '{task['job']}'; expected 'noise'")
-        if result is None or file_name(task["model"]) != file_name(agent):
+        if result is None or not _is_of(agent, task["model"], result):
             continue
+        models.add(task["model"])
         if "first_game" not in result:
             raise ValueError(
                 f"{place}: swept by an older atari-zoo, whose seeds played mostly the same games: "
@@ -171,12 +172,22 @@ def swept_scores(place: str, agent: str) -> list[NoiseScores]:
                     tuple(result["random"]),
                 )
             )
+    if len(models) > 1:
+        raise ValueError(
+            f"{place}: several models are called {agent} there: {', '.join(sorted(models))}; sweep "
+            "each into a folder of its own"
+        )
     if not found:
         names = sorted({outcome["task"]["model"] for outcome in outcomes if outcome["result"]})
         raise ValueError(
             f"{place}: nothing of {agent} there, but of {', '.join(names) or 'nobody'}"
         )
     return found
+
+
+def _is_of(agent: str, model: str, result: Mapping[str, Any]) -> bool:
+    """Whether what was swept, a name or a file, is called so."""
+    return file_name(agent) in map(file_name, (model, result.get("agent", model)))
 
 
 def _played(

@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas
 
+from atari_zoo.converters.displays import notebook_html
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.registration import Registry
 
@@ -52,6 +53,8 @@ class Result:
     uncertainty: str
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     made: Made = field(default_factory=Made)
+
+    _repr_html_ = notebook_html
 
     def __repr__(self) -> str:
         rows, columns = self.table.shape

@@ -41,12 +41,18 @@ class Subject:
     network: the one that played; if not given, what `load` finds by the recording's card, or by
         `name`, when it is first asked for.
     name: of agents that are compared each has its own: a second one is called so with "~2".
+    steps: of the standard play; 2,500 if not given.
     Raises ValueError if the recording has no steps, or was not played by the network.
     """
 
     def __init__(
-        self, recording: Recording | None = None, network: Network | None = None, name: str = ""
+        self,
+        recording: Recording | None = None,
+        network: Network | None = None,
+        name: str = "",
+        steps: int | None = None,
     ) -> None:
+        self.steps = steps
         if recording is not None:
             self.card, self.recording = recording.card, recording
         elif network is not None:
@@ -67,7 +73,7 @@ class Subject:
     def recording(self) -> Recording:
         """Raises ValueError where it cannot be played."""
         known = vars(self).get("network")
-        return standard_play(self.card.name if known is None else known)
+        return standard_play(self.card.name if known is None else known, self.steps)
 
     @cached_property
     def network(self) -> Network:
@@ -153,20 +159,21 @@ class Subject:
         return network
 
 
-def as_subjects(given: Any) -> list[Subject]:
+def as_subjects(given: Any, steps: int | None = None) -> list[Subject]:
     """The subjects that are meant, each with a name of its own.
 
     given: one of these, or several: a name, a pattern of names such as "*/Seaquest/*", the path of
         a model or a recording, a network, a recording, a pair (network, recording), a Subject. Who
         comes without play has its standard play: see `standard_play`. What one name stands for
         comes once.
+    steps: of the standard play of those; as many as it has if not given.
     Raises ValueError if that is nothing, or nothing of the kind, and as `load` does.
     """
     several = isinstance(given, Sequence) and not isinstance(given, str) and not _is_pair(given)
     found: list[Subject] = []
     named: set[str] = set()
     for each in given if several else [given]:
-        for subject in _subjects(each):
+        for subject in _subjects(each, steps):
             if not {"recording", "network"} & vars(subject).keys():  # a name of the zoo's alone
                 if subject.name in named:
                     continue
@@ -174,6 +181,11 @@ def as_subjects(given: Any) -> list[Subject]:
             found.append(subject)
     if not found:
         raise ValueError("no agents: give names, networks or recordings")
+    if steps is not None and all("recording" in vars(subject) for subject in found):
+        raise ValueError(
+            f"steps is {steps}, but all that is given was played already: steps are of the play "
+            "of who has none"
+        )
     counts: dict[str, int] = {}
     for subject in dict.fromkeys(found):
         name = subject.card.name
@@ -182,7 +194,7 @@ def as_subjects(given: Any) -> list[Subject]:
     return list(dict.fromkeys(found))
 
 
-def _subjects(given: Any) -> list[Subject]:
+def _subjects(given: Any, steps: int | None) -> list[Subject]:
     if isinstance(given, Subject):
         return [given]
     if _is_pair(given):
@@ -193,9 +205,9 @@ def _subjects(given: Any) -> list[Subject]:
     if isinstance(given, str | Path):
         text = str(given)
         if is_pattern(text) and not Path(given).exists():
-            return [Subject(name=name) for name in names_like(text)]
+            return [Subject(name=name, steps=steps) for name in names_like(text)]
         if not Path(given).exists() and not is_remote(text):
-            return [Subject(name=text)]
+            return [Subject(name=text, steps=steps)]
         recording = None if is_remote(text) else _recording_at(Path(given))
         if recording is not None:
             return [Subject(recording)]
@@ -203,7 +215,7 @@ def _subjects(given: Any) -> list[Subject]:
     if hasattr(given, "starts"):
         return [Subject(given)]
     if hasattr(given, "state_dict"):
-        return [Subject(network=given)]
+        return [Subject(network=given, steps=steps)]
     raise ValueError(
         f"{given!r:.60} is no agent: expected a name, a network, a recording, or (network, "
         "recording)"

@@ -20,28 +20,41 @@ from rows import Row, arguments, by_turns, row, show
 
 import atari_zoo as zoo
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.play.noise import perturbing_options
+from atari_zoo.play.plans import Plan
+from atari_zoo.play.robustness import noise_scores
 
 AGENT = "a2c/Seaquest/1"
-CASES = (("observation", 0.1), ("frame", 0.1), ("relative", 0.2), ("actions", 0.1))
+LEVELS = {
+    "observation": (0.1, 0.3),
+    "frame": (0.1, 0.3),
+    "relative": (0.2, 0.4),
+    "actions": (0.1, 0.3),
+}
 FRAMES = 1200  # of the emulator, at most, in an episode: both play equally long
 
 
-def ours(network: Network, kind: str, level: float, episodes: int) -> float:
-    """Episodes a second of the sweep's own rollouts."""
-    limit = {"max_frames": FRAMES}
+def ours(network: Network, kind: str, episodes: int) -> float:
+    """Episodes a second of the sweep: clean and random play, and so many at each level."""
+    plan = Plan(episodes=episodes, seed=0, preprocessing={"max_frames": FRAMES})
     began = time.perf_counter()
-    played = zoo.rollout(
-        network, episodes=episodes, seed=0, preprocessing=limit, **perturbing_options(kind, level)
-    )
-    steps = float(np.sum(played.lengths))
-    return steps / (time.perf_counter() - began)
+    (found,) = noise_scores(network, plan, [kind], LEVELS[kind])
+    played = [found.clean, found.random, *found.returns]
+    return sum(map(len, played)) / (time.perf_counter() - began)
+
+
+def alone(network: Network, kind: str, episodes: int) -> float:
+    """The same with one environment."""
+    began = time.perf_counter()
+    conditions = [("", 0.0), ("actions", 1.0), *((kind, level) for level in LEVELS[kind])]
+    for condition, level in conditions:
+        one_at_a_time(network, condition, level, episodes)
+    return episodes * len(conditions) / (time.perf_counter() - began)
 
 
 @torch.inference_mode()
-def one_at_a_time(network: Network, kind: str, level: float, episodes: int) -> float:
-    """The same with one environment: each step is seen, perturbed, thought and done alone."""
-    random, steps, began = np.random.default_rng(0), 0, time.perf_counter()
+def one_at_a_time(network: Network, kind: str, level: float, episodes: int) -> None:
+    """Each step is seen, perturbed, thought and done alone."""
+    random = np.random.default_rng(0)
     noisy = with_kernel_noise(network, level, random) if kind == "relative" else network
     gymnasium.register_envs(ale_py)
     plain = gymnasium.make("ALE/Seaquest-v5", frameskip=1, repeat_action_probability=0.0)
@@ -62,9 +75,7 @@ def one_at_a_time(network: Network, kind: str, level: float, episodes: int) -> f
                 action = int(random.integers(outputs.shape[1]))
             seen, _, ended, cut, _ = env.step(action)
             over, count = ended or cut, count + 1
-        steps += count
     env.close()
-    return steps / (time.perf_counter() - began)
 
 
 def with_kernel_noise(network: Network, level: float, random: np.random.Generator) -> Network:
@@ -77,24 +88,22 @@ def with_kernel_noise(network: Network, level: float, random: np.random.Generato
     return noisy
 
 
-def rows(episodes: int, alone: int, repeats: int) -> Iterator[Row]:
-    """A row for each kind. Episodes are as long as their steps: rates are of steps."""
+def rows(episodes: int, few: int, repeats: int) -> Iterator[Row]:
+    """A row for each kind. few: episodes of each condition that the peer plays."""
     network = zoo.load(AGENT)
-    for kind, level in CASES:
+    for kind, levels in LEVELS.items():
         pair = by_turns(
-            partial(ours, network, kind, level, episodes),
-            partial(one_at_a_time, network, kind, level, alone),
-            repeats,
+            partial(ours, network, kind, episodes), partial(alone, network, kind, few), repeats
         )
-        case = f"noise sweep, {kind} {level:g}, {episodes} episodes"
-        yield row("analysis", case, "one environment at a time", *pair, "steps/s")
+        case = f"noise sweep, {kind} {levels[0]:g} and {levels[1]:g}, {episodes} episodes of each"
+        yield row("analysis", case, "one environment at a time", *pair, "episodes/s")
 
 
 def main() -> None:
     """Measures and prints."""
     options = arguments(__doc__).parse_args()
-    episodes, alone, repeats = (8, 1, 1) if options.quick else (64, 3, 3)
-    show(rows(episodes, alone, repeats), options.json)
+    episodes, few, repeats = (16, 1, 1) if options.quick else (64, 3, 3)
+    show(rows(episodes, few, repeats), options.json)
 
 
 if __name__ == "__main__":

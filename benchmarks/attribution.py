@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from rows import Row, arguments, by_turns, row, show
+from rows import Row, arguments, by_turns, row, show, until
 from scipy.ndimage import gaussian_filter
 from scipy.special import softmax
 from scipy.stats import entropy
@@ -72,7 +72,7 @@ def rate(count: int, work: Callable[[], object]) -> float:
     return count / (time.perf_counter() - started)
 
 
-def compare(network: Network, seen: torch.Tensor, repeats: int) -> Iterator[Row]:
+def compare(network: Network, seen: torch.Tensor, repeats: int, end: float) -> Iterator[Row]:
     """A row for each method, after one run that is not counted."""
     one = seen[:1]
     for name, respond in (("greydanus", greydanus), ("sarfa", sarfa)):
@@ -85,7 +85,7 @@ def compare(network: Network, seen: torch.Tensor, repeats: int) -> Iterator[Row]
             return rate(1, lambda: one_at_a_time(network, one[0], respond))
 
         case = f"{name}, 289 masks of an observation"
-        yield row("attribution", case, PEER, *by_turns(ours, theirs, repeats), "frames/s")
+        yield row("attribution", case, PEER, *by_turns(ours, theirs, repeats, end), "frames/s")
 
 
 def main() -> None:
@@ -94,7 +94,8 @@ def main() -> None:
     network = zoo.load("a2c/Pong/1")
     played = zoo.rollout(network, steps=40, envs=1, keep=["screens"])
     seen = played.observations().float()[-8:] / 255
-    show(compare(network, seen, 3 if options.quick else 9), options.json)
+    repeats, end = 3 if options.quick else 9, until(options.quick)
+    show(compare(network, seen, repeats, end), options.json)
 
 
 if __name__ == "__main__":

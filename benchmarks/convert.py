@@ -63,17 +63,17 @@ def theirs_prepared(file: Path) -> Callable[[], object]:
 CHILDREN = {"ours": ours_prepared, "theirs": theirs_prepared}
 
 
-def compare(repeats: int) -> list[Row]:
+def compare(repeats: int, end: float) -> list[Row]:
     """Rows for the time and the memory: of the whole process, and of the conversion alone."""
     with TemporaryDirectory() as folder:
+        # which converts by both, so that bytecode is written
         subprocess.run([sys.executable, __file__, "--make", folder], check=True)
         file = Path(folder) / NAME
-        for who in CHILDREN:
-            measured(__file__, who, file)  # once unmeasured: bytecode is written
         ours, theirs = by_turns(
             lambda: measured(__file__, "ours", file),
             lambda: measured(__file__, "theirs", file),
             repeats,
+            end,
         )
     return [_row(case, ours, theirs) for case in CASES]
 

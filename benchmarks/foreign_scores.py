@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -194,7 +194,7 @@ def agent_in(path: Path, game: str, rule: str) -> Network:
     return to_torch(found.model)
 
 
-def compare(folder: Path, name: str, game: str, rule: str, episodes: int) -> list[Row]:
+def compare(folder: Path, name: str, game: str, rule: str, episodes: int) -> Iterator[Row]:
     """Two rows for each kind of file: the mean score, and how often the best action is the same."""
     source = folder / f"{name}.safetensors"
     weights, published = load_file(source), agent_in(source, game, rule)
@@ -204,15 +204,13 @@ def compare(folder: Path, name: str, game: str, rule: str, episodes: int) -> lis
             agents[form] = agent_in(write(weights, Path(place)), game, rule)
     options: dict[str, Any] = {"episodes": episodes, "envs": episodes, "seed": 0}
     theirs = rollout(published, keep=["screens"], **options)
-    rows = []
     for form, agent in agents.items():
         ours = rollout(agent, **options)
         case = f"{name}, {form}"
         scores = [float(part.returns.mean()) for part in (ours, theirs)]
-        rows.append(row("foreign_scores", case, "as published", *([s] for s in scores), "points"))
+        yield row("foreign_scores", case, "as published", *([s] for s in scores), "points")
         same = agreement(agent, published, theirs)
-        rows.append(row("foreign_scores", f"{case}, actions", "itself", [same], [100.0], "%"))
-    return rows
+        yield row("foreign_scores", f"{case}, actions", "itself", [same], [100.0], "%")
 
 
 def agreement(agent: Network, published: Network, played: Recording) -> float:
@@ -230,8 +228,8 @@ def main() -> None:
     given = parser.parse_args()
     cases = POLICIES[:1] if given.quick else POLICIES
     episodes = min(2, given.episodes) if given.quick else given.episodes
-    for case in cases:  # a table each, as soon as it is known
-        show(compare(given.policies, *case, episodes), given.json)
+    rows = (one for case in cases for one in compare(given.policies, *case, episodes))
+    show(rows, given.json)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def _without_tensorflow() -> None:
 CHILDREN = {"ours": ours_prepared, "theirs": theirs_prepared}
 
 
-def compare(repeats: int) -> list[Row]:
+def compare(repeats: int, end: float) -> list[Row]:
     """One row for the time, one for the memory."""
     with TemporaryDirectory() as folder:
         files = Path(folder)
@@ -114,6 +114,7 @@ def compare(repeats: int) -> list[Row]:
             lambda: measured(__file__, "ours", files / "agent.onnx"),
             lambda: measured(__file__, "theirs", files / "agent.zip"),
             repeats,
+            end,
         )
     peer = "SB3 A2C.load"
     times = [cost.total for cost in ours], [cost.total for cost in theirs]

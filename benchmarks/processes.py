@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rows import Row, arguments, show
+from rows import Row, arguments, show, until
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,12 @@ def main(
     description: str | None,
     make: Callable[[Path], None],
     contenders: dict[str, Callable[[Path], Callable[[], object]]],
-    compare: Callable[[int], Iterable[Row]],
+    compare: Callable[[int, float], Iterable[Row]],
 ) -> None:
     """A script's whole command line; `--make FOLDER` and `--child WHO FILE` are for its processes.
 
-    make: writes the files. contenders: prepare the work on one. compare: measures so many times.
+    make: writes the files. contenders: prepare the work on one. compare: measures so many times,
+        until then.
     """
     if sys.argv[1:2] == ["--make"]:
         make(Path(sys.argv[2]))
@@ -77,7 +78,7 @@ def main(
         child(lambda: contenders[sys.argv[2]](Path(sys.argv[3])))
     else:
         options = arguments(description).parse_args()
-        show(compare(3 if options.quick else 11), options.json)
+        show(compare(3 if options.quick else 11, until(options.quick)), options.json)
 
 
 def _resident(field: str) -> float:

@@ -17,10 +17,11 @@ import subprocess
 import sys
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rows import Row, arguments, by_turns, row, show
+from rows import Row, arguments, by_turns, row, show, until
 
 AGENT = "dqn/Seaquest/1"
 UNITS, STEPS = 512, 256
@@ -136,7 +137,7 @@ def atlas(peer_steps: int) -> Row:
     return row("render", case, "one at a time, CUDA", [taken], [peer], "s")
 
 
-def compare(quick: bool) -> list[Row]:
+def compare(quick: bool) -> Iterator[Row]:
     """A row for each peer, and on CUDA the atlas."""
     import torch
 
@@ -145,17 +146,17 @@ def compare(quick: bool) -> list[Row]:
     case = f"{UNITS} fc units x {STEPS} steps"
     ours_from = f"ours from {units} x {steps}, " if quick else ""
     case += f" ({ours_from}theirs from {peer_steps} steps)"
-    rows = []
+    end = until(quick)
+    found = by_turns(lambda: ours(units, steps), lambda: loop(peer_steps), repeats, end)
+    yield row("render", case, "one at a time", *found, "s")
     with TemporaryDirectory() as folder:
         install_lucent(folder)
-        peers = {
-            "one at a time": lambda: loop(peer_steps),
-            "torch-lucent 0.1.8": lambda: lucent(folder, peer_steps),
-        }
-        for peer, theirs in peers.items():
-            us, them = by_turns(lambda: ours(units, steps), theirs, repeats)
-            rows.append(row("render", case, peer, us, them, "s"))
-    return rows + ([atlas(peer_steps)] if torch.cuda.is_available() else [])
+        found = by_turns(
+            lambda: ours(units, steps), lambda: lucent(folder, peer_steps), repeats, end
+        )
+        yield row("render", case, "torch-lucent 0.1.8", *found, "s")
+    if torch.cuda.is_available():
+        yield atlas(peer_steps)
 
 
 if __name__ == "__main__":

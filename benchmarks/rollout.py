@@ -1,6 +1,8 @@
 """Agent steps a second of `zoo.rollout`, beside the emulator's ceiling and whatever else one would
 play an agent with; what recording costs; and how often bfloat16 acts as float32 does.
 
+`atari-zoo bench` measures the same on any machine; here its rates are rows.
+
     python benchmarks/rollout.py --quick
     python benchmarks/rollout.py --envs 64 --device cuda
     python benchmarks/rollout.py --quick --only recording profile
@@ -8,101 +10,100 @@ play an agent with; what recording costs; and how often bfloat16 acts as float32
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from functools import partial
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import torch
-from rollout_peers import PEERS
-from rollout_profile import CEILING, profiled
-from rows import Row, arguments, in_turns, row, show
+from rows import Row, arguments, row, show, until
 
 import atari_zoo as zoo
-from atari_zoo.converters.cards import PREPROCESSINGS, ModelCard
-from atari_zoo.converters.network.heads import ActorCriticHead
-from atari_zoo.converters.network.networks import MnihNetwork, Trunk
-from atari_zoo.games import Game, game
+from atari_zoo.bench.agents import bench_network
+from atari_zoo.bench.cases import BOUND, EMULATOR, IDLE, NETWORK, PLAY, CaseRate
+from atari_zoo.bench.contenders import BenchAgent
+from atari_zoo.bench.groups import (
+    BenchGroup,
+    peer_group,
+    play_case,
+    reach_group,
+    recording_group,
+    rest_group,
+)
+from atari_zoo.bench.measuring import measured_groups, usual_of
+from atari_zoo.bench.options import BenchOptions
+from atari_zoo.bench.peers import ENV_POOL
+from atari_zoo.machines import this_machine
 from atari_zoo.play.inference import Inference
 
 GAMES = ("Seaquest", "Pong", "Breakout")
 AGENTS = ("a2c/Pong/1", "rainbow/Seaquest/1")
-EVERYTHING = {"keep": ["frames", "ram", "outputs", "probabilities"], "layers": ["fc"]}
-_ALONE = "the network alone"
-OURS = {
-    "float32": {},
-    "float32, torch": {"backend": "torch"},
-    "bfloat16": {"dtype": "bfloat16"},
+FEW = 8  # environments
+LONG = 60.0  # minutes, in which any of these groups is measured
+# what the rows call the things that bench measures
+NAMES = {
+    EMULATOR: "AtariVectorEnv alone",
+    NETWORK: "the network alone",
+    BOUND: "bound of the two alone",
 }
+Rates = Sequence[CaseRate]
 
 
-def agent(of: Game, device: str) -> MnihNetwork:
-    """An actor-critic of random weights: its speed is that of a trained one."""
-    torch.manual_seed(0)
-    card = ModelCard("a2c", of.name, action_rule="sample", preprocessing=PREPROCESSINGS["vector"])
-    return MnihNetwork(Trunk(), ActorCriticHead(512, len(of.actions)), card).to(device).eval()
+def rates(agent: BenchAgent, group: BenchGroup, quick: bool) -> Rates:
+    """A group's, in slices of half a second, or of one."""
+    options = BenchOptions(minutes=1.5 if quick else LONG)
+    (found,) = measured_groups(agent, [group], options, lambda line: print(line, file=sys.stderr))
+    return found.rates
 
 
-def ours(network: MnihNetwork, envs: int, options: dict[str, object], steps: int) -> float:
-    """Agent steps a second, of all environments together."""
-    recording = zoo.rollout(network, steps=steps, envs=envs, seed=0, **options)
-    return recording.steps / recording.seconds
+def peers(agent: BenchAgent, envs: int, quick: bool) -> Iterator[Row]:
+    """All contenders on one game, by turns; play in other precisions and by torch among them."""
+    machine, usual = this_machine(agent.device), usual_of(agent, BenchOptions())
+    case = play_case(envs, usual)
+    others = [replace(case, backend="torch", groups=1)]
+    others += [replace(others[0], dtype=name) for name in machine.precisions if name == "bfloat16"]
+    reach, beside = reach_group(envs, machine, usual), peer_group(envs, machine, usual)
+    cases = *beside.cases[1:], *others
+    if quick and envs > FEW:  # the others take longer to open than there is time
+        cases = tuple(case for case in cases if case.what == ENV_POOL)
+    group = replace(reach, cases=(*reach.cases, *cases))
+    found = rates(agent, group, quick)
+    play, *variants = [rate for rate in found if rate.case.what == PLAY]
+    words = f"{agent.game.name}, {envs} envs, {agent.device.type}"
+    for peer in found:
+        if peer.case.what != PLAY:
+            yield compared(words, play, peer)
+    for variant in variants:
+        kind = f"{words}, {variant.case.dtype}, {variant.case.backend}"
+        for peer in found:
+            if peer.case.what in (EMULATOR, ENV_POOL):
+                yield compared(kind, variant, peer)
 
 
-def recorded(network: MnihNetwork, envs: int, steps: int) -> float:
-    """The same with everything recorded onto the disk."""
-    folder = tempfile.mkdtemp()
-    try:
-        return ours(network, envs, EVERYTHING | {"path": Path(folder) / "play.zarr"}, steps)
-    finally:
-        shutil.rmtree(folder)
+def compared(case: str, ours: CaseRate, theirs: CaseRate) -> Row:
+    """A row of two rates."""
+    peer = NAMES.get(theirs.case.what, theirs.case.what)
+    return row("rollout", case, peer, ours.slices, theirs.slices, "steps/s")
 
 
-def peers(of: Game, envs: int, device: str, steps: int, repeats: int) -> Iterator[Row]:
-    """All contenders on one game, by turns."""
-    network = agent(of, device)
-    case = f"{of.name}, {envs} envs, {device}"
-    contenders: dict[str, Callable[[int], float]] = {
-        name: partial(ours, network, envs, options) for name, options in OURS.items()
-    }
-    with ExitStack() as stack:
-        for name, peer in PEERS.items():
-            contenders[name] = stack.enter_context(peer(of, network, envs))
-        for contender in contenders.values():
-            contender(20)  # torch warms up
-        rates = in_turns({n: partial(c, steps) for n, c in contenders.items()}, repeats)
-    for name in PEERS:
-        yield row("rollout", case, name, rates["float32"], rates[name], "steps/s")
-    for name in list(OURS)[1:]:
-        for peer in (CEILING, "EnvPool + torch"):
-            yield row("rollout", f"{case}, {name}", peer, rates[name], rates[peer], "steps/s")
-    # what thinking and emulating would give if each core did either without a pause
-    bound = [1 / (1 / a + 1 / b) for a, b in zip(rates[CEILING], rates[_ALONE], strict=True)]
-    yield row("rollout", case, "bound of the two alone", rates["float32"], bound, "steps/s")
+def recording(agent: BenchAgent, envs: int, quick: bool) -> Iterator[Row]:
+    """What recording everything costs."""
+    group = recording_group(envs, usual_of(agent, BenchOptions()))
+    exact, *_, everything = rates(agent, group, quick)
+    case = f"{agent.game.name}, {envs} envs, {agent.device.type}, recording everything"
+    yield replace(compared(case, everything, exact), peer="playing with exact screens")
 
 
-def recording(of: Game, envs: int, device: str, steps: int, repeats: int) -> Iterator[Row]:
-    """What recording everything costs, in longer runs: nothing overlaps the last chunk."""
-    network, longer = agent(of, device), 4 * steps
-    rates = in_turns(
-        {
-            "exact screens": partial(ours, network, envs, {"keep": ["frames"]}, longer),
-            "everything": partial(recorded, network, envs, longer),
-        },
-        2 * repeats + 1,
-    )
-    case = f"{of.name}, {envs} envs, {device}, recording everything"
-    found = rates["everything"], rates["exact screens"]
-    yield row("rollout", case, "playing with exact screens", *found, "steps/s")
-
-
-def profile(of: Game, envs: int, device: str, steps: int, repeats: int) -> Iterator[Row]:
+def profile(agent: BenchAgent, envs: int, quick: bool) -> Iterator[Row]:
     """Where the processor's time goes; on CUDA it is not the processor's that counts."""
-    if device == "cpu":
-        yield from profiled(of, agent(of, device), envs, steps, repeats)
+    if agent.device.type != "cpu":
+        return
+    group = rest_group(envs, this_machine(), usual_of(agent, BenchOptions()))
+    spent = {rate.case.what: rate.processor or 0.0 for rate in rates(agent, group, quick)}
+    case = f"{agent.game.name}, {envs} envs, processor's time of a step"
+    for what, peer in ((EMULATOR, NAMES[EMULATOR]), (IDLE, "a network that does nothing")):
+        yield row("rollout", case, peer, [spent[PLAY]], [spent[what]], "ms")
 
 
 def agreement(name: str, steps: int, device: str) -> Row:
@@ -121,7 +122,31 @@ def agreement(name: str, steps: int, device: str) -> Row:
     return row("rollout", f"{name}, bfloat16, {steps:,} steps", "float32", [share], [100.0], "%")
 
 
-PARTS = {"peers": peers, "recording": recording, "profile": profile}
+PARTS: dict[str, Callable[[BenchAgent, int, bool], Iterator[Row]]] = {
+    "peers": peers,
+    "recording": recording,
+    "profile": profile,
+}
+AGREEMENT = "agreement"
+
+
+def all_rows(
+    only: Sequence[str], games: Sequence[str], envs: Sequence[int], device: str, quick: bool
+) -> Iterator[Row]:
+    """As they come; if quick, until there is no more time, and few environments first."""
+    end = until(quick)
+    if AGREEMENT in only:
+        for name in AGENTS:
+            yield agreement(name, 400 if quick else 4000, device)
+    for count, name in product(envs, games):
+        agent = BenchAgent(bench_network("a2c", name, device))
+        for part in only:
+            if part == AGREEMENT or (quick and name != games[0] and part != "peers"):
+                continue
+            if time.monotonic() > end:
+                print(f"no time for {name}, {count} envs, {part}", file=sys.stderr)
+                continue
+            yield from PARTS[part](agent, count, quick)
 
 
 def main() -> None:
@@ -130,21 +155,11 @@ def main() -> None:
     parser.add_argument("--envs", nargs="+", type=int, default=(8, 32))
     parser.add_argument("--device", default="cpu", help="of the network: cpu or cuda")
     parser.add_argument("--games", nargs="+", default=GAMES)
-    parser.add_argument("--only", nargs="+", choices=[*PARTS, "agreement"], metavar="PART")
-    parser.set_defaults(only=[*PARTS, "agreement"])
+    parser.add_argument("--only", nargs="+", choices=[*PARTS, AGREEMENT], metavar="PART")
+    parser.set_defaults(only=[*PARTS, AGREEMENT])
     options = parser.parse_args()
-    steps, repeats = (150, 2) if options.quick else (400, 5)  # of 8 environments
-    rows = [
-        one
-        for name, envs in product(options.games, options.envs)
-        for part in options.only
-        if part in PARTS
-        for one in PARTS[part](game(name), envs, options.device, steps * 8 // envs, repeats)
-    ]
-    if "agreement" in options.only:
-        count = 400 if options.quick else 4000
-        rows += [agreement(name, count, options.device) for name in AGENTS]
-    show(rows, options.json)
+    given = options.only, options.games, options.envs, options.device, options.quick
+    show(all_rows(*given), options.json)
 
 
 if __name__ == "__main__":

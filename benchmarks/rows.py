@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from statistics import median
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+QUICK = 90.0  # seconds, after which nothing is repeated: the whole ends within two minutes
+WIDTHS = (15, 58, 34)  # of the columns of a row that is printed: words, then numbers
 MORE_IS_BETTER = {
     "steps/s": True,
     "frames/s": True,
+    "episodes/s": True,
     "%": True,
     "share": True,
     "nats": False,
@@ -44,7 +46,12 @@ class Row:
 
 
 def row(
-    benchmark: str, case: str, peer: str, ours: list[float], theirs: list[float], unit: str
+    benchmark: str,
+    case: str,
+    peer: str,
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    unit: str,
 ) -> Row:
     """The medians of repeated measurements, compared.
 
@@ -56,18 +63,30 @@ def row(
     return Row(benchmark, case, peer, us, them, unit, ratio)
 
 
+def until(quick: bool) -> float:
+    """When, by `time.monotonic`, repeating ends that begins now."""
+    return time.monotonic() + QUICK if quick else inf
+
+
 def by_turns(
-    ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int
+    ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int, end: float = inf
 ) -> tuple[list[Any], list[Any]]:
-    """Runs both `repeats` times, one after the other, so that a busy machine slows both alike."""
-    found = in_turns({"ours": ours, "theirs": theirs}, repeats)
+    """Runs both `repeats` times, one after the other, so that a busy machine slows both alike.
+
+    end: when they are not run another time, as `until` gives it.
+    """
+    found = in_turns({"ours": ours, "theirs": theirs}, repeats, end)
     return found["ours"], found["theirs"]
 
 
-def in_turns(contenders: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[Any]]:
+def in_turns(
+    contenders: Mapping[str, Callable[[], Any]], repeats: int, end: float = inf
+) -> dict[str, list[Any]]:
     """The same of any number of contenders, by name."""
     found: dict[str, list[Any]] = {name: [] for name in contenders}
-    for _ in range(repeats):
+    for number in range(repeats):
+        if number and time.monotonic() > end:
+            break
         for name, contender in contenders.items():
             found[name].append(contender())
     return found
@@ -76,21 +95,27 @@ def in_turns(contenders: Mapping[str, Callable[[], Any]], repeats: int) -> dict[
 def arguments(description: str | None) -> argparse.ArgumentParser:
     """The options that every benchmark takes."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="about a minute on two cores")
+    parser.add_argument("--quick", action="store_true", help="within two minutes on two cores")
     parser.add_argument("--json", action="store_true", help="one JSON object for each row")
     return parser
 
 
 def show(rows: Iterable[Row], as_json: bool) -> None:
-    """Prints the rows, rounded to what a reader can use; JSON has every digit."""
-    if as_json:
-        for one in rows:
-            print(json.dumps(asdict(one)), flush=True)
-        return
-    table = Table("benchmark", "case", "peer")
-    for heading in ("ours", "theirs", "unit", "ratio"):
-        table.add_column(heading, justify="left" if heading == "unit" else "right")
+    """Prints each row as soon as it is there, rounded to what a reader can use; JSON has every
+    digit."""
+    if not as_json:
+        print(_line("benchmark case peer ours theirs unit ratio".split()), flush=True)
     for one in rows:
-        numbers = f"{one.ours:,.4g}", f"{one.theirs:,.4g}"
-        table.add_row(one.benchmark, one.case, one.peer, *numbers, one.unit, f"{one.ratio:.2f}")
-    Console().print(table)
+        print(json.dumps(asdict(one)) if as_json else _line(cells(one)), flush=True)
+
+
+def cells(one: Row) -> list[str]:
+    """A row's words and rounded numbers, in order."""
+    numbers = f"{one.ours:,.4g}", f"{one.theirs:,.4g}"
+    return [one.benchmark, one.case, one.peer, *numbers, one.unit, f"{one.ratio:.2f}"]
+
+
+def _line(words: Sequence[str]) -> str:
+    texts = [f"{word:<{width}}" for word, width in zip(words[:3], WIDTHS, strict=True)]
+    ours, theirs, unit, ratio = words[3:]
+    return f"{' '.join(texts)} {ours:>9} {theirs:>9} {unit:<9} {ratio:>7}"

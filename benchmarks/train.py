@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rows import Row, arguments, in_turns, row, show
+from rows import Row, arguments, in_turns, row, show, until
 
 from atari_zoo.games import Game, game
 from atari_zoo.training import registry
@@ -102,7 +102,9 @@ def sb3(algorithm: str, processes: bool, of: Game, device: str) -> Iterator[Cont
     stacked.close()
 
 
-def compare(algorithm: str, of: Game, device: str, steps: int, repeats: int) -> Iterator[Row]:
+def compare(
+    algorithm: str, of: Game, device: str, steps: int, repeats: int, end: float
+) -> Iterator[Row]:
     """The rows of one algorithm and game."""
     peers = {
         f"SB3 {algorithm.upper()}, SubprocVecEnv": partial(sb3, algorithm, True),
@@ -117,7 +119,7 @@ def compare(algorithm: str, of: Game, device: str, steps: int, repeats: int) -> 
         for learn in contenders.values():
             learn(WARM)
         rates = in_turns(
-            {name: partial(learn, steps) for name, learn in contenders.items()}, repeats
+            {name: partial(learn, steps) for name, learn in contenders.items()}, repeats, end
         )
     case = f"{algorithm.upper()}, {of.name}, {ENVS[algorithm]} envs, {device}"
     for name in peers:
@@ -130,14 +132,15 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     options = parser.parse_args()
     torch.set_num_threads(CORES)
-    steps, repeats = (800, 2) if options.quick else (4000, 5)
+    steps, repeats = (400, 3) if options.quick else (4000, 5)
     games = GAMES[:1] if options.quick else GAMES
-    rows = [
+    end = until(options.quick)
+    rows = (
         one
         for algorithm in ENVS
         for name in games
-        for one in compare(algorithm, game(name), options.device, steps, repeats)
-    ]
+        for one in compare(algorithm, game(name), options.device, steps, repeats, end)
+    )
     show(rows, options.json)
 
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from atari_zoo.converters.displays import notebook_html
 from atari_zoo.converters.preprocessings import PREPROCESSINGS as PREPROCESSINGS
 from atari_zoo.converters.preprocessings import Preprocessing as Preprocessing
 from atari_zoo.converters.preprocessings import preprocessing_from
@@ -72,6 +73,8 @@ class ModelCard:
     def __repr__(self) -> str:
         """Short, since a card's facts fill pages; `to_json` has them all."""
         return f"<ModelCard {self.name}>"
+
+    _repr_html_ = notebook_html
 
     def replace(self, **changes: Any) -> ModelCard:
         """A copy with some fields changed."""

@@ -41,6 +41,7 @@ SHORTER = {
     "probe": "--layer fc --variable oxygen",
     "units": "--variable oxygen",
     "ablate": "--episodes 0 --states 40",
+    "bench": "--minutes 0.02 --envs 2",
 }
 
 

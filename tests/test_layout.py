@@ -22,7 +22,7 @@ FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.p
 # Training, analysis and viz stand beside each other, but that viz may import analysis.
 ROWS = """
     converters: errors files arguments environment_ids algorithms registration
-    converters: preprocessings
+    converters: preprocessings displays
     converters: cards
     converters: half_floats onnx_runtime
     converters: not_models
@@ -38,6 +38,7 @@ ROWS = """
     converters: reports
     zoo: seeds
     zoo: intervals progress threads interrupts
+    zoo: machines
     zoo: games downloads preprocessing observations
     zoo: ram
     zoo: players arrays emulator publishing_pages
@@ -48,7 +49,7 @@ ROWS = """
     zoo: interventions
     zoo: recordings publishing
     zoo: play
-    zoo: verification living_units sweeps
+    zoo: verification living_units sweeps bench
     training: presets runs captured criteria health hyperparameters
     training: trainers
     training: registry on_policy off_policy evolution
@@ -73,10 +74,10 @@ ROWS = """
     analysis: probes units concepts interventions memory noise
     analysis: filters sparse_features
     viz: images sheets parameterizations reference_lines plots
-    viz: attribution objectives filters curves
+    viz: attribution objectives filters curves throughput
     viz: fidelity movies
     viz: saliency patches render
-    viz: pages jobs analyses
+    viz: pages jobs analyses displays
     viz: explorer
     zoo: cli
     zoo: __main__

@@ -30,7 +30,7 @@ from atari_zoo.layers import Played, activations
 from atari_zoo.models import as_network
 from atari_zoo.observations import ObservationsLike
 from atari_zoo.seeds import generator_seed
-from atari_zoo.units.numbering import spread_over
+from atari_zoo.units.numbering import runs, spread_over
 from atari_zoo.units.texts import parse_units
 
 KINDS = {
@@ -114,7 +114,8 @@ def intervening(network: Network, *interventions: Intervention | str) -> Iterato
 
     interventions: several are done one after the other; a text alone is of units that are silenced.
     Afterwards the network is what it was, whatever happened in between.
-    Raises ValueError if a unit is not there, with the size of its layer.
+    Raises ValueError if a unit is not there, with the size of its layer, or if the layer is a
+    module that runs several times for one observation.
 
     >>> with intervening(net, Intervention("fc:7", "scale", amount=2)):
     ...     zoo.rollout(net, episodes=10)
@@ -191,6 +192,11 @@ def _called(
 def _change(network: Network, one: Intervention) -> tuple[str, LayerChange]:
     """The layer, and what is done to its value."""
     layer, units = parse_units(one.units, network)
+    if (times := runs(layer, network)) > 1:
+        raise ValueError(
+            f"{layer} is one module that runs {times} times for an observation, so a change would "
+            "be made each time: give each use a module of its own, or choose another layer"
+        )
     device = next(network.parameters()).device
     every = torch.zeros(_count(layer, network))
     every[units] = 1

@@ -341,7 +341,8 @@ class TestNoise:
             return [self.scores([90, 50, 0])]
 
         monkeypatch.setattr("atari_zoo.play.robustness.noise_scores", spy)
-        monkeypatch.setattr("atari_zoo.load", lambda name, device: None)
+        network = subject().network
+        monkeypatch.setattr("atari_zoo.load", lambda name, device: network)
         told = [noise_job("a2c/Pong/1", tmp_path, seed, envs=4) for seed in (0, 1, 2)]
         assert [plan.seed for plan in plans] == [0, 4, 8] == [one["first_game"] for one in told]
         for result in told:
@@ -350,6 +351,19 @@ class TestNoise:
         report = [{"task": task, "result": result} for result in told]
         (tmp_path / "report.json").write_text(json.dumps(report))
         with pytest.raises(ValueError, match="whose seeds played mostly the same games"):
+            noise_robustness([subject()], sweep=str(tmp_path))
+
+    def test_a_sweep_of_files_is_read_by_what_they_are_called(self, tmp_path) -> None:
+        found = {"kind": "actions", "levels": [0.0, 1.0], "returns": [[9.0, 8.0], [1.0, 2.0]]}
+        found |= {"clean": [9.0, 8.0], "random": [1.0, 0.0], "first_game": 0}
+        found["agent"] = subject().card.name
+        report = [{"task": {"job": "noise", "model": "/models/a.onnx"}, "result": found}]
+        (tmp_path / "report.json").write_text(json.dumps(report))
+        read = noise_robustness([subject()], sweep=str(tmp_path)).table
+        assert value_of(read, kind="actions", level=1.0, measure="score") == 1.5
+        report.append({"task": {"job": "noise", "model": "/models/b.onnx"}, "result": found})
+        (tmp_path / "report.json").write_text(json.dumps(report))
+        with pytest.raises(ValueError, match="several models are called a2c/Pong/1 there: /models"):
             noise_robustness([subject()], sweep=str(tmp_path))
 
     def test_a_sweep_is_read_as_if_it_had_been_played(self, tmp_path) -> None:

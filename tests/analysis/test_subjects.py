@@ -165,6 +165,18 @@ def test_another_architecture_is_initialised_as_torch_does() -> None:
         untrained(network)
 
 
+def test_steps_are_of_who_has_no_play(agent: Any) -> None:
+    (subject,) = as_subjects(agent, steps=7)
+    np.testing.assert_array_equal(
+        subject.actions, zoo.rollout(agent, steps=7, envs=1, seed=0).actions[:, 0]
+    )
+    assert [len(as_subjects(agent, steps)[0].episodes) for steps in (None, 9)] == [20, 9]
+    played = zoo.rollout(agent, steps=4, envs=1, keep=KEEP)
+    assert len(as_subjects([played, agent], steps=7)[0].episodes) == 4
+    with pytest.raises(ValueError, match="steps is 7, but all that is given was played already"):
+        as_subjects(played, steps=7)
+
+
 def test_play_without_actions_says_what_to_record(agent: Any) -> None:
     played = zoo.rollout(agent, steps=5, envs=2, keep=KEEP)
     played.arrays["actions"] = np.zeros((0, 2), int)

@@ -13,11 +13,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from typer.testing import CliRunner
 
 import atari_zoo as zoo
+from atari_zoo.analysis.embeddings import embed
 from atari_zoo.analysis.peaks import recorded_peaks
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.cli.app import app
+from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.attribution import attribution_of
-from atari_zoo.viz.explorer.critical import critical_steps, importance
+from atari_zoo.viz.explorer.critical import choice_lead, critical_steps
 from atari_zoo.viz.explorer.explorer import explore
 from atari_zoo.viz.explorer.matches import nearest_moments
 from atari_zoo.viz.explorer.scripts import script_array, write_script
@@ -157,7 +159,7 @@ def test_critical_moments_are_important_apart_and_unlike():
     assert critical_steps(important, features, episodes) == [10, 20, 60, 160]
     assert critical_steps(important, features, episodes, most=2) == [10, 20]
     assert critical_steps(np.zeros(steps), features, episodes) == []
-    assert importance(np.array([[1.0, 5.0, 3.0], [2.0, 2.0, 0.0]])).tolist() == [2.0, 0.0]
+    assert choice_lead(np.array([[1.0, 5.0, 3.0], [2.0, 2.0, 0.0]])).tolist() == [2.0, 0.0]
 
 
 @pytest.mark.parametrize("changes", [False, True])
@@ -216,12 +218,44 @@ def test_play_without_memory_is_shown_without_a_map(subjects, tmp_path):
     assert said.startswith("What units tell of was not measured: no RAM")
 
 
+def test_a_saved_embedding_is_of_the_same_play_or_refused(subjects, tmp_path):
+    one, few = subjects[0], replace(SETTINGS, methods=(), units=False)
+    embed([one], iterations=260, seeds=1).save(tmp_path / "where")
+    kept = replace(few, embedding=tmp_path / "where", steps=50)
+    explore([one], tmp_path / "page", kept)
+    points = handed_over(tmp_path / "page", "points")
+    assert sorted(points["step"].tolist()) == list(range(50))
+    embed([one], iterations=260, seeds=1, space="fc").save(tmp_path / "fc")
+    other = played(5)
+    other.name = one.name
+    scores = np.arange(STEPS, dtype=float)[:, None]
+    arrays = other.recording.arrays | {"scores": scores}
+    lucky = Subject(Recording(one.recording.header, arrays), one.network)
+    for models, where, message in (
+        ([subjects[1]], "where", f"no moments of {subjects[1].name}; it is of {one.name}"),
+        ([lucky], "where", "other play"),
+        ([one], "fc", "no embedding of the console's memory"),
+        ([one], "nowhere", "no result of an analysis"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            explore(models, tmp_path / "new", replace(few, embedding=tmp_path / where))
+        assert not (tmp_path / "new").exists()
+
+
 def test_a_folder_is_kept_and_only_an_explorers_files_replaced(subjects, tmp_path):
     path = tmp_path / "play.zarr"
     subjects[0].recording.save(path)
     (tmp_path / "page").mkdir()
     (tmp_path / "page/mine.txt").write_text("mine")
-    words = ["explore", str(path), "-o", str(tmp_path / "page"), "--no-units", "--method", "none"]
+    words = [
+        "explore",
+        str(path),
+        "-o",
+        str(tmp_path / "page"),
+        "--no-dictionary",
+        "--saliency",
+        "none",
+    ]
     refused = CliRunner().invoke(app, words)
     assert isinstance(refused.exception, FileExistsError)
     assert "is not empty; choose another folder with -o, or --force" in str(refused.exception)

@@ -314,6 +314,25 @@ def test_cache_shows_verifies_and_prunes(
     assert run("cache", "*", "--prune").returncode == 0 and cache.cached_models() == []
 
 
+def test_kept_play_is_shown_and_removed(
+    published: Callable[[str], Entry], cache_folder: Path
+) -> None:
+    entry = published("sb3:ppo/Pong/1")
+    fetched(entry)
+    (cache_folder / "play").mkdir()
+    for name, size in (("apex-Pong.zarr.zip", 30_000), ("dqn-Pong.zarr.zip", 20_000)):
+        (cache_folder / "play" / name).write_bytes(bytes(size))
+    listed = run("cache")
+    assert "1 model, 2 recordings, 0.1 MB in" in listed.stdout
+    assert "play:apex-Pong.zarr.zip" in listed.stdout
+    facts = json.loads(run("cache", "play:*", "--json").stdout)
+    assert [row["bytes"] for row in facts["play"]] == [30_000, 20_000] and not facts["models"]
+    removed = run("cache", "play:apex*", "--prune")
+    assert removed.stdout.startswith("removed play:apex-Pong.zarr.zip\n0 models, 1 recording")
+    assert [path.name for path in (cache_folder / "play").iterdir()] == ["dqn-Pong.zarr.zip"]
+    assert entry.is_here
+
+
 def test_a_damaged_index_is_told(published: Callable[[str], Entry], cache_folder: Path) -> None:
     entry = published("sb3:ppo/Pong/1")
     cache_folder.mkdir()

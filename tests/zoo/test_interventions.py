@@ -4,6 +4,7 @@ wherever it runs."""
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterator
 
 import numpy as np
@@ -406,3 +407,13 @@ def test_what_play_and_directions_do_not_have_is_told(seen) -> None:
         intervened(agent(), short)
     with pytest.raises(ValueError, match="no units to ablate"), ablated(agent()):
         pass
+
+
+def test_a_module_that_runs_twice_is_refused() -> None:
+    shared = nn.ReLU()
+    parts = {"first": nn.Conv2d(4, 1, 4, 4), "relu": shared, "flat": nn.Flatten()}
+    body = nn.Sequential(OrderedDict(parts | {"dense": nn.Linear(441, 6), "again": shared}))
+    network = zoo.wrap(body, "Pong")
+    with pytest.raises(ValueError, match="relu is one module that runs 2 times for an observation"):
+        intervened(network, "relu")
+    intervened(network, "first:0")

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atari_zoo.agent_states import warn_of_zero_state
+from atari_zoo.converters.displays import notebook_html
 from atari_zoo.converters.network.finite import check_finite
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.observations import ObservationsLike, observations_for
@@ -31,6 +32,9 @@ class Attribution(NamedTuple):
 
     values: Float[Tensor, "batch covered height width"]
     delta: Float[Tensor, "batch"] | None = None
+
+    def _repr_html_(self) -> str | None:  # a NamedTuple takes no attribute that begins so
+        return notebook_html(self)
 
     def __repr__(self) -> str:
         size, delta = tuple(self.values.shape), "no delta"

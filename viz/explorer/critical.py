@@ -15,7 +15,7 @@ NEAR = 0.1  # of pairs of states are nearer: two moments are to be further apart
 PAIRS = 2000  # that stand for all
 
 
-def importance(rated: Float[np.ndarray, "steps actions"]) -> Float[np.ndarray, "steps"]:
+def choice_lead(rated: Float[np.ndarray, "steps actions"]) -> Float[np.ndarray, "steps"]:
     """How far the best action lies above the second, in units of the ratings; 0 of one alone."""
     if rated.shape[1] < 2:
         return np.zeros(len(rated))

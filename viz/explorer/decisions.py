@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from atari_zoo.analysis.responses import outputs_are_values, samples_its_policy
 from atari_zoo.viz.attribution.scores import OUTPUT
-from atari_zoo.viz.explorer.critical import critical_steps, importance
+from atari_zoo.viz.explorer.critical import choice_lead, critical_steps
 from atari_zoo.viz.explorer.scripts import script_array
 from atari_zoo.viz.explorer.settings import ShownAgent
 from atari_zoo.viz.movies.shown_layers import shown_layers
@@ -50,14 +50,14 @@ def action_ratings(agent: ShownAgent) -> ActionRatings:
             value, words = shares.max(axis=1), "largest probability: this agent has no value"
         return ActionRatings(shares, "probability", "probability", value, words)
     if value is None:
-        value, words = importance(outputs), "lead of the best action: this agent has no value"
+        value, words = choice_lead(outputs), "lead of the best action: this agent has no value"
     return ActionRatings(outputs, "score", "difference", value, words)
 
 
 def decisions(agent: ShownAgent) -> dict[str, Any]:
     """What the page draws as bars, as the value's curve and as bookmarks."""
     rated, recording, env = action_ratings(agent), agent.recording, agent.env
-    lead = importance(rated.values)
+    lead = choice_lead(rated.values)
     chosen = critical_steps(lead, _features(agent), agent.episodes)
     recorded = len(recording.actions) > 0 and not agent.ablated
     taken = recording.actions[:, env] if recorded else rated.values.argmax(axis=1)

@@ -15,13 +15,17 @@ from typing import Any
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.files import check_parent
-from atari_zoo.viz.attribution.registry import method_named
 from atari_zoo.viz.explorer.agent_files import PartsDone, WorkParts, write_agent
 from atari_zoo.viz.explorer.agents import shown_agents
 from atari_zoo.viz.explorer.layers import layers_to_show
 from atari_zoo.viz.explorer.matches import write_matches
 from atari_zoo.viz.explorer.page_files import CODE, DATA, colour_scales, write_page
-from atari_zoo.viz.explorer.points import check_memory, write_points
+from atari_zoo.viz.explorer.points import (
+    check_memory,
+    moments_of,
+    saved_embedding,
+    write_points,
+)
 from atari_zoo.viz.explorer.scripts import write_script
 from atari_zoo.viz.explorer.settings import CHUNK, ExplorerSettings, ShownAgent
 
@@ -48,11 +52,12 @@ def explore(
     """
     folder = Path(folder)
     check_parent(folder)
-    for name in settings.methods:
-        method_named(name)  # refuses before the work
+    saved = None if settings.embedding is None else saved_embedding(settings.embedding)
     agents = shown_agents(models, ablate, settings)
     intact = [one for one in agents if not one.ablated]
     check_memory(intact, settings)
+    if saved is not None:
+        moments_of(saved.table, intact, settings)  # refuses before the work
     layers = [layers_to_show(one.network, settings.layers) for one in agents]
     folder.mkdir(exist_ok=True)
     for part in (DATA, CODE):
@@ -63,7 +68,7 @@ def explore(
         write_agent(folder / DATA, one, names, settings, steps)
         for one, names in zip(agents, layers, strict=True)
     ]
-    index = {
+    index: dict[str, Any] = {
         "game": agents[0].recording.game,
         "agents": rows,
         "points": _write_map(folder / DATA, intact, settings, steps),

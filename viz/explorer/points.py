@@ -20,7 +20,7 @@ from atari_zoo.viz.explorer.settings import ExplorerSettings, ShownAgent
 SPACE, SEEDS = "ram", 2
 GRID = 65535  # places along the longer side of the map
 INTERVALS = ", 95% intervals over episodes in `quality_of`"  # of Python, not of a page
-FEWEST = 100  # moments: a neighbourhood of t-SNE is 90
+FEWEST = 100  # moments: of fewer no map is made: a neighbourhood of t-SNE is 90
 
 
 def check_memory(agents: Sequence[ShownAgent], settings: ExplorerSettings) -> None:
@@ -54,15 +54,15 @@ def write_points(
     if not has_memory(agents[0]):
         return {"nothing": f"No map: {not_kept('RAM', 'ram')}."}
     moments = sum(one.steps for one in agents)
-    if moments < FEWEST:
+    if moments < FEWEST and settings.embedding is None:
         return {"nothing": f"No map: {moments} moments are too few, {FEWEST} make one."}
     if settings.embedding is None:
         found = _made(agents, settings, progress)
         made = f"t-SNE of {SPACE}, {settings.iterations} iterations, made for this page"
     else:
-        found = _opened(settings.embedding)
+        found = saved_embedding(settings.embedding)
         made = f"the embedding in {settings.embedding}, {found.made.parameters['method']}"
-    table = _of_agents(found.table, agents, settings)
+    table = moments_of(found.table, agents, settings)
     random = np.random.default_rng(settings.seed)
     table = table.iloc[random.permutation(len(table))]  # nobody is always on top
     places = table[["x", "y"]].to_numpy(float)
@@ -99,7 +99,8 @@ def _made(
     )
 
 
-def _opened(folder: Path) -> Result:
+def saved_embedding(folder: Path) -> Result:
+    """Raises ValueError where there is none of the console's memory."""
     found = open_result(folder)
     if found.made.analysis != "embeddings" or found.made.parameters.get("space") not in SHARED:
         raise ValueError(
@@ -109,10 +110,13 @@ def _opened(folder: Path) -> Result:
     return found
 
 
-def _of_agents(
+def moments_of(
     table: pandas.DataFrame, agents: Sequence[ShownAgent], settings: ExplorerSettings
 ) -> pandas.DataFrame:
-    """The rows of these agents' moments that are shown; shown: the agent's number on the page."""
+    """The rows of these agents' moments that are shown; shown: the agent's number on the page.
+
+    Raises ValueError where the table has none of an agent, or is of other play of its.
+    """
     numbers = {one.name: number for number, one in enumerate(agents)}
     missing = [name for name in numbers if name not in set(table["agent"])]
     if missing:
@@ -123,6 +127,14 @@ def _of_agents(
     steps = {one.name: one.steps for one in agents}
     kept = table[table["agent"].isin(numbers) & (table["env"] == settings.env)]
     kept = kept[kept["step"] < kept["agent"].map(steps)]
+    for one in agents:
+        own = kept[kept["agent"] == one.name]
+        scores = one.recording.scores[own["step"].to_numpy(), one.env]
+        if not np.array_equal(scores, own["score"]) and own["score"].notna().all():
+            raise ValueError(
+                f"the embedding is of other play of {one.name}, which had other scores: its points "
+                "would show the wrong moments; make one of this play"
+            )
     return kept.assign(shown=kept["agent"].map(numbers))
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from atari_zoo.analysis.peaks import Peaks, dead_units, recorded_peaks
 from atari_zoo.converters.arguments import checked
+from atari_zoo.converters.displays import notebook_html
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.receptive_fields import (
     Box,
@@ -76,6 +77,8 @@ class UnitPatches:
     patches: tuple[Patch, ...]
     values: Float[np.ndarray, "steps envs"]
     mapped: bool = False
+
+    _repr_html_ = notebook_html
 
     @property
     def quantity(self) -> str:

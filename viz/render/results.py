@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from atari_zoo.converters.displays import notebook_html
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.values import IMAGE, values_of
@@ -51,6 +52,8 @@ class Rendered:
     curve: Float[Tensor, "steps batch"]
     steps: Int[Tensor, "batch"]
     snapshots: dict[int, Float[Tensor, "batch frames height width"]] = field(default_factory=dict)
+
+    _repr_html_ = notebook_html
 
     @property
     def bytes(self) -> UInt8[Tensor, "batch frames height width"]:

@@ -98,7 +98,7 @@ def _read_and_set(
         )
         for n, parameter in signature.items()
         # what shows progress is no setting
-        if n not in positional and not callable(parameter.default)
+        if n not in positional and not _is_callback(parameter)
     ]
     return read, settings
 
@@ -142,7 +142,7 @@ def _verb(
     progress = [
         parameter.name
         for parameter in inspect.signature(registered.function).parameters.values()
-        if callable(parameter.default) and parameter.default is not parameter.empty
+        if _is_callback(parameter)
     ]
 
     def run(output: Path | None, force: bool, as_csv: bool, as_json: bool, **words: Any) -> None:
@@ -171,6 +171,11 @@ def _verb(
     run.__signature__ = inspect.Signature([*given, *last])  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in [*given, *last]}
     return run
+
+
+def _is_callback(parameter: inspect.Parameter) -> bool:
+    """What has no default has a class for one, which can be called too."""
+    return callable(parameter.default) and parameter.default is not parameter.empty
 
 
 def _as_option(kind: Any) -> Any:

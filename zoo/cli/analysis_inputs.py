@@ -23,6 +23,7 @@ SUBJECTS = (
     "Agents: names, patterns such as '*/Seaquest/*', files of models or of recorded play. Who has "
     "no play plays 2,500 steps, recorded once and kept."
 )
+SUBJECT_STEPS = "Agent steps of play, where no recording is given."
 LOGS = "Models' names, files of logs, runs' folders."
 RECORDED = "Recorded play: a file or an address."
 UNITS = "A layer, and units of it if not all: conv3, conv3:0..3, output:FIRE."
@@ -50,8 +51,7 @@ def inputs(hints: Mapping[str, Any], seeded: bool = True) -> dict[str, AnalysisI
     from atari_zoo.converters.network.foreign import Network
 
     readers: dict[Any, tuple[str, str, Callable[[str], Any]]] = {
-        # `@checked` makes subjects and networks of them: a name may be a pattern of several
-        Sequence[Subject]: (SUBJECTS, "'*/Seaquest/*'", str),
+        # `@checked` makes networks of them: a name may be a pattern of several
         Sequence[Network]: (MODELS, "'*/Seaquest/*'", str),
         Sequence[zoo.Recording]: (RECORDED, "play.zarr", zoo.open_recording),
         Sequence[pandas.DataFrame]: (LOGS, "a2c/Pong/1", zoo.training_log),
@@ -61,6 +61,8 @@ def inputs(hints: Mapping[str, Any], seeded: bool = True) -> dict[str, AnalysisI
     for name, kind in hints.items():
         if kind == zoo.Recording:
             found[name] = _play(name, agents[0], seeded) if agents else _recording(name)
+        elif kind == Sequence[Subject]:
+            found[name] = _subjects(name)
         elif kind in readers:
             found[name] = _several(name, *readers[kind])
         elif kind != Network:
@@ -120,6 +122,22 @@ def _recording(name: str) -> AnalysisInput:
     return AnalysisInput(
         (_option(name, Annotated[Path, typer.Argument(help=RECORDED)]),), "play.zarr", read
     )
+
+
+def _subjects(name: str) -> AnalysisInput:
+    def read(words: Words, values: Mapping[str, Any]) -> Any:
+        from atari_zoo.analysis.subjects import as_subjects
+
+        return as_subjects(words.pop(name), words.pop("steps"))
+
+    steps = Annotated[
+        int | None, typer.Option("--steps", help=SUBJECT_STEPS, min=1, show_default="2500")
+    ]
+    options = (
+        _option(name, Annotated[list[str], typer.Argument(help=SUBJECTS)]),
+        _option("steps", steps, None),
+    )
+    return AnalysisInput(options, "'*/Seaquest/*'", read)
 
 
 def _several(name: str, about: str, example: str, reader: Callable[[str], Any]) -> AnalysisInput:

@@ -21,7 +21,7 @@ from atari_zoo.progress import progress_bar
     "atari-zoo explore apex/Seaquest/1 rainbow/Seaquest/1 -o page",
     "atari-zoo explore apex/Seaquest/1 --ablate conv3:26 -o page",
     "atari-zoo explore '*/Seaquest/*' --embedding where -o page    # of `atari-zoo embed`",
-    "atari-zoo explore play.zarr --steps 500 --method lrp --iterations 0 -o page",
+    "atari-zoo explore play.zarr --steps 500 --saliency lrp --iterations 0 -o page",
 )
 def explore(
     models: Annotated[
@@ -42,8 +42,8 @@ def explore(
     methods: Annotated[
         list[str] | None,
         typer.Option(
-            "--method",
-            help="Of saliency, as often as wanted, or 'none'.",
+            "--saliency",
+            help="A method of attribution, as often as wanted, or 'none'.",
             show_default="integrated_gradients and greydanus",
         ),
     ] = None,
@@ -61,7 +61,7 @@ def explore(
         int, typer.Option(help="Of the map of all moments; 0 for no map.", min=0)
     ] = 1000,
     units: Annotated[
-        bool, typer.Option("--units/--no-units", help="Make the dictionary of units.")
+        bool, typer.Option("--dictionary/--no-dictionary", help="Make that of all units.")
     ] = True,
     images: Annotated[
         int, typer.Option(help="Iterations that make an image for each unit; 0 for none.", min=0)
@@ -74,6 +74,7 @@ def explore(
     as_json: Json = False,
 ) -> None:
     """A page to look around in: play, activations, saliency, units and a map of all moments."""
+    from atari_zoo.analysis.subjects import as_subjects
     from atari_zoo.viz.explorer.explorer import explore as write_explorer
     from atari_zoo.viz.explorer.settings import ExplorerSettings
 
@@ -93,8 +94,9 @@ def explore(
         seed=seed,
     )
     again = _again(models, settings, usual, ablate or [])
+    agents = as_subjects(models)
     with progress_bar("exploring", "parts") as update:
-        page = write_explorer(models, output, settings, ablate or [], again, update)
+        page = write_explorer(agents, output, settings, ablate or [], again, update)
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     facts = {"models": models, "output": str(page), "bytes": size}
     print_facts(facts, as_json, f"{page.resolve()}: {size / 1e6:.1f} MB")
@@ -106,12 +108,12 @@ def _again(models: list[str], settings: object, usual: object, ablate: list[str]
     """The command that makes the page again, with the options that are not as usual."""
     words = ["atari-zoo", "explore", *models]
     words += [word for units in ablate for word in ("--ablate", units)]
-    several = {"layers": "--layer", "methods": "--method"}
+    several = {"layers": "--layer", "methods": "--saliency"}
     for name, value in vars(settings).items():
         if value == getattr(usual, name):
             continue
         if name in several:
             words += [word for one in value or ["none"] for word in (several[name], one)]
         else:
-            words += ["--no-units"] if name == "units" else [f"--{name}", str(value)]
+            words += ["--no-dictionary"] if name == "units" else [f"--{name}", str(value)]
     return shlex.join(words)

@@ -69,7 +69,12 @@ def mirror(
     _fetch(chosen, kinds or [], folder, dry_run, as_json)
 
 
-@verb("atari-zoo cache", "atari-zoo cache --verify", "atari-zoo cache 'uber:*Pong*' --prune")
+@verb(
+    "atari-zoo cache",
+    "atari-zoo cache --verify",
+    "atari-zoo cache 'uber:*Pong*' --prune",
+    "atari-zoo cache 'play:*' --prune",
+)
 def cache(
     matching: Annotated[
         str, typer.Argument(help="A part of the names, or a pattern such as 'uber:*Pong*'.")
@@ -81,7 +86,7 @@ def cache(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """What is in the cache: models, sizes, when they came."""
+    """What is in the cache: models and kept play, sizes, when they came."""
     from atari_zoo.downloads import cache as kept
 
     if forget:
@@ -89,14 +94,20 @@ def cache(
         if places or as_json:
             print_facts({"forgotten": places}, as_json, *(f"forgot {place}" for place in places))
         return
-    models = kept.cached_models(matching)
-    text = f"{_counted(models, 'model')}, {sum(model.size for model in models) / 1e6:.1f} MB"
-    facts = {"folder": str(kept.root()), "models": [_facts(model) for model in models]}
+    models, play = kept.cached_models(matching), kept.cached_play(matching)
+    both = [*models, *play]
+    text = _counted(models, "model") + (f", {_counted(play, 'recording')}" if play else "")
+    text = f"{text}, {sum(each.size for each in both) / 1e6:.1f} MB"
+    facts = {
+        "folder": str(kept.root()),
+        "models": [_facts(model) for model in models],
+        "play": [_facts(recording) for recording in play],
+    }
     if prune:
         _ask(matching, text)
-        for model in models:
-            kept.prune(model)
-        lines = [f"removed {model.name}" for model in models]
+        for each in both:
+            kept.prune(each)
+        lines = [f"removed {each.name}" for each in both]
         print_facts(facts, as_json, *lines, f"{text} removed from {kept.root()}")
     elif verify:
         damaged = [line for model in models for line in kept.damaged(model)]
@@ -113,10 +124,10 @@ def cache(
         print_facts(facts, as_json)
     else:
         rows = [
-            (model.name, str(len(model.files)), f"{model.size / 1e6:.1f}", model.fetched)
-            for model in models
+            (each.name, str(len(each.files)), f"{each.size / 1e6:.1f}", each.fetched)
+            for each in both
         ]
-        print_table(rows, "model", "files", "MB", "fetched")
+        print_table(rows, "model or play", "files", "MB", "since")
         print(f"{text} in {kept.root()}")
 
 

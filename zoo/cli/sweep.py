@@ -42,9 +42,12 @@ def sweep(
     """Does one job for many models and seeds; one that fails does not stop the others."""
     from dataclasses import asdict
 
+    from atari_zoo.play.tuned import settings_here
     from atari_zoo.sweeps.sweeps import sweep as run
 
     given = assignments(settings or (), "steps=500")
+    if not scheduler and (kept := settings_here()):
+        print(f"tuned settings are taken where they fit: {kept}", file=sys.stderr)
     sys.path.insert(0, "")  # jobs of the user's own, in the folder that the command is given in
     with progress_bar("sweeping", "tasks") as update:
         done = run(

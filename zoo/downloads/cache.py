@@ -2,7 +2,7 @@
 
 <cache>/index.json                                        size, sha256 and date of every file
 <cache>/<collection>/<algorithm>/<Game>/<run>[@tag]/...   the files, as they were published
-<cache>/play/...                                          what local cached play became
+<cache>/play/...                                          standard play, converted cached play
 
 A folder of this layout is a mirror too, wherever it is served from: `ATARI_ZOO_MIRROR`.
 """
@@ -12,10 +12,13 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from atari_zoo.downloads.index import FileIndex, sha256_of
+
+PLAY = "play"  # the folder of play, which is made here again where it is gone
 
 
 def root() -> Path:
@@ -62,6 +65,17 @@ def cached_models(matching: str = "") -> list[CachedModel]:
     return found
 
 
+def cached_play(matching: str = "") -> list[CachedModel]:
+    """Play that is kept in the cache, called "play:" and its file's name; as `cached_models`."""
+    found = []
+    for path in sorted((root() / PLAY).glob("[!.]*")):
+        name, facts = f"{PLAY}:{path.name}", path.stat()
+        if _matches(name, matching):
+            when = datetime.fromtimestamp(facts.st_mtime, UTC).isoformat(timespec="seconds")
+            found.append(CachedModel(name, path.parent, (path,), facts.st_size, when))
+    return found
+
+
 def damaged(model: CachedModel) -> list[str]:
     """Reads a model's files again: a line for each that is not what it was when it came."""
     base = root()
@@ -75,7 +89,11 @@ def damaged(model: CachedModel) -> list[str]:
 
 
 def prune(model: CachedModel) -> None:
-    """Removes a model's folder, and those above that are empty then."""
+    """Removes a model's folder or a play's file, and folders above that are empty then."""
+    if model.folder == root() / PLAY:
+        for file in model.files:
+            file.unlink()
+        return
     shutil.rmtree(model.folder)
     for folder in list(model.folder.parents)[:3]:
         if any(folder.iterdir()):

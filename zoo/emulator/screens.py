@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ale_py import ALEInterface, LoggerMode, roms
@@ -26,9 +27,13 @@ def screen(game: str | Cartridge) -> Screen:
 
     Raises ValueError if there is no such game, or if it has no such mode or difficulty.
     """
+    return _screen(cartridge(game))
+
+
+@cache
+def _screen(inside: Cartridge) -> Screen:
     ALEInterface.setLoggerMode(LoggerMode.Error)
     emulator = ALEInterface()
-    inside = cartridge(game)
     emulator.loadROM(rom_path(inside.rom))
     for name, there in (
         ("mode", emulator.getAvailableModes()),

@@ -140,6 +140,12 @@ class Plan:
         least=1,
         header="",
     )
+    threads: int | None = option(
+        None,
+        "Threads of each group's emulators, or their processes; one a core if not given.",
+        least=1,
+        header="",
+    )
     progress: Callable[[int, int], None] = option(
         unheard,
         "Called with what is done and what there is to do, in steps or episodes.",

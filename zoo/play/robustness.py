@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.emulator.kept import environments_kept
 from atari_zoo.play.noise import LEVELS, Noise, perturbing_options
 from atari_zoo.play.plans import Plan
 from atari_zoo.play.rollouts import rollout
@@ -56,13 +57,14 @@ def noise_scores(
         progress(done, total)
         return tuple(float(score) for score in recording.returns)
 
-    clean, random = played(), played(noise=Noise(actions=1.0))
-    found = []
-    for kind, some in given.items():
-        returns = []
-        for level, perturbed in zip(some, options[kind], strict=True):
-            same = level == (clean_sticky if kind == "sticky" else 0)
-            returns.append(clean if same else played(**perturbed))
-        found.append(NoiseScores(kind, some, tuple(returns), clean, random))
+    with environments_kept():
+        clean, random = played(), played(noise=Noise(actions=1.0))
+        found = []
+        for kind, some in given.items():
+            returns = []
+            for level, perturbed in zip(some, options[kind], strict=True):
+                same = level == (clean_sticky if kind == "sticky" else 0)
+                returns.append(clean if same else played(**perturbed))
+            found.append(NoiseScores(kind, some, tuple(returns), clean, random))
     progress(total, total)
     return found

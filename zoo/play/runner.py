@@ -11,7 +11,7 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.hooks import layer_named
 from atari_zoo.converters.network.stateful import state_parts, state_size
 from atari_zoo.emulator.cartridges import Cartridge
-from atari_zoo.emulator.environments import Environments
+from atari_zoo.emulator.kept import lent_environments
 from atari_zoo.play.actions import Chooser
 from atari_zoo.play.added_noise import ObservationNoise, with_parameter_noise
 from atari_zoo.play.groups import EnvironmentGroup, groups_for, repeated, split, steps
@@ -119,14 +119,15 @@ class Runner:
         """Some of the environments, which the stack closes."""
         plan, game = self.plan, self._rules.game
         own = self._rules.actions == game.actions
-        environments = Environments(
+        lent = lent_environments(
             Cartridge(game.rom, plan.mode, plan.difficulty, () if own else self._rules.actions),
             share.stop - share.start,
             self._rules.preprocessing,
             self._device,
-            raw=any(KEEP[name].raw for name in plan.keep),
+            plan.threads or 0,
+            any(KEEP[name].raw for name in plan.keep),
         )
-        stack.enter_context(closing(environments))
+        environments = stack.enter_context(lent)
         noise = ObservationNoise(
             plan.noise, plan.seed + share.start, self._device, environments.preprocessing.channels
         )

@@ -12,7 +12,7 @@ from atari_zoo.catalog.names import file_name
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.downloads.cache import root
+from atari_zoo.downloads.cache import PLAY, root
 from atari_zoo.models import as_network
 from atari_zoo.play.plans import Plan
 from atari_zoo.play.rollouts import rollout
@@ -24,7 +24,6 @@ from atari_zoo.wrapping import WrappedNetwork
 
 STEPS = 2500
 KEPT = ("screens", "frames", "ram", "outputs")
-FOLDER = "play"  # of the cache
 FORM = "1"  # changes with what is recorded
 
 
@@ -53,7 +52,7 @@ def standard_play(
     if not _told_by_weights(network):
         return _play(network, steps, seed)
     name = f"{file_name(network.card.name)}-{_key(network, steps, seed)}.zarr.zip"
-    place = root() / FOLDER / name
+    place = root() / PLAY / name
     try:
         if place.exists():
             return open_recording(place)

@@ -25,12 +25,12 @@ from atari_zoo.converters.archives.npy import NpzArray
 from atari_zoo.converters.archives.zips import Archive
 from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.converters.files import written_whole
-from atari_zoo.downloads.cache import root
+from atari_zoo.downloads.cache import PLAY, root
 from atari_zoo.progress import progress_bar
 from atari_zoo.recordings.original_files import ARRAYS, cached_arrays
 from atari_zoo.recordings.stores import group_of, store_of
 
-FOLDER, SUFFIX = "play", ".zarr.zip"
+SUFFIX = ".zarr.zip"
 CHUNK = 4 << 20  # bytes, unpacked
 LEVEL = 3  # of Zstandard
 
@@ -64,7 +64,7 @@ def _place(path: Path) -> Path:
     if path.is_relative_to(root().resolve()):
         return path.with_suffix(SUFFIX)
     key = f"{path} {facts.st_size} {facts.st_mtime_ns}"
-    return root() / FOLDER / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{SUFFIX}"
+    return root() / PLAY / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{SUFFIX}"
 
 
 def _convert(arrays: Mapping[str, NpzArray], place: Path) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from atari_zoo.arrays.lazy import Derived, Rows
 from atari_zoo.converters.cards import ModelCard, Preprocessing
+from atari_zoo.converters.displays import notebook_html
 from atari_zoo.games import game as find_game
 from atari_zoo.preprocessing.colours import colours
 from atari_zoo.preprocessing.renderer import rendered_screens
@@ -66,6 +67,8 @@ class Recording(Arrays):
                 again["weights"],
             )
             self.activations.setdefault(layer, made)
+
+    _repr_html_ = notebook_html
 
     def __repr__(self) -> str:
         steps, envs = self._steps_envs

@@ -16,13 +16,16 @@ from functools import wraps
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atari_zoo.converters.registration import RegisteredTwice
 from atari_zoo.play.noise import Noise
 from atari_zoo.play.options import flattened
 from atari_zoo.play.plans import CACHE, FLAT, Plan, as_cached, plan_of
 from atari_zoo.seeds import draw_seed
+
+if TYPE_CHECKING:
+    from atari_zoo.converters.network.foreign import Network
 
 Job = Callable[..., dict[str, Any]]
 POINTS = "atari_zoo.jobs"
@@ -120,6 +123,13 @@ def job_of_a_plan(usual: Mapping[str, Any], without: Iterable[str] = ()) -> Call
     return given
 
 
+def _tuned(plan: Plan, network: Network) -> Plan:
+    """The plan with what was found fastest on the machine that does the job."""
+    from atari_zoo.play.tuned import as_tuned  # which asks for torch
+
+    return as_tuned(plan, network)[0]
+
+
 @job_of_a_plan(CACHE)
 def record(
     model: str, folder: Path, seed: int, *, plan: Plan, device: str = "cpu"
@@ -128,7 +138,8 @@ def record(
     import atari_zoo as zoo
 
     path, network = folder / "play.zarr", zoo.load(model, device)
-    return zoo.rollout(network, as_cached(plan, network.layers), path=path).summary()
+    plan = _tuned(as_cached(plan, network.layers), network)
+    return zoo.rollout(network, plan, path=path).summary()
 
 
 @job_of_a_plan({"episodes": 30})
@@ -138,7 +149,8 @@ def score(
     """Plays whole episodes: returns, their mean, its interval."""
     import atari_zoo as zoo
 
-    return zoo.rollout(zoo.load(model, device), plan).summary()
+    network = zoo.load(model, device)
+    return zoo.rollout(network, _tuned(plan, network)).summary()
 
 
 @job_of_a_plan({"episodes": 10}, without=flattened(Noise))
@@ -163,8 +175,8 @@ def noise(
     from atari_zoo.play.robustness import noise_scores
 
     kinds = [*LEVELS] if kind == "all" else [kind] if isinstance(kind, str) else [*kind]
-    plan = replace(plan, seed=draw_seed(0, seed, plan.envs))
-    found = noise_scores(zoo.load(model, device), plan, kinds, levels)
+    plan, network = replace(plan, seed=draw_seed(0, seed, plan.envs)), zoo.load(model, device)
+    found = noise_scores(network, _tuned(plan, network), kinds, levels)
     curves = [
         {
             "kind": one.kind,
@@ -178,5 +190,6 @@ def noise(
         "clean": list(found[0].clean),
         "random": list(found[0].random),
         "first_game": plan.seed,
+        "agent": network.card.name,
     }
     return (curves[0] if len(curves) == 1 else {"kind": kinds, "curves": curves}) | facts

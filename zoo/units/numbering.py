@@ -112,6 +112,17 @@ def spread_over(layer: str, numbers: Float[Tensor, "units"], network: Network) -
     return numbers.reshape(shape)
 
 
+def runs(layer: str, network: Network) -> int:
+    """How often the layer's module runs for one observation: more than once where it is shared."""
+    counted = list[None]()
+    counter = network.layers[layer].register_forward_hook(lambda *_: counted.append(None))
+    try:
+        _value_shape(layer, network)
+    finally:
+        counter.remove()
+    return len(counted)
+
+
 def _value_shape(layer: str, network: Network) -> tuple[int, ...]:
     weight = next(network.parameters())
     black = torch.zeros(1, *observation_shape(network), dtype=weight.dtype, device=weight.device)

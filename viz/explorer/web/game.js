@@ -6,7 +6,7 @@ const HUE = [0, 229, 255], DIMMED = 0.6, STEPS_OF_MAP = 15, FADE = 1.5;
 
 function drawGame(view, agent, facts, step) {
   const frame = frameAt(agent, step);
-  if (!frame) return;
+  if (!frame) return void (view.mapWords.textContent = "reading the screens of this step ...");
   const zoom = wholeZoom(view.screen.parentElement.clientWidth, frame.width, 3, 420 / frame.height);
   const context = enlarged(view.screen, frame, zoom);
   const told = drawMap(context, agent, facts, step, zoom, frame);

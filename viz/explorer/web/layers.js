@@ -14,7 +14,7 @@ function drawLayer(view, agent, facts, step) {
   const [units, height = 1, width = 1] = layer.shape;
   const plan = tiled(units, height, width, view.layer.parentElement.clientWidth);
   view.plan = { ...plan, units, layer };
-  if (!row) return;
+  if (!row) return void (view.layerWords.textContent = "reading " + layer.name + " ...");
   const context = sized(view.layer, plan.width, plan.height);
   context.putImageData(layerImage(row, layer, plan), 0, 0);
   outline(context, plan, Math.min(state.unit, units - 1));

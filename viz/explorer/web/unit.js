@@ -31,7 +31,7 @@ function drawUnit(keys) {
   if (!facts) return;
   const layer = chosenLayer(facts), found = layer && dictionary(agent, facts), unit = chosenUnit(facts);
   find("unit-title").textContent = layer ? "The unit " + layer.name + ":" + unit + (found && found.map ? ", of its map the largest value" : "") : "No unit";
-  if (found === null) return waits(inside, "This page was made without a dictionary of units (--no-units).");
+  if (found === null) return waits(inside, "This page was made without a dictionary of units (--no-dictionary).");
   if (!found) return waits(inside, "reading the units of " + layer.name + " ...");
   const name = [agent.folder, layer.name, unit, isDark()].join(" ");
   if (name === told && keys.has("data")) return; // what has come is of something else

@@ -1,0 +1,1 @@
+"""Displays of things in a notebook: a file each."""
