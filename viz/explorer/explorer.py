@@ -21,7 +21,7 @@ from atari_zoo.viz.explorer.layers import layers_to_show
 from atari_zoo.viz.explorer.matches import write_matches
 from atari_zoo.viz.explorer.page_files import CODE, DATA, colour_scales, write_page
 from atari_zoo.viz.explorer.points import (
-    check_memory,
+    check_ram_recorded,
     moments_of,
     saved_embedding,
     write_points,
@@ -55,7 +55,7 @@ def explore(
     saved = None if settings.embedding is None else saved_embedding(settings.embedding)
     agents = shown_agents(models, ablate, settings)
     intact = [one for one in agents if not one.ablated]
-    check_memory(intact, settings)
+    check_ram_recorded(intact, settings)
     if saved is not None:
         moments_of(saved.table, intact, settings)  # refuses before the work
     layers = [layers_to_show(one.network, settings.layers) for one in agents]

@@ -23,7 +23,7 @@ INTERVALS = ", 95% intervals over episodes in `quality_of`"  # of Python, not of
 FEWEST = 100  # moments: of fewer no map is made: a neighbourhood of t-SNE is 90
 
 
-def check_memory(agents: Sequence[ShownAgent], settings: ExplorerSettings) -> None:
+def check_ram_recorded(agents: Sequence[ShownAgent], settings: ExplorerSettings) -> None:
     """Raises ValueError where several agents are to share a map, and one has no RAM recorded."""
     for one in agents:
         if len(agents) > 1 and settings.iterations and not has_memory(one):
