@@ -39,6 +39,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "analysis": Benchmark("analysis.py", ("analysis/probing",)),
     "analysis_noise": Benchmark("analysis_noise.py", PLAYING),
     "embed": Benchmark("embed.py", ("analysis/embedding", "analysis/measures")),
+    "movies": Benchmark("movies.py", ("viz/movies",)),
+    "explorer": Benchmark("explorer.py", ("viz/explorer",)),
     "foreign_scores": Benchmark("foreign_scores.py", ("converters", *PLAYING)),
 }
 

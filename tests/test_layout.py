@@ -78,6 +78,7 @@ ROWS = """
     viz: fidelity movies
     viz: saliency patches render
     viz: pages jobs analyses displays
+    viz: explorer
     zoo: cli
     zoo: __main__
 """

@@ -5,13 +5,12 @@ They need Chromium and its driver, which pip does not install: `pytest tests/bro
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from chromium import chromium, complaints
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -19,19 +18,10 @@ import atari_zoo as zoo
 from atari_zoo.viz.pages.atlas import atlas
 from atari_zoo.viz.pages.tour import tour
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --window-size=1400,1000"
-)
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Chrome]:
-    options = ChromeOptions()
-    for flag in FLAGS.split():
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with Chrome(options, Service(shutil.which("chromedriver"))) as chrome:
+    with chromium() as chrome:
         yield chrome
 
 
@@ -42,10 +32,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     play = zoo.rollout(network, steps=60, envs=2, keep=["screens", "frames"])
     atlas(network, play, path, layers=["conv1", "conv3", "output"])
     return path
-
-
-def complaints(browser: Chrome) -> list[str]:
-    return [entry["message"] for entry in browser.get_log("browser")]
 
 
 def cards(browser: Chrome) -> list[str]:

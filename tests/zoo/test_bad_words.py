@@ -29,6 +29,7 @@ WORDS = {
     "bench": [AGENT, "--minutes", "0.01", "--envs", "1", "-o", "new.png"],
     "cache": [],
     "convert": [AGENT, "-o", "new.onnx"],
+    "explore": [AGENT, "--steps", "4", "--saliency", "none", "--no-open", "-o", "new"],
     "fetch": ["--collection", "sb3", "--game", "Pong", "--dry-run"],
     "freeze": [RUN, "-o", "new"],
     "info": [AGENT],
