@@ -66,7 +66,7 @@ def write_points(
     random = np.random.default_rng(settings.seed)
     table = table.iloc[random.permutation(len(table))]  # nobody is always on top
     places = table[["x", "y"]].to_numpy(float)
-    places -= places.min(axis=0)
+    places = places - places.min(axis=0)
     places *= GRID / max(places.max(), 1e-9)
     write_script(
         folder,
