@@ -88,6 +88,8 @@ def concept_sensitivities(
         said.append(f"{subject.name}: {looked.words}")
         for name in layers:
             found, directions = _of_layer(subject, name, looked, concepts, target, pooled)
+            if pandas.DataFrame(found)["score"].isna().all():
+                said.append(f"{name} of {subject.name} does nothing to '{target}': no scores")
             rows += found
             arrays |= directions
             done += 1

@@ -14,6 +14,7 @@ from atari_zoo.converters.network.hooks import layer_named
 from atari_zoo.layers import activations
 
 Change = Callable[[Tensor], Tensor]
+SAME = 1e-4  # of the outputs' spread: what two sums of float32 may differ by
 
 
 def unchanged(values: Tensor) -> Tensor:
@@ -47,3 +48,19 @@ def outputs_changed(
     """What the network gives at each moment while the layer is so changed."""
     with with_layer_changed(network, layer, change), torch.inference_mode():
         return activations(network, observations, ["output"], state=states)["output"].float()
+
+
+def decides_actions(
+    network: Network,
+    layer: str,
+    observations: Shaped[Tensor, "moments channels height width"],
+    states: Tensor | None = None,
+) -> bool:
+    """Whether the layer has a part in which action is best: without it the outputs lie otherwise to
+    each other. A stream of the value alone raises them all alike."""
+    each = [
+        outputs_changed(network, layer, change, observations, states)
+        for change in (unchanged, torch.zeros_like)
+    ]
+    intact, without = (outputs - outputs.mean(dim=1, keepdim=True) for outputs in each)
+    return bool((intact - without).abs().max() > SAME * intact.abs().max())

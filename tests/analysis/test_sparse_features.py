@@ -24,7 +24,11 @@ from atari_zoo.analysis.dictionaries.held_out import (
     returns_with,
     without_repeats,
 )
-from atari_zoo.analysis.dictionaries.layer_changes import unchanged, with_layer_changed
+from atari_zoo.analysis.dictionaries.layer_changes import (
+    decides_actions,
+    unchanged,
+    with_layer_changed,
+)
 from atari_zoo.analysis.dictionaries.reconstruction import (
     active_count,
     between,
@@ -37,7 +41,7 @@ from atari_zoo.analysis.dictionaries.studies import learn_dictionary
 from atari_zoo.analysis.results import Result, open_result
 from atari_zoo.analysis.sparse_features import dictionary_of, learned_features
 from atari_zoo.converters.cards import ModelCard, Preprocessing
-from atari_zoo.converters.network.heads import ActorCriticHead
+from atari_zoo.converters.network.heads import ActorCriticHead, DuelingHead
 from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.games import game
 
@@ -98,6 +102,16 @@ def test_a_layer_is_changed_while_it_lasts(network, held) -> None:
     assert not torch.equal(changed, before)
     with pytest.raises(ValueError, match="no layer 'fcc'; this network has conv1"):
         play_held_out(network, "fcc", 1, 0).values  # noqa: B018
+
+
+def test_a_stream_of_the_value_alone_decides_no_action() -> None:
+    torch.manual_seed(1)
+    trunk = Trunk(mnih_convolutions((4, 5, 6)), units=None)
+    dueling = MnihNetwork(trunk, DuelingHead(294, ACTIONS, UNITS), ModelCard("apex", "Seaquest"))
+    seen = torch.randint(0, 256, (8, 4, 84, 84), dtype=torch.uint8)
+    decides = {name: decides_actions(dueling, name, seen) for name in dueling.layers}
+    without = {"fc", "value"}
+    assert {name for name, found in decides.items() if not found} == without
 
 
 def test_play_with_the_layer_as_it_is_ends_as_before(network, held) -> None:
