@@ -63,7 +63,9 @@ ANALYSES: dict[str, Callable[[Play], Result]] = {
     # fc is the value stream's layer of the best, which decides no action
     "sparse_features": lambda play: learned_features(play([BEST]), layer="advantage_fc"),
     "concepts": lambda play: concept_sensitivities(
-        play([BEST]), concept=["oxygen<16", "player_y>=80", "divers_collected>=1"], layer=["conv3", "advantage_fc"]
+        play([BEST]),
+        concept=["oxygen<16", "player_y>=80", "divers_collected>=1"],
+        layer=["conv3", "advantage_fc"],
     ),
 }
 
