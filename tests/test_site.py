@@ -62,6 +62,8 @@ def test_every_page_of_the_docs_is_in_it(site: Path) -> None:
     for page in pages:
         folder = page.parent if page.name == "README.md" else page.with_suffix("")
         expected.add(folder / "index.html")
+    notebooks = {path.stem for path in (ROOT / "notebooks").glob("*.py")}
+    expected |= {Path("notebooks", name, "index.html") for name in notebooks}
     there = {path.relative_to(site) for path in site.rglob("*.html")}
     assert expected <= there
     shown = re.findall(r": ([\w/]+\.md)$|- ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M)
@@ -84,7 +86,7 @@ def test_the_reference_has_the_public_names(site: Path) -> None:
     assert "<strong>units</strong>: as in" in text
 
 
-@pytest.mark.parametrize("name", ["docstrings", "hooks"])
+@pytest.mark.parametrize("name", ["docstrings", "hooks", "notebooks"])
 def test_the_examples_of_its_parts_hold(name: str) -> None:
     found = doctest.testmod(part(name))
     assert found.attempted and not found.failed

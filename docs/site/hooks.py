@@ -15,7 +15,9 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
-from reference import reference_pages  # noqa: E402 - beside this file, which is in no package
+from reference import reference_pages  # noqa: E402
+
+from notebooks import notebook_pages  # noqa: E402 - beside this file, which is in no package
 
 # in the repository, and in the site
 JOINED = {
@@ -28,9 +30,9 @@ LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)#\s]+)")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Adds the pages from elsewhere, and the reference's."""
+    """Adds the pages from elsewhere, the notebooks' and the reference's."""
     pages = {page: (ROOT / source).read_text("utf-8") for source, page in JOINED.items()}
-    for page, text in (pages | reference_pages()).items():
+    for page, text in (pages | reference_pages() | notebook_pages()).items():
         files.append(File.generated(config, page, content=text))
     return files
 
