@@ -56,7 +56,11 @@ ANALYSES: dict[str, Callable[[Play], Result]] = {
     ),
     "memory": lambda play: memory_use(play(SEAQUEST), episodes=8),
     "noise": lambda play: noise_robustness(
-        play(SEAQUEST), kinds=["observation", "relative", "actions"], episodes=6, draws=2
+        play(SEAQUEST),
+        kinds=["observation", "relative"],
+        levels=[0.02, 0.1, 0.5],
+        episodes=4,
+        draws=2,
     ),
     "state_classifier": lambda play: classify(play(SEAQUEST)),
     "embeddings": lambda play: embed(play(SEAQUEST), every=4),
