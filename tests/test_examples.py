@@ -44,6 +44,7 @@ SHORTER = {
     "units": "--variable oxygen",
     "ablate": "--episodes 0 --states 40",
     "bench": "--minutes 0.02 --envs 2",
+    "explore": "--steps 30 --no-dictionary --iterations 0 --saliency integrated_gradients",
 }
 
 
