@@ -1,23 +1,17 @@
-"""Worker process of `NativeProcesses`: plays some of its emulators when told to.
-
-It reads b"seed", b"begin" or b"step" from its pipe, and answers with nothing or with what went
-wrong. It ends when the pipe does, and so does not outlive the process that began it.
-"""
+"""Worker process of `NativeProcesses`: plays some of its emulators when told to."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-from contextlib import suppress
-from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 
 from atari_zoo.converters.preprocessings import preprocessing_from
 from atari_zoo.emulator.cartridges import Cartridge
+from atari_zoo.emulator.orders import follow_orders
 from atari_zoo.emulator.shared_arrays import native_layout, shared_arrays
 from atari_zoo.emulator.vector_envs import native_emulators
 
@@ -62,24 +56,13 @@ class Share:
 
 def main() -> None:
     """Plays what the first argument assigns, in JSON."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pipe's end is heard instead
     assignment = json.loads(sys.argv[1])
     layout = native_layout(
         assignment["count"], preprocessing_from(assignment["preprocessing"]).size
     )
     arrays = shared_arrays(assignment["memory"], layout)
     os.close(assignment["memory"])
-    with Connection(assignment["pipe"]) as pipe, suppress(EOFError, OSError):
-        try:
-            share = Share(assignment, arrays)
-            orders = {b"seed": share.seed, b"begin": share.begin, b"step": share.step}
-            while True:
-                orders[pipe.recv_bytes()]()
-                pipe.send_bytes(b"")
-        except EOFError:
-            pass
-        except Exception as error:
-            pipe.send_bytes(f"{type(error).__name__}: {error}".encode())
+    follow_orders(assignment["pipe"], lambda: Share(assignment, arrays))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,10 @@
-"""Worker process of the pool: plays some of its emulators when told to, and renders what they show.
-
-It reads b"seed", b"begin" or b"step" from its pipe, and answers with nothing or with what went
-wrong. It ends when the pipe does, and so does not outlive the process that began it.
-"""
+"""Worker process of the pool: plays some of its emulators when told, and renders their screens."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-from contextlib import suppress
-from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -22,6 +15,7 @@ if __name__ == "__main__":
 from atari_zoo.converters.preprocessings import preprocessing_from
 from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.consoles import Console
+from atari_zoo.emulator.orders import follow_orders
 from atari_zoo.emulator.palettes import SharedPalette
 from atari_zoo.emulator.resets import reset_rule
 from atari_zoo.emulator.shared_arrays import memory_layout, shared_arrays
@@ -81,7 +75,6 @@ class Consoles:
 
 def main() -> None:
     """Plays what the first argument assigns, in JSON."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pipe's end is heard instead
     assignment = json.loads(sys.argv[1])
     height, width = assignment["size"]
     fields = memory_layout(
@@ -89,17 +82,7 @@ def main() -> None:
     )
     arrays = shared_arrays(assignment["memory"], fields)
     os.close(assignment["memory"])
-    with Connection(assignment["pipe"]) as pipe, suppress(EOFError, OSError):
-        try:
-            consoles = Consoles(assignment, arrays)
-            orders = {b"seed": consoles.seed, b"begin": consoles.begin, b"step": consoles.step}
-            while True:
-                orders[pipe.recv_bytes()]()
-                pipe.send_bytes(b"")
-        except EOFError:
-            pass
-        except Exception as error:
-            pipe.send_bytes(f"{type(error).__name__}: {error}".encode())
+    follow_orders(assignment["pipe"], lambda: Consoles(assignment, arrays))
 
 
 if __name__ == "__main__":
