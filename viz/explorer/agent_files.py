@@ -42,7 +42,7 @@ def write_agent(
     steps: WorkParts,
 ) -> dict[str, Any]:
     """Writes the files of one agent; returns its row in the index."""
-    facts: dict[str, Any] = decisions(agent)
+    facts: dict[str, Any] = decisions(agent, settings.seed)
     steps.next(f"{agent.name}: screens")
     if agent.screens == agent.folder:
         facts["frames"] = write_frames(folder, agent)
