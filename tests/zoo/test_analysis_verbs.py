@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas
 import pytest
 from architectures import network
+from command_line import zoo
 from typer.testing import CliRunner
 
 import atari_zoo
@@ -91,8 +90,7 @@ def test_seed_of_play_where_an_analysis_has_none(played) -> None:
     ],
 )
 def test_a_mistake_ends_with_2_and_one_reason(played, words, says) -> None:
-    command = [sys.executable, "-m", "atari_zoo", "peaks", played[0], *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = zoo("peaks", played[0], *words)
     assert done.returncode == 2 and says in done.stderr and "Traceback" not in done.stderr
 
 
