@@ -16,8 +16,16 @@ from atari_zoo.viz.explorer.live_edits import (
     variable_rows,
 )
 from atari_zoo.viz.explorer.live_jobs import BusyError, Job, JobRunner
-from atari_zoo.viz.explorer.page_files import CODE, DATA, LIVE, PAGE, SCRIPTS, STYLE, page_code
-from atari_zoo.viz.explorer.page_files import page_text
+from atari_zoo.viz.explorer.page_files import (
+    CODE,
+    DATA,
+    LIVE,
+    PAGE,
+    SCRIPTS,
+    STYLE,
+    page_code,
+    page_text,
+)
 from atari_zoo.viz.explorer.server import Reply, json_reply
 from atari_zoo.viz.explorer.settings import ExplorerSettings, ShownAgent
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ class EditRequest:
 
     def __post_init__(self) -> None:
         check_kinds(self)
+        if not isfinite(self.value):
+            raise ValueError(f"value is {self.value}; expected a finite number")
 
 
 class MomentEdits:

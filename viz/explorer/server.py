@@ -137,11 +137,11 @@ class _Handler(BaseHTTPRequestHandler):
         fitting = self.parts and all(NAME.fullmatch(part) for part in self.parts)
         return None if fitting else HTTPStatus.NOT_FOUND
 
-    def do_GET(self) -> None:  # noqa: N802  # the library's name
+    def do_GET(self) -> None:  # the library's name
         reply = self.server.get(self.parts)
         self._send(reply) if reply else self.send_error(HTTPStatus.NOT_FOUND)
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         data = self._body()
         if not isinstance(data, dict):
             return self.send_error(data)
@@ -164,9 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
             return HTTPStatus.BAD_REQUEST
         return data if isinstance(data, dict) else HTTPStatus.BAD_REQUEST
 
-    def send_error(
-        self, code: int, message: str | None = None, explain: str | None = None
-    ) -> None:
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """In words of its own: a request's are not repeated."""
         status = HTTPStatus(code)
         self.close_connection = True

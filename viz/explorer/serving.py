@@ -1,8 +1,8 @@
 """The explorer, served: the same page, with work that needs the agents and the emulator.
 
-    with serve_explorer(["apex/Seaquest/1"]) as served:
-        print(served.address)
-        served.wait()
+with serve_explorer(["apex/Seaquest/1"]) as served:
+    print(served.address)
+    served.wait()
 """
 
 from __future__ import annotations
