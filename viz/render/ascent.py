@@ -116,11 +116,19 @@ def ascend(
 
     progress: called with the number of rounds done. stopped: ends the loop when it says so.
     """
-    smoothing = _smoothing(network, objective, names, settings, progress, stopped)
+    device = next(network.parameters()).device
+    smoothed = smoothed_samples(objective, len(names))
+    smoothing = None
+    if settings.kept is not None and smoothed.any():
+        probed = _probed(network, objective, names, settings, progress, stopped)
+        if stopped():
+            return _as_far(probed, settings)
+        done = probed.curve[: max(1, int(probed.steps.max()))]
+        smoothing = Smoothing(done.to(device), settings.kept, smoothed.to(device))
     shape = observation_shape(network)
     how = settings.parameterization
     weight = next(network.parameters())
-    device, dtype = weight.device, weight.dtype
+    dtype = weight.dtype
     started = how.start(shape, generators(settings.seed, names, "start"))
     tensors = [tensor.to(device).requires_grad_() for tensor in started]
     with torch.no_grad():
@@ -168,26 +176,27 @@ def ascend(
     return Ascent(images.cpu(), first, curve.cpu(), stopping.steps().cpu(), weights, reach, kept)
 
 
-def _smoothing(
+def _probed(
     network: Network,
     objective: Objective,
     names: Sequence[str],
     settings: Settings,
     progress: Callable[[int], None],
     stopped: Callable[[], bool],
-) -> Smoothing | None:
-    """The weights to begin with; None where nothing is to be smoothed."""
-    device = next(network.parameters()).device
-    smoothed = smoothed_samples(objective, len(names)).to(device)
-    if settings.kept is None or not smoothed.any():
-        return None
+) -> Ascent:
+    """What can be gained where nothing is to be smooth."""
     plain = replace(
         settings, kept=None, steps=settings.rounds - settings.steps, snapshots=(),
         threshold=None, patience=None,
     )  # fmt: skip
-    probed = ascend(network, objective, names, plain, progress, stopped)
-    done = probed.curve[: max(1, int(probed.steps.max()))].to(device)
-    return Smoothing(done, settings.kept, smoothed)
+    return ascend(network, objective, names, plain, progress, stopped)
+
+
+def _as_far(probed: Ascent, settings: Settings) -> Ascent:
+    """What was reached where the loop was ended before anything was smoothed."""
+    curve = torch.full((settings.steps, probed.curve.shape[1]), torch.nan)
+    curve[: len(probed.curve)] = probed.curve
+    return replace(probed, curve=curve, snapshots={0: probed.start} if settings.snapshots else {})
 
 
 def _optimizer(

@@ -140,7 +140,8 @@ def maximize(
             progress=update,
             stopped=stopping.is_set,
         )
-        begun, why = _control(network, wanted, settings) if control else (None, "")
+        shown = control and not stopping.is_set()
+        begun, why = _control(network, wanted, settings) if shown else (None, "")
     notes += [why] * bool(why)
     save_rendered(
         rendered,
