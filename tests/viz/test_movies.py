@@ -441,7 +441,7 @@ def test_what_fails_leaves_no_file_and_keeps_the_old_one(tmp_path):
 
 
 def test_probabilities_stand_behind_logits():
-    """The share is as torch's softmax has it: the same numbers drawn by hand are the same pixels."""
+    """The share is as torch's softmax has it: drawn by hand it is the same pixels."""
     output = np.array([2.0, 0.0, -1.0])
     scale = Range(np.asarray(-2.0), np.asarray(2.0))
     sampled, plain = Bars(["A", "B", "C"], scale, 320, sampled=True), Bars("ABC", scale, 320)

@@ -68,7 +68,7 @@ def test_what_is_stopped_before_it_is_smoothed_keeps_what_is_reached(agent):
         progress=lambda step, total: done.append(total),
         stopped=lambda: len(done) >= 5,
     )
-    assert rendered.steps.tolist() == [5] and done == [50] * 5
+    assert rendered.steps.tolist() == [5] and done == [60] * 5
     assert rendered.images.std() > 0.01 and rendered.activation > rendered.curve[0]
     assert len(rendered.curve) == 40 and list(rendered.snapshots) == [0]
 

@@ -31,6 +31,8 @@ from atari_zoo.viz.pages.atlas_links import Linked
 from atari_zoo.viz.pages.atlas_page import atlas_page
 from atari_zoo.viz.pages.atlas_rows import (
     MARGIN,
+    LayerData,
+    ShownMoments,
     add_reached,
     answers,
     layer_row,
@@ -88,38 +90,19 @@ def atlas(
     check_page(path)
     images = images or {}
     _check_images(network, images)
-    first = first_convolution(network)
-    weights = {} if first is None or first[0] not in names else {first[0]: first[1].weight}
-    shown, rows, peaks_of = shown_moments(recording, selection), [], {}
-    total = recording.starts.size * len(names)
-    for index, name in enumerate(names):
-
-        def report(done: int, _: int, before: int = index * recording.starts.size) -> None:
-            progress(before + done, total)
-
-        raw = recorded_peaks(network, recording, read_from(name), progress=report)
-        found = answers(name, raw)
-        peaks_of[read_from(name)], peaks_of[name] = raw.values, found.values
-        rows.append(layer_row(network, recording, name, found, shown))
-        if name in images and name not in weights:
-            add_reached(rows[-1], network, found, images[name])
-    kept = np.flatnonzero(shown.settled)
-    linked = Linked(recording, kept, peaks_of.get(OUTPUT), action_names(network))
-    for row in rows:
-        for unit, links in zip(row["units"], linked.links(peaks_of[row["name"]]), strict=True):
-            unit |= links
+    weights = _first_weights(network, names)
+    shown = shown_moments(recording, selection)
+    made = {name: some for name, some in images.items() if name not in weights}
+    rows, kinds = _rows(network, recording, names, shown, made, progress)
     moments = numbered(rows)
-    wide = SIDE * recording.preprocessing.stack
-    pictures = {"screen": packed(_screens(recording, moments), SIDE, wide)}
-    if recording.frames is not None:
-        height, width = recording.frames.shape[2:4]
-        pictures["frame"] = packed(_frames(recording, moments), height, width)
+    pictures = _of_moments(recording, moments)
     for index, name in enumerate(names):
         if name in weights:
             pictures[f"image{index}"] = _kernels(weights[name])
-            rows[index] |= {"image": f"image{index}", "weights": True}
+            rows[index]["weights"] = True
         elif name in images:
             pictures[f"image{index}"] = _synthesized(network, name, images[name])
+        if f"image{index}" in pictures:
             rows[index]["image"] = f"image{index}"
     steps, envs = recording.starts.shape
     data = {
@@ -130,7 +113,7 @@ def atlas(
         "envs": envs,
         "frames": recording.preprocessing.stack,
         "settled": int(shown.settled.sum()),
-        "things": linked.kinds,
+        "things": kinds,
         "moments": [_moment(recording, moment) for moment in moments],
         "layers": rows,
     }
@@ -143,6 +126,55 @@ def atlas_layers(network: Network) -> list[str]:
     of a Q-network's output."""
     names = [name for name in network.layers if unit_count(network, name) <= MOST_UNITS]
     return [MARGIN if name == OUTPUT and rates_actions(network) else name for name in names]
+
+
+def _first_weights(
+    network: Network, names: Sequence[str]
+) -> dict[str, Float[Tensor, "filters frames rows columns"]]:
+    """Of the first convolution, where it is among the layers, its weights by its name."""
+    first = first_convolution(network)
+    return {} if first is None or first[0] not in names else {first[0]: first[1].weight}
+
+
+def _rows(
+    network: Network,
+    recording: Recording,
+    names: Sequence[str],
+    shown: ShownMoments,
+    images: Images,
+    progress: Callable[[int, int], None],
+) -> tuple[list[LayerData], Mapping[str, int]]:
+    """A row for each layer; and of how many things units may go with, by kind."""
+    rows, answered = list[LayerData](), dict[str, Tensor]()
+    total = recording.starts.size * len(names)
+    for index, name in enumerate(names):
+
+        def report(done: int, _: int, before: int = index * recording.starts.size) -> None:
+            progress(before + done, total)
+
+        raw = recorded_peaks(network, recording, read_from(name), progress=report)
+        found = answers(name, raw)
+        answered |= {read_from(name): raw.values, name: found.values}
+        rows.append(layer_row(network, recording, name, found, shown))
+        if name in images:
+            add_reached(rows[-1], network, found, images[name])
+    kept = np.flatnonzero(shown.settled)
+    linked = Linked(recording, kept, answered.get(OUTPUT), action_names(network))
+    for row in rows:
+        for unit, links in zip(row["units"], linked.links(answered[row["name"]]), strict=True):
+            if "action" in unit:  # it is an output itself
+                links.pop("outputs", None)
+            unit |= links
+    return rows, linked.kinds
+
+
+def _of_moments(recording: Recording, moments: Sequence[int]) -> dict[str, Sheets]:
+    wide = SIDE * recording.preprocessing.stack
+    pictures = {"screen": packed(_screens(recording, moments), SIDE, wide)}
+    if recording.frames is not None:
+        height, width = recording.frames.shape[2:4]
+        pictures["frame"] = packed(_frames(recording, moments), height, width)
+    return pictures
 
 
 def _check_images(network: Network, images: Images) -> None:

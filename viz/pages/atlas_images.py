@@ -19,7 +19,7 @@ from atari_zoo.viz.render.ascent import Settings
 from atari_zoo.viz.render.rendering import render
 from atari_zoo.viz.render.transforms import Jitter
 
-STEPS = 96  # enough to see what a unit is after, with a quarter as many before
+STEPS = 80  # enough to see what a unit is after, with half as many before
 SHIFT = 6  # pixels of jitter
 
 

@@ -43,7 +43,7 @@ class Settings:
     patience: a sample stops after so many steps without a new best.
     kept: the share of what can be gained that is kept, while the image is made as smooth as that
         allows, by a weight of total variation of its own; what can be gained is looked up before,
-        in a quarter as many steps. None: nothing smooths it. A sample whose objective has
+        in half as many steps. None: nothing smooths it. A sample whose objective has
         penalties of its own is left to these.
     rescue_steps: in how many of the first steps silent ReLUs let gradients pass.
     precision: of the forward pass, such as torch.bfloat16; the network's own if not given.
@@ -51,7 +51,7 @@ class Settings:
 
     parameterization: Parameterization = Fourier()  # noqa: RUF009, it is frozen
     transforms: Sequence[Transform] = (Jitter(6),)
-    steps: int = 384
+    steps: int = 256
     rate: float | None = None
     seed: int = 0
     batch: int | None = None

@@ -15,9 +15,10 @@ from torch import Tensor
 from atari_zoo.viz.objectives.objectives import Objective
 
 KEPT = 0.6  # of what can be gained
-PROBED = 4  # the steps of which one part is taken to look up what can be gained
+PROBED = 2  # the steps of which one part is taken to look up what can be gained
 RATE = 0.08  # by how much the logarithm of the weight changes, where all that can be is gained
 VARIATION = 1000.0  # of an image with a few shapes: what the first weight is measured against
+TINY = 1e-12  # where nothing can be gained
 LAST = 8  # steps whose mean is what was reached: each has other transforms
 
 
@@ -36,11 +37,14 @@ class Smoothing:
         kept: float,
         smoothed: Float[Tensor, "batch"],
     ) -> None:
+        self._start, self._kept = probed[0], kept
         self.reach = probed[-LAST:].mean(dim=0)
-        gain = (self.reach - probed[0]).clamp_min(0)
-        self._target = probed[0] + kept * gain
-        self._scale = gain.clamp_min(1e-12)
-        self.weights = smoothed * gain / VARIATION
+        self._recent = probed[0]
+        self.weights = smoothed * self._gain / VARIATION
+
+    @property
+    def _gain(self) -> Float[Tensor, "batch"]:
+        return (self.reach - self._start).clamp_min(TINY)
 
     def penalty(self, images: Tensor) -> Float[Tensor, "batch"]:
         """What the images cost."""
@@ -50,8 +54,10 @@ class Smoothing:
 
     def adapt(self, heights: Float[Tensor, "batch"]) -> None:
         """The next weights, where the objective is so high now."""
-        over = ((heights - self._target) / self._scale).clamp(-1, 1)
-        self.weights = self.weights * (RATE * over).exp()
+        self._recent = self._recent + (heights - self._recent) / LAST
+        self.reach = torch.maximum(self.reach, self._recent)  # more can be gained than was known
+        over = (heights - self._start) / self._gain - self._kept
+        self.weights = self.weights * (RATE * over.clamp(-1, 1)).exp()
 
 
 def smoothed_samples(objective: Objective, count: int) -> Float[Tensor, "batch"]:

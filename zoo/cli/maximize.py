@@ -59,7 +59,7 @@ def maximize(
         typer.Argument(help='Such as "conv3:38 - 1e-6*tv", "output:RIGHT", "value", "fc:0..15".'),
     ],
     output: Output = Path("maximized.png"),
-    iterations: Iterations = 384,
+    iterations: Iterations = 256,
     parameterization: Annotated[
         str, typer.Option(help="pixels, fourier, cppn, pyramid, shared, present or maco.")
     ] = "fourier",

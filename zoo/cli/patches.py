@@ -102,7 +102,7 @@ def patches(
 def atlas(
     model: Model,
     output: Output = Path("atlas.html"),
-    iterations: Iterations = 96,
+    iterations: Iterations = 80,
     steps: Annotated[
         int | None, typer.Option("--steps", help=STEPS, min=1, show_default="1000")
     ] = None,
