@@ -15,7 +15,7 @@ import numpy as np
 import pandas
 from jaxtyping import Float
 
-from atari_zoo.analysis.dictionaries.layer_changes import effect_words
+from atari_zoo.analysis.dictionaries.layer_changes import no_effect_words
 from atari_zoo.analysis.measures.policy_changes import difference_interval
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.responses import (
@@ -120,7 +120,9 @@ def _without_effect(subject: Subject, texts: Sequence[str]) -> list[str]:
     """What is to be said of the layers that decide no action."""
     states = states_of(subject, ASKED)
     layers = chosen_units(texts, subject.network)
-    each = [effect_words(subject.network, n, states.observations, states.carried) for n in layers]
+    each = [
+        no_effect_words(subject.network, n, states.observations, states.carried) for n in layers
+    ]
     return [words for words in each if words]
 
 

@@ -31,7 +31,7 @@ from atari_zoo.converters.saving import why_not_by_weights
 from atari_zoo.models import load
 from atari_zoo.publishing_pages import (
     REPLAY,
-    Replay,
+    ReplayMovie,
     environment_id,
     metadata,
     model_page,
@@ -57,7 +57,7 @@ def push(
     repo: str,
     token: str | None = None,
     private: bool = False,
-    replay: Replay | None = None,
+    replay: ReplayMovie | None = None,
 ) -> str:
     """Publishes a model as the Hub's repository `repo`, made if need be; returns its address.
 
@@ -90,7 +90,7 @@ def build_repository(
     model: str | Path | Network,
     folder: str | Path,
     repo: str = "",
-    replay: Replay | None = None,
+    replay: ReplayMovie | None = None,
 ) -> list[Path]:
     """Writes the files of a published model into `folder`; needs no network.
 

@@ -44,7 +44,7 @@ class Markdown(str):
 
 
 @dataclass(frozen=True)
-class Replay:
+class ReplayMovie:
     """A movie of play: its file, how many steps it shows, what was scored in them, and whether that
     is a whole episode."""
 
@@ -85,7 +85,7 @@ def model_page(
     parameters: int,
     files: Mapping[str, str],
     repo: str,
-    replay: Replay | None = None,
+    replay: ReplayMovie | None = None,
     trained_with: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """The page's body in Markdown.

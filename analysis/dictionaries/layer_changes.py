@@ -66,7 +66,7 @@ def decides_actions(
     return bool((intact - without).abs().max() > SAME * intact.abs().max())
 
 
-def effect_words(
+def no_effect_words(
     network: Network,
     layer: str,
     observations: Shaped[Tensor, "moments channels height width"],

@@ -41,7 +41,7 @@ from atari_zoo.analysis.dictionaries.held_out import (
     spread_moments,
     without_repeats,
 )
-from atari_zoo.analysis.dictionaries.layer_changes import effect_words
+from atari_zoo.analysis.dictionaries.layer_changes import no_effect_words
 from atari_zoo.analysis.dictionaries.reconstruction import Estimate, torch_rows
 from atari_zoo.analysis.responses import untrained_control
 from atari_zoo.analysis.subjects import Subject
@@ -110,7 +110,7 @@ def study_features(
     )
     begun, words = untrained_control(network, seed)
     asked = None if held.states is None else held.states[:ASKED]
-    effect = effect_words(network, layer, held.seen[:ASKED], asked)
+    effect = no_effect_words(network, layer, held.seen[:ASKED], asked)
     words = ". ".join(filter(None, [words, effect]))
     facts = [
         *_compared((dictionary, *controls), values, held, seed),

@@ -28,7 +28,7 @@ DENSE = ("dqn/Seaquest/1", "rainbow/Seaquest/1", "apex/Seaquest/1", "es/Seaquest
 # of the distribution that Rainbow's network gives, the paper shows the lowest atom's logit
 OBJECTIVES = {"rainbow": "atoms:0,0"}
 # a dueling network's fc is the value's alone
-ACTING = {"apex/Seaquest/1": "advantage_fc", "rainbow/Seaquest/1": "advantage_fc"}
+ACTING = {"apex/Seaquest/1": "advantage_fc"}
 CONTROL = "dqn/Seaquest/1"
 PLAY = 500  # steps, for the percentiles
 

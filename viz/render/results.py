@@ -62,7 +62,7 @@ class Rendered:
     @property
     def failures(self) -> tuple[str, ...]:
         """In which way each image failed, in words; "" where it did not."""
-        silent = (self.rectified <= 0) & (self.activation <= 0)
+        silent = (self.rectified == 0) & (self.activation < 0)
         return tuple(map(_failure, self.rose, self.held, silent))
 
     @property

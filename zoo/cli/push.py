@@ -16,7 +16,7 @@ from atari_zoo.progress import progress_bar
 
 if TYPE_CHECKING:
     from atari_zoo.converters.network.foreign import Network
-    from atari_zoo.publishing_pages import Replay
+    from atari_zoo.publishing_pages import ReplayMovie
 
 STEPS, SCALE = 900, 3  # a minute of play; pixels for each of the game's
 
@@ -59,11 +59,11 @@ def push(
         print_facts({"model": model, "files": files}, as_json, *files)
 
 
-def _replay(network: Network, folder: Path) -> Replay | None:
+def _replay(network: Network, folder: Path) -> ReplayMovie | None:
     """A movie of the first minute of play, or of its first episode if that is shorter; None where
     the game is not known."""
     import atari_zoo as zoo
-    from atari_zoo.publishing_pages import REPLAY, Replay
+    from atari_zoo.publishing_pages import REPLAY, ReplayMovie
     from atari_zoo.viz.movies.clips import Clip
     from atari_zoo.viz.movies.game import game_movie
 
@@ -76,4 +76,4 @@ def _replay(network: Network, folder: Path) -> Replay | None:
     with progress_bar("filming", "steps") as update:
         game_movie(play, folder / REPLAY, clip, update)
     score = float(play.rewards[:shown, 0].sum())
-    return Replay(folder / REPLAY, shown, score, bool(play.over[shown - 1, 0]))
+    return ReplayMovie(folder / REPLAY, shown, score, bool(play.over[shown - 1, 0]))
