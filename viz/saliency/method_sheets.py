@@ -62,7 +62,7 @@ def methods_sheet(
     explained: str = "",
     notes: Sequence[str] = (),
     preprocessing: Preprocessing = VECTOR,
-) -> Picture:
+) -> UInt8[np.ndarray, "tall wide 3"]:
     """The game's frame with the legend, then of each method the trained network's map and, framed
     in grey, the control's.
 
