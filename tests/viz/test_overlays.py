@@ -116,7 +116,7 @@ def test_a_sheet_of_methods_holds_each_beside_its_control():
         ["refused"],
     )
     strongest = np.where(signed.max(0) > -signed.min(0), signed.max(0), signed.min(0))
-    scale = np.percentile(np.abs(strongest), 99.8)
+    scale = float(np.percentile(np.abs(strongest), 99.8))
     parts = frame, signed_overlay(frame, strongest, scale), overlay(frame, sizes, 1)
     assert all(holds(picture, part) for part in parts)
     # the control is in a scale of its own: ten times as large, it looks the same
@@ -124,7 +124,8 @@ def test_a_sheet_of_methods_holds_each_beside_its_control():
         frame, [ShownMethod("a", signed, True, 10 * control, 0.5)], "title", notes=["refused"]
     )
     furthest = np.take_along_axis(control, np.abs(control).argmax(0)[None], 0)[0]
-    drawn = signed_overlay(frame, furthest, np.percentile(np.abs(furthest), 99.8))
+    scale = float(np.percentile(np.abs(furthest), 99.8))
+    drawn = signed_overlay(frame, furthest, scale)
     assert holds(picture, drawn) and holds(larger, drawn)
     with pytest.raises(ValueError, match="a sheet needs at least one"):
         methods_sheet(frame, [], "title")

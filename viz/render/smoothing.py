@@ -16,8 +16,8 @@ from atari_zoo.viz.objectives.objectives import Objective
 
 KEPT = 0.6  # of what can be gained
 PROBED = 2  # the steps of which one part is taken to look up what can be gained
-RATE = 0.08  # by how much the logarithm of the weight changes, where all that can be is gained
-VARIATION = 1000.0  # of an image with a few shapes: what the first weight is measured against
+RATE = 0.15  # by how much the logarithm of the weight changes, where all that can be is gained
+VARIATION = 300.0  # of an image with a few shapes: what the first weight is measured against
 TINY = 1e-12  # where nothing can be gained
 LAST = 8  # steps whose mean is what was reached: each has other transforms
 
