@@ -26,6 +26,7 @@ LAYERS = "torch.nn.modules."
 CONV, PAD, POOL = "conv.Conv2d", "padding.ZeroPad2d", "pooling.MaxPool2d"
 # what may stand in an architecture with a name and leaves the numbers alone when it is evaluated
 OTHERS = {
+    "activation.PReLU",  # whose slopes tell of it
     "activation.ReLU",
     "activation.LogSoftmax",
     "activation.Softmax",

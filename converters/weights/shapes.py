@@ -11,6 +11,7 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.impala import KERNEL
 from atari_zoo.converters.network.networks import GEOMETRIES
 from atari_zoo.converters.weights.namings import BlockNames, LayerNames
+from atari_zoo.converters.weights.slopes import SLOPES
 from atari_zoo.converters.weights.trunks import plain_places, residual_places
 
 NAMED, SHOWN = 3, 6  # tensors, and kernels, that a message shows
@@ -169,7 +170,7 @@ def head_by_shape(
 
 
 def _refuse_rest(weights: Mapping[str, Tensor], layers: list[str]) -> None:
-    known = {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")}
+    known = {f"{layer}{part}" for layer in layers for part in (".weight", ".bias", SLOPES)}
     rest = {name: tensor for name, tensor in weights.items() if name not in known}
     if rest:
         raise ConversionError(f"beside its layers it has {shown(rest)}, whose part is not known")
