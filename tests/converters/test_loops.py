@@ -55,6 +55,9 @@ def scripted_loop(frames: int) -> onnx.ModelProto:
     return onnx.load_from_string(file.getvalue())
 
 
+node = helper.make_node
+
+
 def weights(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 0.4, shape).astype(np.float32)
 
@@ -66,26 +69,15 @@ def scan(
 
     Its states go in and out, and what each step gave is added up before the actions.
     """
-    gates = [
-        helper.make_node("MatMul", ["x", "W"], ["xw"]),
-        helper.make_node("MatMul", ["h", "R"], ["hr"]),
-    ]
-    gates += [helper.make_node("Add", ["xw", "hr"], ["sum"])]
-    gates += [helper.make_node("Split", ["sum"], ["i", "f", "o", "g"], axis=1)]
-    gates += [helper.make_node("Sigmoid", [n], [f"{n}s"]) for n in "ifo"]
-    gates += [
-        helper.make_node("Tanh", ["g"], ["gt"]),
-        helper.make_node("Mul", ["fs", "c"], ["kept"]),
-    ]
-    gates += [
-        helper.make_node("Mul", ["is", "gt"], ["new"]),
-        helper.make_node("Add", ["kept", "new"], ["c1"]),
-    ]
-    gates += [
-        helper.make_node("Tanh", ["c1"], ["ct"]),
-        helper.make_node("Mul", ["os", "ct"], ["h1"]),
-    ]
-    gates += [helper.make_node("Identity", ["h1"], ["made"])]
+    rows = (
+        ("MatMul", "x W", "xw"), ("MatMul", "h R", "hr"), ("Add", "xw hr", "sum"),
+        ("Split", "sum", "i f o g"), ("Sigmoid", "i", "is"), ("Sigmoid", "f", "fs"),
+        ("Sigmoid", "o", "os"), ("Tanh", "g", "gt"), ("Mul", "fs c", "kept"),
+        ("Mul", "is gt", "new"), ("Add", "kept new", "c1"), ("Tanh", "c1", "ct"),
+        ("Mul", "os ct", "h1"), ("Identity", "h1", "made"),
+    )  # fmt: skip
+    axis = {"Split": {"axis": 1}}
+    gates = [node(op, one.split(), two.split(), **axis.get(op, {})) for op, one, two in rows]
     state = ["batch", UNITS]
     info = helper.make_tensor_value_info
     inside = helper.make_graph(
@@ -98,14 +90,15 @@ def scan(
     facts: dict[str, Any] = {"scan_input_axes": [1], "scan_output_axes": [1]}
     if backward:
         facts |= {"scan_input_directions": [1], "scan_output_directions": [1]}
+    pool = {"kernel_shape": [12, 12], "strides": [12, 12]}
     nodes = [
-        helper.make_node("Mul", ["seen", "scale"], ["scaled"]),
-        helper.make_node("AveragePool", ["scaled"], ["pooled"], kernel_shape=[12, 12], strides=[12, 12]),
-        helper.make_node("Reshape", ["pooled", "rows"], ["steps"]),
-        helper.make_node("Scan", ["h0", "c0", "steps"], ["hn", "cn", "all"], "memory",
+        node("Mul", ["seen", "scale"], ["scaled"]),
+        node("AveragePool", ["scaled"], ["pooled"], **pool),
+        node("Reshape", ["pooled", "rows"], ["steps"]),
+        node("Scan", ["h0", "c0", "steps"], ["hn", "cn", "all"], "memory",
                          body=inside, num_scan_inputs=1, **facts),
-        helper.make_node("ReduceSum", ["all", "axis"], ["added"], keepdims=0),
-        helper.make_node("MatMul", ["added", "P"], ["policy"]),
+        node("ReduceSum", ["all", "axis"], ["added"], keepdims=0),
+        node("MatMul", ["added", "P"], ["policy"]),
     ]  # fmt: skip
     stored = {
         "scale": np.array(1 / 255, np.float32), "rows": np.array([0, 0, 49]), "axis": np.array([1]),
@@ -141,7 +134,7 @@ CASES: dict[str, Callable[[], onnx.ModelProto]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_loops_are_written_out_and_compute_the_same(tmp_path: Path, case: str) -> None:
     graph = CASES[case]()
-    kinds = {node.op_type for node in graph.graph.node}
+    kinds = {one.op_type for one in graph.graph.node}
     assert kinds & {"Loop", "Scan"}
     onnx.save(graph, tmp_path / "agent.onnx")
     read_model = read(tmp_path / "agent.onnx").model
@@ -178,33 +171,31 @@ def looped(going: str = "going", count: bool = True, steps: int = 2) -> onnx.Mod
     info = helper.make_tensor_value_info
     body = helper.make_graph(
         [
-            helper.make_node("Add", ["x", "x"], ["y"]),
-            helper.make_node("ReduceMax", ["y"], ["most"], keepdims=0),
-            helper.make_node("Less", ["most", "limit"], ["less"]),
-            helper.make_node("Identity", ["cond"], ["going"]),
+            node("Add", ["x", "x"], ["y"]),
+            node("ReduceMax", ["y"], ["most"], keepdims=0),
+            node("Less", ["most", "limit"], ["less"]),
+            node("Identity", ["cond"], ["going"]),
         ],
         "body",
         [info("number", INT64, []), info("cond", BOOL, []), info("x", FLOAT, ["batch", ACTIONS])],
         [info(going, BOOL, []), info("y", FLOAT, ["batch", ACTIONS])],
         [numpy_helper.from_array(np.array(9, np.float32), "limit")],
     )
+    number = "steps" if count else "batches"
     nodes = [
-        helper.make_node("GlobalAveragePool", ["seen"], ["mean"]),
-        helper.make_node("Flatten", ["mean"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "P"], ["rated"]),
-        helper.make_node("Shape", ["seen"], ["sizes"]),
-        helper.make_node("Gather", ["sizes", "first"], ["batches"]),
-        helper.make_node(
-            "Loop",
-            ["steps" if count else "batches", "yes", "rated"],
-            ["policy"],
-            "doubling",
-            body=body,
-        ),
+        node("GlobalAveragePool", ["seen"], ["mean"]),
+        node("Flatten", ["mean"], ["flat"]),
+        node("MatMul", ["flat", "P"], ["rated"]),
+        node("Shape", ["seen"], ["sizes"]),
+        node("Gather", ["sizes", "first"], ["batches"]),
+        node("Loop", [number, "yes", "rated"], ["policy"], "doubling", body=body),
     ]
     stored = {
-        "P": weights(4, ACTIONS), "steps": np.array(steps), "yes": np.array(True), "first": np.array(0)
-    }  # fmt: skip
+        "P": weights(4, ACTIONS),
+        "steps": np.array(steps),
+        "yes": np.array(True),
+        "first": np.array(0),
+    }
     graph = helper.make_graph(
         nodes,
         "agent",
@@ -227,13 +218,13 @@ def inner_graph() -> onnx.ModelProto:
     graph = scan().graph.node[3].attribute
     body = next(a.g for a in graph if a.name == "body")
     branch = helper.make_graph(
-        [helper.make_node("Identity", ["h1"], ["same"])],
+        [node("Identity", ["h1"], ["same"])],
         "branch",
         [],
         [helper.make_tensor_value_info("same", FLOAT, None)],
     )
-    yes = helper.make_node("Constant", [], ["yes"], value=numpy_helper.from_array(np.array(True)))
-    made = helper.make_node("If", ["yes"], ["made"], then_branch=branch, else_branch=branch)
+    yes = node("Constant", [], ["yes"], value=numpy_helper.from_array(np.array(True)))
+    made = node("If", ["yes"], ["made"], then_branch=branch, else_branch=branch)
     return scan(body=[*body.node[:-1], yes, made])
 
 
@@ -271,10 +262,10 @@ def test_other_loops_are_refused_by_name_in_one_line(tmp_path: Path, case: str) 
 def test_damaged_loops_are_refused() -> None:
     for change in ("body", "inputs", "outputs"):
         graph = scan()
-        node = graph.graph.node[3]
-        body = next(a for a in node.attribute if a.name == "body")
+        loop = graph.graph.node[3]
+        body = next(a for a in loop.attribute if a.name == "body")
         if change == "body":
-            node.attribute.remove(body)
+            loop.attribute.remove(body)
         elif change == "inputs":
             del body.g.input[0]
         else:
