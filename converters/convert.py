@@ -69,7 +69,7 @@ def to_torch(source: str | Path | onnx.ModelProto) -> Network:
     try:
         network: AgentNetwork = recognise(source, white_of(source)).network
     except ConversionError as error:
-        recurrent = recognise_recurrent(source, white_of(source))
+        recurrent = recognise_recurrent(source, white_of(source) or input_maximum(source))
         if recurrent is None:
             return _foreign(source, card, error)
         network = recurrent.network

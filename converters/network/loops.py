@@ -75,7 +75,7 @@ class WrittenOut:
     """One loop being written out. stored: constants that its steps need."""
 
     def __init__(self, model: onnx.ModelProto, loop: onnx.NodeProto) -> None:
-        self.loop = loop
+        self.node = loop
         self.name = loop.name or next(filter(None, loop.output), "loop")
         self.facts = {a.name: helper.get_attribute_value(a) for a in loop.attribute}
         body = self.facts.get("body")
@@ -88,7 +88,7 @@ class WrittenOut:
 
     def loop_count(self) -> int:
         """How many steps a Loop has, by its inputs and what its body gives as a condition."""
-        count, goes_on = [*self.loop.input, "", ""][:2]
+        count, goes_on = [*self.node.input, "", ""][:2]
         going = self.body.output[0].name
         makers = {name: node for node in self.body.node for name in node.output}
         while going in makers and makers[going].op_type in ("Identity", "Cast"):
@@ -109,7 +109,7 @@ class WrittenOut:
         if len(self.body.input) < 2 or not self.body.output:
             raise ConversionError("its body lacks the number of the step: damaged")
         count = self.loop_count()
-        states = list(self.loop.input[2:])
+        states = list(self.node.input[2:])
         if len(self.body.input) != 2 + len(states) or len(self.body.output) < 1 + len(states):
             raise ConversionError("its body does not take what it is given: damaged")
         scanned: list[list[str]] = [[] for _ in self.body.output[1 + len(states) :]]
@@ -126,10 +126,10 @@ class WrittenOut:
     def scan(self) -> list[onnx.NodeProto]:
         """The steps of a Scan, of opset 9 and later."""
         parts = int(self.facts.get("num_scan_inputs", 0))
-        held = len(self.loop.input) - parts
-        if not 0 < parts <= len(self.loop.input) or len(self.body.input) != len(self.loop.input):
+        held = len(self.node.input) - parts
+        if not 0 < parts <= len(self.node.input) or len(self.body.input) != len(self.node.input):
             raise ConversionError("its body does not take what it is given: damaged")
-        states, read = list(self.loop.input[:held]), list(self.loop.input[held:])
+        states, read = list(self.node.input[:held]), list(self.node.input[held:])
         outputs = len(self.body.output) - held
         axes = self._numbers("scan_input_axes", parts)
         backward = self._numbers("scan_input_directions", parts)
@@ -199,7 +199,7 @@ class WrittenOut:
         self, states: Sequence[str], scanned: Sequence[Sequence[str]], axes: Sequence[int]
     ) -> None:
         """The last states, and what each step gave side by side, as the loop's outputs."""
-        outputs = [*self.loop.output]
+        outputs = [*self.node.output]
         for state, output in zip(states, outputs, strict=False):
             if output:
                 self._add("Identity", [state], output)

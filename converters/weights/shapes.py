@@ -16,6 +16,10 @@ from atari_zoo.converters.weights.trunks import plain_places, residual_places
 
 NAMED, SHOWN = 3, 6  # tensors, and kernels, that a message shows
 MOST_RESIDUALS = 4  # blocks in a part of a residual network
+ELSEWHERE = (
+    "where others, such as normalisation, stand weights do not tell: export the agent to ONNX, or "
+    "give the module itself to zoo.wrap"
+)
 EXPECTED = (
     "convolutions of 8, 4 and 3 pixels, or 8 and 4 (Mnih et al.), or all of 3 (IMPALA's ResNet, in "
     "the order in which its layers follow each other) were expected"
@@ -34,7 +38,10 @@ def naming_by_shape(weights: Mapping[str, Tensor]) -> LayerNames:
     found = f"{len(convs)} convolutions and {len(dense)} dense layers"
     if not convs or other:
         more = f" and {len(other)} others ('{other[0]}')" if other else ""
-        raise ConversionError(f"convolutions and dense layers were expected; it has {found}{more}")
+        hint = f"; {ELSEWHERE}" if convs and other else ""
+        raise ConversionError(
+            f"convolutions and dense layers were expected; it has {found}{more}{hint}"
+        )
     _refuse_rest(weights, layers)
     shapes = {x: tuple(weights[f"{x}.weight"].shape) for x in (*convs, *dense)}
     trunks = _trunks(convs, shapes)

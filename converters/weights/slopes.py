@@ -7,9 +7,11 @@ does. What follows what is told by the file's order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from torch import Tensor
+
+from atari_zoo.converters.errors import ConversionError
 
 SLOPES = ".(PReLU)"  # of a layer, behind its name; no module's attribute is called so
 SLOPES_ASSUMED = (
@@ -37,6 +39,15 @@ def with_slopes_beside(weights: Weights) -> Weights:
         f"{places[name]}{SLOPES}" if name in places else name: tensor
         for name, tensor in weights.items()
     }
+
+
+def check_slopes(weights: Weights, layers: Collection[str]) -> None:
+    """Raises ConversionError for slopes of others than these layers: a head has no PReLU."""
+    for name, tensor in weights.items():
+        if name.endswith(SLOPES) and name.removesuffix(SLOPES) not in layers:
+            raise ConversionError(
+                f"beside its layers it has '{name}' {tuple(tensor.shape)}, whose part is not known"
+            )
 
 
 def _slopes(weights: Weights) -> Iterator[str]:

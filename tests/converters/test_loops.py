@@ -44,13 +44,13 @@ class Stepped(nn.Module):
 
 def scripted_loop(frames: int) -> onnx.ModelProto:
     torch.manual_seed(0)
-    model = torch.jit.script(Stepped(frames).eval())
     file = io.BytesIO()
     given = (torch.zeros(2, frames, 84, 84), torch.zeros(2, UNITS))
     names = {"input_names": ["seen", "h"], "output_names": ["policy", "next_h"]}
     axes = {name: {0: "batch"} for name in ("seen", "h", "policy", "next_h")}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # both say that they are deprecated
+        model = torch.jit.script(Stepped(frames).eval())
         torch.onnx.export(model, given, file, dynamo=False, dynamic_axes=axes, **names)
     return onnx.load_from_string(file.getvalue())
 
@@ -96,7 +96,7 @@ def scan(
         node("AveragePool", ["scaled"], ["pooled"], **pool),
         node("Reshape", ["pooled", "rows"], ["steps"]),
         node("Scan", ["h0", "c0", "steps"], ["hn", "cn", "all"], "memory",
-                         body=inside, num_scan_inputs=1, **facts),
+             body=inside, num_scan_inputs=1, **facts),
         node("ReduceSum", ["all", "axis"], ["added"], keepdims=0),
         node("MatMul", ["added", "P"], ["policy"]),
     ]  # fmt: skip

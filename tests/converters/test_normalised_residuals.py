@@ -4,6 +4,7 @@ modules themselves and onnxruntime are the oracle."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import onnxruntime
 import pytest
@@ -14,8 +15,9 @@ from residual_networks import lively, places
 from torch import Tensor, nn
 
 from atari_zoo import wrap
-from atari_zoo.converters import ImpalaNetwork, to_onnx, to_torch, verify
+from atari_zoo.converters import ConversionError, ImpalaNetwork, to_onnx, to_torch, verify
 from atari_zoo.converters.network.foreign import ForeignNetwork
+from atari_zoo.converters.weights.state_dicts import network_from_state_dict
 
 WIDTHS, ACTIONS = (4, 6), 6
 NORMS: dict[str, Callable[[int, int], nn.Module]] = {  # of so many channels, of such a side
@@ -116,6 +118,21 @@ def test_graphs(kind: str, first: bool, exporter: Callable[..., object]) -> None
                 close(to_torch(to_onnx(found))(seen), expected)
     for row in verify(graph):
         assert row.difference <= 1e-5 * max(row.magnitude, 1), row
+
+
+@pytest.mark.parametrize("kind", ["batch", "group"])
+def test_weights_alone_do_not_tell_and_say_what_would_help(tmp_path: Path, kind: str) -> None:
+    model = normalised(kind, first=False)
+    with pytest.raises(
+        ConversionError, match=r"others \('body.1'\).*to ONNX, or .*zoo.wrap"
+    ) as one:
+        network_from_state_dict(model.state_dict())
+    torch.save(model, tmp_path / "model.pt")
+    with pytest.raises(
+        ConversionError, match=r"'body.1' is a .*Norm.*to ONNX, or .*zoo.wrap"
+    ) as two:
+        to_torch(tmp_path / "model.pt")
+    assert "\n" not in str(one.value) + str(two.value)
 
 
 @pytest.mark.parametrize(("kind", "first"), EACH)

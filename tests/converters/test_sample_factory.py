@@ -81,7 +81,7 @@ def test_a_memory_is_its_own_step_by_step(tmp_path: Path, case: str) -> None:
     """Over episodes of three environments that begin at other times, its state at zero."""
     path = save_sample_factory(tmp_path / NAME, env="atari_pong", **RECURRENT[case])
     policy, found = SharedPolicy(**RECURRENT[case]), to_torch(path)
-    named = "normalized" in RECURRENT[case] and "more" not in RECURRENT[case]
+    named = "normalized" in RECURRENT[case]  # else each pixel has statistics
     assert isinstance(found, RecurrentNetwork if named else ForeignNetwork)
     assert [part.name for part in found.states] == (
         ["hidden"] if "gru" in case else ["hidden", "cell"]
