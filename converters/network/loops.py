@@ -34,7 +34,10 @@ def without_loops(model: onnx.ModelProto) -> onnx.ModelProto:
     if not any(node.op_type in LOOPS for node in _every_node(model)):
         return model
     if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
+        try:
+            model = onnx.inliner.inline_local_functions(model)
+        except Exception as error:  # it raises whatever damaged functions provoke
+            raise ConversionError("a graph with loops whose functions are damaged") from error
     written = onnx.ModelProto()
     written.CopyFrom(model)
     for _ in range(MOST_STEPS):  # a body may hold a loop of its own
@@ -53,15 +56,18 @@ def _every_node(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
 
 def _write_out(model: onnx.ModelProto, loop: onnx.NodeProto) -> None:
     """Puts a loop's steps into its place."""
+    label = f"node '{loop.name or next(filter(None, loop.output), '')}' ({loop.op_type})"
     try:
         out = WrittenOut(model, loop)
         steps = list(out.scan() if loop.op_type == "Scan" else out.loop())
     except ConversionError as error:
-        name = loop.name or next(filter(None, loop.output), "")
         raise ConversionError(
-            f"node '{name}' ({loop.op_type}): {error}; export the agent for one step, with its "
-            "state as an input and an output"
+            f"{label}: {error}; export the agent for one step, with its state as an input and an "
+            "output"
         ) from error
+    except Exception as error:  # a malformed node breaks whatever reads it
+        reason = str(error).partition("\n")[0][:200]
+        raise ConversionError(f"{label} is malformed: {reason}") from error
     nodes = list(model.graph.node)
     place = nodes.index(loop)
     if len(nodes) + len(steps) > MOST_NODES:
@@ -176,11 +182,12 @@ class WrittenOut:
         """The body, once; returns what holds its outputs."""
         front = f"{self.name}/{step}/"
         names = {i.name: other for i, other in zip(self.body.input, given, strict=True)}
-        for tensor in self.body.initializer:
-            names[tensor.name] = front + tensor.name
-            self.stored.append(onnx.TensorProto())
-            self.stored[-1].CopyFrom(tensor)
-            self.stored[-1].name = front + tensor.name
+        for tensor in self.body.initializer:  # all steps share them
+            names[tensor.name] = f"{self.name}/{tensor.name}"
+            if not step:
+                self.stored.append(onnx.TensorProto())
+                self.stored[-1].CopyFrom(tensor)
+                self.stored[-1].name = names[tensor.name]
         for node in self.body.node:
             names |= {name: front + name for name in node.output if name}
         for node in self.body.node:

@@ -6,14 +6,14 @@ import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from loop_graphs import ACTIONS, FLOAT, UNITS, looped, node, scan, weights
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from atari_zoo.converters import ConversionError, to_torch, verify
@@ -21,8 +21,7 @@ from atari_zoo.converters.convert import read
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.loops import without_loops
 
-UNITS, FEATURES, ACTIONS = 5, 12, 6
-FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+FEATURES = 12
 
 
 class Stepped(nn.Module):
@@ -53,73 +52,6 @@ def scripted_loop(frames: int) -> onnx.ModelProto:
         model = torch.jit.script(Stepped(frames).eval())
         torch.onnx.export(model, given, file, dynamo=False, dynamic_axes=axes, **names)
     return onnx.load_from_string(file.getvalue())
-
-
-node = helper.make_node
-
-
-def weights(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0, 0.4, shape).astype(np.float32)
-
-
-def scan(
-    steps: int | str = 1, backward: bool = False, body: list[onnx.NodeProto] | None = None
-) -> onnx.ModelProto:
-    """An LSTM's cell in a Scan, over rows of pooled pixels, as many as there are steps.
-
-    Its states go in and out, and what each step gave is added up before the actions.
-    """
-    rows = (
-        ("MatMul", "x W", "xw"), ("MatMul", "h R", "hr"), ("Add", "xw hr", "sum"),
-        ("Split", "sum", "i f o g"), ("Sigmoid", "i", "is"), ("Sigmoid", "f", "fs"),
-        ("Sigmoid", "o", "os"), ("Tanh", "g", "gt"), ("Mul", "fs c", "kept"),
-        ("Mul", "is gt", "new"), ("Add", "kept new", "c1"), ("Tanh", "c1", "ct"),
-        ("Mul", "os ct", "h1"), ("Identity", "h1", "made"),
-    )  # fmt: skip
-    axis = {"Split": {"axis": 1}}
-    gates = [node(op, one.split(), two.split(), **axis.get(op, {})) for op, one, two in rows]
-    state = ["batch", UNITS]
-    info = helper.make_tensor_value_info
-    inside = helper.make_graph(
-        body or gates,
-        "body",
-        [info("h", FLOAT, state), info("c", FLOAT, state), info("x", FLOAT, ["batch", 49])],
-        [info("h1", FLOAT, state), info("c1", FLOAT, state), info("made", FLOAT, state)],
-        [numpy_helper.from_array(weights(49, 4 * UNITS), "W")],
-    )
-    facts: dict[str, Any] = {"scan_input_axes": [1], "scan_output_axes": [1]}
-    if backward:
-        facts |= {"scan_input_directions": [1], "scan_output_directions": [1]}
-    pool = {"kernel_shape": [12, 12], "strides": [12, 12]}
-    nodes = [
-        node("Mul", ["seen", "scale"], ["scaled"]),
-        node("AveragePool", ["scaled"], ["pooled"], **pool),
-        node("Reshape", ["pooled", "rows"], ["steps"]),
-        node("Scan", ["h0", "c0", "steps"], ["hn", "cn", "all"], "memory",
-             body=inside, num_scan_inputs=1, **facts),
-        node("ReduceSum", ["all", "axis"], ["added"], keepdims=0),
-        node("MatMul", ["added", "P"], ["policy"]),
-    ]  # fmt: skip
-    stored = {
-        "scale": np.array(1 / 255, np.float32), "rows": np.array([0, 0, 49]), "axis": np.array([1]),
-        "R": weights(UNITS, 4 * UNITS, seed=1), "P": weights(UNITS, ACTIONS, seed=2),
-    }  # fmt: skip
-    graph = helper.make_graph(
-        nodes,
-        "agent",
-        [
-            info("seen", FLOAT, ["batch", steps, 84, 84]),
-            info("h0", FLOAT, state),
-            info("c0", FLOAT, state),
-        ],
-        [
-            info("policy", FLOAT, ["batch", ACTIONS]),
-            info("hn", FLOAT, state),
-            info("cn", FLOAT, state),
-        ],
-        [numpy_helper.from_array(value, name) for name, value in stored.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 CASES: dict[str, Callable[[], onnx.ModelProto]] = {
@@ -164,46 +96,6 @@ def test_loops_are_written_out_and_compute_the_same(tmp_path: Path, case: str) -
                 torch.testing.assert_close(state, wanted, atol=1e-5, rtol=1e-4)
     for row in verify(graph):
         assert row.difference <= 1e-5 * max(row.magnitude, 1), row
-
-
-def looped(going: str = "going", count: bool = True, steps: int = 2) -> onnx.ModelProto:
-    """The actions, doubled in each step of a Loop. going: what its body gives as its condition."""
-    info = helper.make_tensor_value_info
-    body = helper.make_graph(
-        [
-            node("Add", ["x", "x"], ["y"]),
-            node("ReduceMax", ["y"], ["most"], keepdims=0),
-            node("Less", ["most", "limit"], ["less"]),
-            node("Identity", ["cond"], ["going"]),
-        ],
-        "body",
-        [info("number", INT64, []), info("cond", BOOL, []), info("x", FLOAT, ["batch", ACTIONS])],
-        [info(going, BOOL, []), info("y", FLOAT, ["batch", ACTIONS])],
-        [numpy_helper.from_array(np.array(9, np.float32), "limit")],
-    )
-    number = "steps" if count else "batches"
-    nodes = [
-        node("GlobalAveragePool", ["seen"], ["mean"]),
-        node("Flatten", ["mean"], ["flat"]),
-        node("MatMul", ["flat", "P"], ["rated"]),
-        node("Shape", ["seen"], ["sizes"]),
-        node("Gather", ["sizes", "first"], ["batches"]),
-        node("Loop", [number, "yes", "rated"], ["policy"], "doubling", body=body),
-    ]
-    stored = {
-        "P": weights(4, ACTIONS),
-        "steps": np.array(steps),
-        "yes": np.array(True),
-        "first": np.array(0),
-    }
-    graph = helper.make_graph(
-        nodes,
-        "agent",
-        [info("seen", FLOAT, ["batch", 4, 84, 84])],
-        [info("policy", FLOAT, ["batch", ACTIONS])],
-        [numpy_helper.from_array(value, name) for name, value in stored.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def test_a_loop_of_a_stored_number_of_steps() -> None:
