@@ -60,7 +60,7 @@ class KerasModel:
 
 
 @dataclass(frozen=True)
-class Within:
+class Nesting:
     """The models that a layer is in: their names, and their places in a file."""
 
     names: tuple[str, ...] = ()
@@ -69,11 +69,11 @@ class Within:
     def named(self, name: str) -> str:
         return "/".join((*self.names, name))
 
-    def inside(self, name: str, place: str) -> Within:
+    def inside(self, name: str, place: str) -> Nesting:
         """What is in a model that stands here."""
         if len(self.names) >= DEEPEST:
             raise ConversionError(f"models within models, more than {DEEPEST} deep")
-        return Within((*self.names, name), place)
+        return Nesting((*self.names, name), place)
 
 
 def keras_model(text: str | bytes) -> KerasModel:
@@ -88,13 +88,13 @@ def keras_model(text: str | bytes) -> KerasModel:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConversionError("its configuration is no JSON: damaged") from error
-    made = _model(config, Within())
+    made = _model(config, Nesting())
     if len(made.layers) > LAYERS:
         raise ConversionError(f"{len(made.layers)} layers; at most {LAYERS} were expected")
     return KerasModel(_sorted(made.layers), made.outputs, made.inputs)
 
 
-def _model(row: Any, within: Within) -> KerasModel:
+def _model(row: Any, within: Nesting) -> KerasModel:
     """The layers of a model, or of one within it."""
     kind, inside = _text(row, "class_name"), _value(row, "config", (dict, list))
     layers = inside if isinstance(inside, list) else _value(inside, "layers", (list,))
@@ -110,7 +110,7 @@ def _model(row: Any, within: Within) -> KerasModel:
     return _joined(layers, _value(inside, "output_layers", (list,)), inside, within)
 
 
-def _joined(rows: list[Any], ends: list[Any], inside: Any, within: Within) -> KerasModel:
+def _joined(rows: list[Any], ends: list[Any], inside: Any, within: Nesting) -> KerasModel:
     """A Functional model, each layer after those that its record names."""
     numbers = Counter[str]()
     layers: list[KerasLayer] = []
@@ -136,7 +136,7 @@ def _joined(rows: list[Any], ends: list[Any], inside: Any, within: Within) -> Ke
     return KerasModel(layers, list(dict.fromkeys(outputs)), list(_resolved(list(starts), made)))
 
 
-def _in_a_row(rows: list[Any], within: Within) -> KerasModel:
+def _in_a_row(rows: list[Any], within: Nesting) -> KerasModel:
     """A Sequential model."""
     numbers = Counter[str]()
     layers: list[KerasLayer] = []
@@ -184,7 +184,7 @@ def _resolved(histories: Iterable[History], made: Mapping[str, list[str]]) -> tu
     return tuple(found)
 
 
-def _layer(row: Any, within: Within, place: str) -> KerasLayer:
+def _layer(row: Any, within: Nesting, place: str) -> KerasLayer:
     kind, config = _text(row, "class_name"), _value(row, "config", (dict, list))
     assert isinstance(config, dict)
     settings = {SETTINGS.get(str(key), str(key)): value for key, value in config.items()}
@@ -203,7 +203,7 @@ def _own_name(row: Any) -> str:
     return _text(config if isinstance(config, dict) else row, "name")
 
 
-def _place(row: Any, within: Within, numbers: Counter[str]) -> str:
+def _place(row: Any, within: Nesting, numbers: Counter[str]) -> str:
     """What Keras 3 calls the group of a layer's arrays; the numbers are counted on."""
     kind = _text(row, "class_name")
     base = snake_case(RENAMED.get(kind, kind))

@@ -86,11 +86,18 @@ def arrays_of(layer: KerasLayer, stored: StoredLayers) -> list[np.ndarray]:
         return stored.arrays.get(layer.name, [])
     # before Keras 3 a model within the model is one group, its arrays named after their layers
     rows = stored.paths.get(layer.path[0], [])
+    whole = (layer.path[1:], layer.path)
+    alike = [[path[:-1] in whole for path, _ in rows]]
     for length in range(1, len(layer.path)):
-        tail = layer.path[-length:]
-        found = {path[-1]: array for path, array in rows if path[:-1][-length:] == tail}
-        if len(found) == sum(path[:-1][-length:] == tail for path, _ in rows):
+        alike.append([path[:-1][-length:] == layer.path[-length:] for path, _ in rows])
+    for which in alike if rows else ():
+        found = {
+            path[-1]: array for (path, array), is_its in zip(rows, which, strict=True) if is_its
+        }
+        if found and len(found) == sum(which):
             return list(found.values())
+    if not any(map(any, alike)):
+        return []
     raise ConversionError("two layers of this name in one model within the model")
 
 

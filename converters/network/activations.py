@@ -123,7 +123,7 @@ def activation_of(samples: Samples) -> Activation:
     raise ConversionError(f"an activation function that has no name here: {shown}")
 
 
-def sloped(slopes: Sequence[float] | np.ndarray) -> Activation:
+def prelu_of(slopes: Sequence[float] | np.ndarray) -> Activation:
     """A PReLU with these slopes; a leaky ReLU, where they are one number.
 
     Raises ConversionError if there are none, or one is no finite number.

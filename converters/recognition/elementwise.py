@@ -18,7 +18,7 @@ from atari_zoo.converters.network.activations import (
     IDENTITY,
     Activation,
     activation_of,
-    sloped,
+    prelu_of,
 )
 from atari_zoo.converters.network.folding import evaluated
 from atari_zoo.converters.recognition.operators import Node, Operand, operator
@@ -122,7 +122,7 @@ def activated(value: Symbol) -> tuple[Layer, Activation]:
         return layer, IDENTITY
     try:
         if "slopes" in layer.data:
-            return layer.args[0].layer, sloped(layer.data["slopes"])
+            return layer.args[0].layer, prelu_of(layer.data["slopes"])
         return layer.args[0].layer, activation_of(layer.data["sampled"].samples)
     except ConversionError as error:
         raise ConversionError(f"{error} ('{layer.tensor}')") from error

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.network.activations import RELU, Activation, sloped
+from atari_zoo.converters.network.activations import RELU, Activation, prelu_of
 from atari_zoo.converters.network.finite import finite_tensor
 from atari_zoo.converters.weights.slopes import SLOPES
 
@@ -33,7 +33,7 @@ class AffineLayer(NamedTuple):
             if f"{name}.{part}" not in weights:
                 raise ConversionError(f"'{name}.{part}' is missing")
         slopes = weights.get(f"{name}{SLOPES}")
-        bent = RELU if slopes is None else sloped(slopes.tolist())
+        bent = RELU if slopes is None else prelu_of(slopes.tolist())
         return cls(weights[f"{name}.weight"], weights[f"{name}.bias"], name, bent)
 
     @classmethod

@@ -41,7 +41,7 @@ def with_slopes_beside(weights: Weights) -> Weights:
     }
 
 
-def check_slopes(weights: Weights, layers: Collection[str]) -> None:
+def refuse_prelus_elsewhere(weights: Weights, layers: Collection[str]) -> None:
     """Raises ConversionError for slopes of others than these layers: a head has no PReLU."""
     for name, tensor in weights.items():
         if name.endswith(SLOPES) and name.removesuffix(SLOPES) not in layers:

@@ -32,7 +32,7 @@ from atari_zoo.converters.weights.shapes import naming_by_shape, shown
 from atari_zoo.converters.weights.slopes import (
     SLOPES,
     SLOPES_ASSUMED,
-    check_slopes,
+    refuse_prelus_elsewhere,
     with_slopes_beside,
 )
 from atari_zoo.converters.weights.split_biases import with_joined_biases
@@ -113,7 +113,7 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
         return _recurrent(weights, row, facts or HeadFacts(), joined)
     naming = _known_naming(weights) or naming_by_shape(weights)
     _check(naming, weights)
-    check_slopes(weights, (*naming.all_convolutions, *naming.dense))
+    refuse_prelus_elsewhere(weights, (*naming.all_convolutions, *naming.dense))
     assumptions = [] if naming.library else [RANGE_ASSUMED]
     if not naming.library or (naming.library == OWN and facts is None):
         assumptions.append(RESIDUAL_ASSUMED if naming.blocks else RELU_ASSUMED)
@@ -150,7 +150,7 @@ def _recurrent(
     weights: Weights, row: RecurrentNames, facts: HeadFacts, joined: list[str]
 ) -> FoundNetwork:
     _check(row.names, weights)
-    check_slopes(weights, (*row.names.all_convolutions, *row.names.dense))
+    refuse_prelus_elsewhere(weights, (*row.names.all_convolutions, *row.names.dense))
     found = recurrent_in(weights, row, facts)
     check_outputs(found.network.actions)
     assumptions = [] if found.naming.library else [RANGE_ASSUMED, RELU_ASSUMED]

@@ -162,7 +162,7 @@ def test_nested_weights_as_keras_2_named_them(tmp_path: Path) -> None:
     seen = observations()
     with h5py.File(tmp_path / "a.h5", "a") as file:
         group = file["model_weights/encoder"]
-        names = [name.decode() for name in group.attrs["weight_names"]]
+        names = [str(name) for name in group.attrs["weight_names"]]
         short = ["/".join(name.split("/")[-2:]) + ":0" for name in names]
         arrays = [group[name][()] for name in names]
         for name in list(group):

@@ -21,23 +21,23 @@ from atari_zoo.converters.convert import read
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.loops import without_loops
 
-FEATURES = 12
-
 
 class Stepped(nn.Module):
-    """A GRU's cell through the frames of an observation, or one of them, one after the other; its
-    loop stays one when it is scripted."""
+    """A gated cell through the frames of an observation, one after the other; its loop stays one
+    when it is scripted."""
 
     def __init__(self, frames: int) -> None:
         super().__init__()
         self.frames = frames
-        self.look, self.cell = nn.Linear(49, FEATURES), nn.GRUCell(FEATURES, UNITS)
+        self.look, self.back = nn.Linear(49, 2 * UNITS), nn.Linear(UNITS, 2 * UNITS)
         self.policy = nn.Linear(UNITS, ACTIONS)
 
     def forward(self, seen: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        small = torch.nn.functional.avg_pool2d(seen / 255, 12).flatten(2)
+        small = (seen[:, :, ::12, ::12] / 255).flatten(2)
         for frame in range(self.frames):
-            h = self.cell(self.look(small[:, frame]).relu(), h)
+            both = self.look(small[:, frame]) + self.back(h)
+            gate = torch.sigmoid(both[:, :5])
+            h = gate * h + (1 - gate) * torch.tanh(both[:, 5:])
         return self.policy(h), h
 
 
