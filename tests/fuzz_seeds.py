@@ -58,7 +58,7 @@ def frozen_graphs() -> list[Seed]:
 
 def onnx_files() -> list[Seed]:
     import torch
-    from loop_graphs import looped, scan
+    from loop_graphs import scan, stepping
 
     from atari_zoo.converters import AgentNetwork, ImpalaNetwork
     from atari_zoo.converters.export.graph import network_to_onnx
@@ -85,7 +85,7 @@ def onnx_files() -> list[Seed]:
     networks += [MnihNetwork(gelu, heads.QHead(8, 3))]
     networks += [ImpalaNetwork(ImpalaTrunk(impala_blocks((2, 3)), 8), heads.QHead(8, 3))]
     networks += recurrent_networks()
-    models = [*(network_to_onnx(network) for network in networks), scan(2), looped()]
+    models = [*(network_to_onnx(network) for network in networks), scan(2), stepping(2)]
     return [Seed({"a.onnx": m.SerializeToString()}, "a.onnx", _rewired_onnx) for m in models]
 
 

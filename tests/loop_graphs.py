@@ -77,6 +77,60 @@ def scan(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def stepping(steps: int, opset: int = 17) -> onnx.ModelProto:
+    """A plain recurrent cell in a Loop through the frames of an observation, which it takes by the
+    number of the step; how many there are is told by a size of the graph's own.
+
+    The value is the largest number that any step gave.
+    """
+    info, state = helper.make_tensor_value_info, ["batch", UNITS]
+    body = helper.make_graph(
+        [
+            node("Gather", ["rows", "number"], ["x"], axis=1),
+            node("MatMul", ["x", "W"], ["xw"]),
+            node("MatMul", ["h", "R"], ["hr"]),
+            node("Add", ["xw", "hr"], ["sum"]),
+            node("Tanh", ["sum"], ["h1"]),
+            node("Identity", ["h1"], ["made"]),
+            node("Identity", ["cond"], ["going"]),
+        ],
+        "body",
+        [info("number", INT64, []), info("cond", BOOL, []), info("h", FLOAT, state)],
+        [info("going", BOOL, []), info("h1", FLOAT, state), info("made", FLOAT, state)],
+        [numpy_helper.from_array(weights(49, UNITS), "W")],
+    )
+    pool = {"kernel_shape": [12, 12], "strides": [12, 12]}
+    nodes = [
+        node("Mul", ["seen", "scale"], ["scaled"]),
+        node("AveragePool", ["scaled"], ["pooled"], **pool),
+        node("Reshape", ["pooled", "shape"], ["rows"]),
+        node("Shape", ["seen"], ["sizes"]),
+        node("Gather", ["sizes", "second"], ["count"]),
+        node("Loop", ["count", "", "h0"], ["hn", "all"], "memory", body=body),
+        node("MatMul", ["hn", "P"], ["policy"]),
+        node("ReduceMax", ["all"], ["value"], axes=[0, 2], keepdims=0),
+    ]
+    stored = {
+        "scale": np.array(1 / 255, np.float32),
+        "shape": np.array([0, 0, 49]),
+        "second": np.array(1),
+        "R": weights(UNITS, UNITS, seed=1),
+        "P": weights(UNITS, ACTIONS, seed=2),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "agent",
+        [info("seen", FLOAT, ["batch", steps, 84, 84]), info("h0", FLOAT, state)],
+        [
+            info("policy", FLOAT, ["batch", ACTIONS]),
+            info("hn", FLOAT, state),
+            info("value", FLOAT, ["batch"]),
+        ],
+        [numpy_helper.from_array(value, name) for name, value in stored.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
 def looped(going: str = "going", count: bool = True, steps: int = 2) -> onnx.ModelProto:
     """The actions, doubled in each step of a Loop. going: what its body gives as its condition."""
     info = helper.make_tensor_value_info
