@@ -175,14 +175,10 @@ def test_nested_weights_as_keras_2_named_them(tmp_path: Path) -> None:
     close(found, keras_outputs(model, seen / 255)[0], atol=1e-5, rtol=1e-4)
     with h5py.File(tmp_path / "a.h5", "a") as file:
         group = file["model_weights/encoder"]
-        again = [name.replace("conv_again", "conv") for name in short]
+        again = [f"in_{n.split('/')[0]}/{n.replace('conv_again', 'conv')}" for n in short]
         for name, old in zip(again, short, strict=True):
-            if name != old:
-                group[f"x/{name}"] = group[old][()]
-        group.attrs["weight_names"] = [
-            (f"x/{name}" if name != old else name).encode()
-            for name, old in zip(again, short, strict=True)
-        ]
+            group[name] = group[old][()]
+        group.attrs["weight_names"] = [name.encode() for name in again]
     with pytest.raises(ConversionError, match="two layers of this name in one model within"):
         to_torch(tmp_path / "a.h5")
 
