@@ -213,7 +213,7 @@ class WrittenOut:
         for rows, axis, output in zip(scanned, axes, outputs[len(states) :], strict=False):
             if not output:
                 continue
-            lifted = []
+            lifted: list[str] = []
             for row in rows:
                 lifted.append(f"{output}/{len(lifted)}/row")
                 place = self._constant(f"{lifted[-1]}/axis", np.array([axis]))
