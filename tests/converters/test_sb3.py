@@ -131,7 +131,7 @@ SEEN: dict[str, tuple[tuple[int, ...], tuple[int, ...], str, str]] = {
 @pytest.mark.parametrize("case", SEEN)
 def test_screens_of_other_environments(tmp_path: Path, case: str) -> None:
     told, shape, grey, resize = SEEN[case]
-    model = sb3_model("A2C", (4, 4, 4), 8, env=Screens(shape=told))
+    model = sb3_model("A2C", units=8, env=Screens(shape=told))
     model.save(tmp_path / "ppo-PongNoFrameskip-v4.zip")
     seen = torch.randint(0, 256, (7, *shape), dtype=torch.uint8)
     found = to_torch(tmp_path / "ppo-PongNoFrameskip-v4.zip")
