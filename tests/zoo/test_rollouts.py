@@ -174,7 +174,7 @@ def test_progress_is_told_every_step(random_agent):
         ({"steps": 1, "game": "Pnog"}, "no game 'Pnog'; did you mean Pong"),
         ({"steps": 1, "epsilon": 1.5}, "epsilon is 1.5; it must be from 0 to 1"),
         ({"steps": 1, "layers": ["conv9"]}, "no layer 'conv9'; this network has conv1, conv2"),
-        ({"steps": 1, "dtype": "int8"}, "no dtype 'int8'; there are float32, bfloat16"),
+        ({"steps": 1, "dtype": "int4"}, "no dtype 'int4'; there are float32, bfloat16"),
         ({"steps": 1, "backend": "jax"}, "no backend 'jax'; there are auto, torch, onnxruntime"),
         ({"steps": 1, "mode": 99}, "pong has no mode 99; there are 0, 1"),
     ],
