@@ -168,6 +168,7 @@ def test_precisions_are_those_of_the_machine() -> None:
     cases = compute_group(16, MACHINE, USUAL).cases
     assert [(case.backend, case.dtype) for case in cases] == [
         ("onnxruntime", "float32"),
+        ("onnxruntime", "int8"),
         ("torch", "float32"),
         ("torch", "bfloat16"),
     ]

@@ -31,7 +31,7 @@ def test_calls_are_shared_out_and_each_is_done_once() -> None:
         names.append(threading.current_thread().name)
         assert this_lane() is not None and this_lane().threads == 1
         inner = list(in_lanes([lambda: threading.current_thread().name] * 2))
-        assert [name for _, name in inner] == [names[-1]] * 2 or len(set(names)) > 1
+        assert {name for _, name in inner} == {threading.current_thread().name}
         return number * number
 
     found = dict(in_lanes([lambda n=n: call(n) for n in range(7)]))
@@ -46,7 +46,7 @@ def test_a_lone_call_stays_where_it_is() -> None:
 
 @pytest.mark.parametrize("how", ["error", "leaves"])
 def test_who_stops_ends_the_others_in_their_middle(how: str) -> None:
-    ended, begun = [], threading.Event()
+    ended, begun, before = [], threading.Event(), threading.active_count()
 
     def endless() -> None:
         begun.set()
@@ -71,8 +71,7 @@ def test_who_stops_ends_the_others_in_their_middle(how: str) -> None:
     else:
         assert next(calls) == (1, 1)
         calls.close()
-    assert 1 <= len(ended) <= 2 and threading.active_count() == threading.active_count()
-    assert not [t for t in threading.enumerate() if "_work" in t.name or "Thread-" in t.name]
+    assert 1 <= len(ended) <= 2 and threading.active_count() == before
 
 
 def test_many_agents_score_as_each_would_alone(random_agent) -> None:
@@ -99,17 +98,17 @@ def test_a_sweep_scores_in_lanes(monkeypatch, tmp_path) -> None:
         return real(*words, **options)
 
     monkeypatch.setattr(zoo, "rollout", spy)
-    settings = {"episodes": 2, "envs": 2}
+    settings = {"episodes": 1, "envs": 1, "action": "sample"}
     done = sweep("score", models, tmp_path / "scores", settings=settings)
     assert all(seen) and len(seen) == 3
     monkeypatch.undo()
     for outcome in done.outcomes:
-        alone = zoo.rollout(zoo.load(outcome.task.model), episodes=2, envs=2)
+        alone = zoo.rollout(zoo.load(outcome.task.model), episodes=1, envs=1, action="sample")
         assert outcome.result["returns"] == alone.returns.tolist()
 
 
 def test_noise_is_scored_in_lanes_as_one_after_the_other(monkeypatch, random_agent) -> None:
-    plan, agent = Plan(episodes=2, envs=2, seed=5), random_agent("Seaquest")
+    plan, agent = Plan(episodes=2, envs=2, seed=5), random_agent("Breakout")
     told = []
     (found,) = noise_scores(
         agent, plan, ["actions"], [0, 0.5], progress=lambda *counts: told.append(counts)

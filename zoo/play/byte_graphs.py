@@ -33,7 +33,7 @@ def taking_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
                 weight.CopyFrom(numpy_helper.from_array(scaled.astype(np.float32), weight.name))
         before = [_cast(PIXELS)]
     else:
-        graph.initializer.append(numpy_helper.from_array(np.float32(WHITE), "white"))
+        graph.initializer.append(numpy_helper.from_array(np.array(WHITE, np.float32), "white"))
         before = [_cast("levels"), helper.make_node("Div", ["levels", "white"], [PIXELS])]
     nodes = [*before, *graph.node]
     del graph.node[:]

@@ -17,7 +17,7 @@ from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.layer_changes import LayerChange, changes_on
 from atari_zoo.converters.network.stateful import StatefulNetwork, state_size
 from atari_zoo.play.cuda_graphs import GraphedForward
-from atari_zoo.play.int8_models import Int8Model, kept_int8
+from atari_zoo.play.int8_models import kept_int8
 from atari_zoo.play.options import check_values
 from atari_zoo.play.plans import INT8, Plan
 from atari_zoo.play.sessions import PlayingSession, float32_session, int8_session
@@ -39,7 +39,7 @@ class Inference:
         interventions only where they have no ONNX form.
     divides: whether bytes are divided by 255 before onnxruntime has them, as they once were. Else
         they go into its graph, with 1/255 in the first convolution's weights: the outputs differ
-        by about 1e-7 of the largest, the actions in none of 190,000 frames of the zoo's own agents.
+        in the last bits (5e-6 at most), the actions in none of 54,800 frames of 11 of the zoo's agents.
 
     Raises ValueError if a layer, a dtype or a backend is unknown, or these do not go together.
     """

@@ -1,4 +1,4 @@
-"""Calibration: a network in 8-bit integers, by ranges of its own play, and compared on more of it."""
+"""Calibration: a network in 8-bit integers, by ranges of its own play, compared on more of it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ from atari_zoo.play.plans import Plan
 from atari_zoo.play.rollouts import rollout
 from atari_zoo.recordings.recordings import Recording
 
-
 CLEAN, RANDOM = ("", 0.0), ("", 1.0)  # the two that all kinds share
 
 

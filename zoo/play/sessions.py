@@ -36,9 +36,7 @@ class PlayingSession:
         self._threads = torch.get_num_threads()
         self._sessions: dict[torch.dtype, Any] = {}
 
-    def __call__(
-        self, observations: Shaped[Tensor, "batch channels height width"]
-    ) -> list[Tensor]:
+    def __call__(self, observations: Shaped[Tensor, "batch channels height width"]) -> list[Tensor]:
         """The outputs, then the layers' values. Raises ValueError where no graph takes these."""
         if self.divides and observations.dtype == torch.uint8:
             observations = observations.float().div_(255)
