@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from atari_zoo.analysis.measures.advantages import generalized_advantages
 from atari_zoo.analysis.measures.critical_moments import (
@@ -15,6 +15,7 @@ from atari_zoo.analysis.measures.critical_moments import (
     importance,
     moments_apart,
 )
+from atari_zoo.analysis.moments import counted_ends
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.responses import network_responses, states_of
 from atari_zoo.analysis.results import Result
@@ -115,7 +116,7 @@ def _judged(
         advantages = generalized_advantages(
             np.sign(rewards) if clip_rewards else rewards,
             values.reshape(shape),
-            _ends(agent),
+            counted_ends(play),
             *discounts,
         ).reshape(-1)
     features = agent.activations(layer or _dense_layer(agent))
@@ -126,16 +127,6 @@ def _judged(
         found.outputs,
         features.reshape(len(values), -1).astype(np.float32),
     )
-
-
-def _ends(agent: Subject) -> Bool[np.ndarray, "steps envs"]:
-    """Where what the agent counts ends: its games, or its lives where it was trained so."""
-    play = agent.recording
-    ends = np.array(play.over, bool)
-    if agent.card.preprocessing.life_loss_ends and len(play.lives):
-        lives = np.asarray(play.lives)
-        ends[1:] |= lives[1:] < lives[:-1]
-    return ends
 
 
 def _dense_layer(agent: Subject) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from atari_zoo.analysis.subjects import Subject
+from atari_zoo.recordings.recordings import Recording
 
 
 def moments_table(subjects: Sequence[Subject], every: int) -> pandas.DataFrame:
@@ -40,3 +41,12 @@ def _moments(number: int, subject: Subject, every: int) -> pandas.DataFrame:
 def units_of(table: pandas.DataFrame) -> Int[np.ndarray, "moments"]:
     """A number for each episode of each play."""
     return table.groupby(["play", "episode"], sort=True).ngroup().to_numpy()
+
+
+def counted_ends(recording: Recording) -> Bool[np.ndarray, "steps envs"]:
+    """Where what the agent counts ends: its games, or its lives where it was trained so."""
+    ends = np.array(recording.over, bool)
+    if recording.card.preprocessing.life_loss_ends and len(recording.lives):
+        lives = np.asarray(recording.lives)
+        ends[1:] |= lives[1:] < lives[:-1]
+    return ends

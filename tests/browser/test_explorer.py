@@ -120,15 +120,17 @@ def test_keys_step_through_it(page: Page) -> None:
         else:
             chain.send_keys(*keys).perform()
         page.shows(0, step)
-    critical = [step for step, _ in page.script("return factsOf(current()).critical")]
-    assert critical == sorted(critical) and len(critical) > 0
+    kinds = page.script("return factsOf(current()).bookmarks")
+    marked = sorted(step for kind in kinds for step, _ in kind["moments"])
+    assert kinds[0]["name"] == "critical" and marked
+    assert page.script("return find('bookmarks').querySelectorAll('button').length") == len(marked)
     page.press("b")
-    page.shows(0, next((step for step in critical if step), critical[0]))
+    page.shows(0, next((step for step in marked if step), marked[0]))
     for key, words in (("]", "layer=conv2"), (Keys.ARROW_DOWN, "unit=1"), ("s", "method=gradient")):
         page.press(key)
         page.address(words)
     page.press(" ")
-    page.until("return player.timer && state.step > arguments[0]", critical[0] + 2)
+    page.until("return player.timer && state.step > arguments[0]", marked[0] + 2)
     page.press(" ")
     page.until("return !player.timer")
     page.press("?")

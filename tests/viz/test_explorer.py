@@ -14,15 +14,17 @@ from typer.testing import CliRunner
 
 import atari_zoo as zoo
 from atari_zoo.analysis.embeddings import embed
+from atari_zoo.analysis.highlights import highlights
 from atari_zoo.analysis.peaks import recorded_peaks
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.cli.app import app
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.attribution import attribution_of
-from atari_zoo.viz.explorer.critical import choice_lead, critical_steps
+from atari_zoo.viz.explorer.effects import effect_words
 from atari_zoo.viz.explorer.explorer import explore
 from atari_zoo.viz.explorer.matches import nearest_moments
 from atari_zoo.viz.explorer.scripts import script_array, write_script
+from atari_zoo.viz.explorer.settings import ShownAgent
 
 LAYERS = ["conv1", "conv2", "conv3", "fc"]
 
@@ -147,19 +149,53 @@ def test_moments_alike_are_the_nearest_by_plain_loops():
         assert found == distances.index(min(distances))
 
 
-def test_critical_moments_are_important_apart_and_unlike():
-    steps = 200
-    important = np.zeros(steps)
-    important[[10, 20, 60, 120, 160]] = [5, 4, 3, 2, 1]
-    features = np.eye(steps)
-    features[120] = features[60]  # the same state again
-    episodes = np.zeros(steps, int)
-    assert critical_steps(important, features, episodes) == [10, 60, 160]
-    episodes[15:] = 1  # another game: its beginning is not near
-    assert critical_steps(important, features, episodes) == [10, 20, 60, 160]
-    assert critical_steps(important, features, episodes, most=2) == [10, 20]
-    assert critical_steps(np.zeros(steps), features, episodes) == []
-    assert choice_lead(np.array([[1.0, 5.0, 3.0], [2.0, 2.0, 0.0]])).tolist() == [2.0, 0.0]
+def test_bookmarks_are_the_highlights_of_the_play(subjects, folder):
+    kinds = handed_over(folder, "agent0/facts")["bookmarks"]
+    settings = {"apart": 25, "diversity": 0.1, "seed": SETTINGS.seed}
+    for kind, count in zip(kinds, (12, 5, 5), strict=True):
+        table = highlights(subjects[:1], count=count, **settings).table
+        rows = table[table.kind == kind["name"]].sort_values("step")
+        assert [step for step, _ in kind["moments"]] == rows.step.tolist()
+        number = "importance" if kind["name"] == "critical" else "advantage"
+        assert_allclose([much for _, much in kind["moments"]], rows[number], rtol=1e-4, atol=1e-4)
+    critical, gains, losses = (kind["moments"] for kind in kinds)
+    assert critical and [*gains, *losses]
+
+
+def test_what_silencing_a_unit_changes():
+    """By a hook of torch's own on what the layer hands on."""
+    network = zoo.load("a2c/Seaquest/3")
+    subject = Subject(zoo.rollout(network, steps=40, envs=1, keep=["screens"]), network)
+    agent = ShownAgent("a", subject, network, subject.recording, 0, "a", "a")
+    words = effect_words(agent, "conv1", 32)
+    seen, found = subject.observations(), []
+    with torch.inference_mode():
+        intact = network(seen).argmax(1)
+        for unit in range(32):
+            hook = network.layers["conv1"].register_forward_hook(
+                lambda module, inputs, values, unit=unit: values.index_fill(
+                    1, torch.tensor([unit]), 0
+                )
+            )
+            found.append(float((network(seen).argmax(1) != intact).double().mean()))
+            hook.remove()
+    assert len(set(found)) > 5
+    for share, said in zip(found, words, strict=True):
+        assert said.startswith(f"Silenced, it changes the best action at {share:.0%} of 40 moments")
+        assert said.endswith(
+            f"the median changes {np.median(found):.0%}, the most {max(found):.0%}."
+        )
+
+
+def test_effects_are_of_intact_agents(folder):
+    for number in range(len(LAYERS)):
+        intact, ablated = (handed_over(folder, f"agent{a}/units{number}")["units"] for a in (0, 2))
+        assert all("the best action" in row["effect"] for row in intact)
+        assert all(row["effect"] == "" for row in ablated)
+
+
+def test_an_ablated_agent_has_no_gains_of_another_ones_play(folder):
+    assert [k["name"] for k in handed_over(folder, "agent2/facts")["bookmarks"]] == ["critical"]
 
 
 @pytest.mark.parametrize("changes", [False, True])

@@ -10,6 +10,7 @@ from atari_zoo.converters.algorithms import ALGORITHMS
 from atari_zoo.viz.explorer.correlates import unit_words
 from atari_zoo.viz.explorer.decisions import decisions
 from atari_zoo.viz.explorer.dictionary import write_units
+from atari_zoo.viz.explorer.effects import effect_words
 from atari_zoo.viz.explorer.layers import write_layer
 from atari_zoo.viz.explorer.maps import write_maps
 from atari_zoo.viz.explorer.screens import write_frames, write_observations
@@ -42,7 +43,7 @@ def write_agent(
     steps: WorkParts,
 ) -> dict[str, Any]:
     """Writes the files of one agent; returns its row in the index."""
-    facts: dict[str, Any] = decisions(agent)
+    facts: dict[str, Any] = decisions(agent, settings.seed)
     steps.next(f"{agent.name}: screens")
     if agent.screens == agent.folder:
         facts["frames"] = write_frames(folder, agent)
@@ -92,9 +93,13 @@ def _write_dictionary(
     steps.next(f"{agent.name}: what units tell of")
     words: dict[str, dict[int, list[str]]] = {}
     said = ABLATED
+    counts = [len(agent.values(layer)[0]) for layer in layers]
     if not agent.ablated:
-        counts = [len(agent.values(layer)[0]) for layer in layers]
         words, said = unit_words(agent.subject, layers, counts, settings.seed)
     for number, layer in enumerate(layers):
-        write_units(folder, agent, layer, number, words.get(layer, {}), images.get(layer))
+        effects: list[str] = []
+        if not agent.ablated:
+            steps.next(f"{agent.name}: {layer} without each unit")
+            effects = effect_words(agent, layer, counts[number])
+        write_units(folder, agent, layer, number, words.get(layer, {}), effects, images.get(layer))
     return said

@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import softmax
 
+from atari_zoo.analysis.measures.critical_moments import importance
 from atari_zoo.analysis.responses import outputs_are_values, samples_its_policy
 from atari_zoo.viz.attribution.scores import OUTPUT
-from atari_zoo.viz.explorer.critical import choice_lead, critical_steps
+from atari_zoo.viz.explorer.bookmarks import bookmarks
 from atari_zoo.viz.explorer.scripts import script_array
 from atari_zoo.viz.explorer.settings import ShownAgent
 from atari_zoo.viz.movies.shown_layers import shown_layers
@@ -22,6 +23,7 @@ class ActionRatings(NamedTuple):
     """How an agent rates its actions: numbers, what each is, and of what the value curve is.
 
     drawn: "probability" from 0 to 1, else how far each lies from the mean of all.
+    rates_states: whether the curve is the state's value, and not a stand-in for it.
     """
 
     values: Float[np.ndarray, "steps actions"]
@@ -29,6 +31,7 @@ class ActionRatings(NamedTuple):
     drawn: str
     value: Float[np.ndarray, "steps"]
     value_words: str
+    rates_states: bool
 
 
 def action_ratings(agent: ShownAgent) -> ActionRatings:
@@ -38,27 +41,30 @@ def action_ratings(agent: ShownAgent) -> ActionRatings:
     network = agent.network
     if outputs_are_values(network):
         return ActionRatings(
-            outputs, "Q-value", "difference", outputs.max(axis=1), "largest Q-value"
+            outputs, "Q-value", "difference", outputs.max(axis=1), "largest Q-value", True
         )
-    value, words = None, ""
-    if VALUE in network.layers:
+    value, words, rates = None, "", VALUE in network.layers
+    if rates:
         found = agent.values(VALUE).reshape(agent.steps, -1)
         value, words = found.mean(axis=1), "value of the state, by the critic"
     if samples_its_policy(network):
         shares = softmax(outputs, axis=1)
         if value is None:
             value, words = shares.max(axis=1), "largest probability: this agent has no value"
-        return ActionRatings(shares, "probability", "probability", value, words)
+        return ActionRatings(shares, "probability", "probability", value, words, rates)
     if value is None:
-        value, words = choice_lead(outputs), "lead of the best action: this agent has no value"
-    return ActionRatings(outputs, "score", "difference", value, words)
+        value = importance(outputs) if outputs.shape[1] > 1 else np.zeros(agent.steps)
+        words = "lead of the best action: this agent has no value"
+    return ActionRatings(outputs, "score", "difference", value, words, rates)
 
 
-def decisions(agent: ShownAgent) -> dict[str, Any]:
-    """What the page draws as bars, as the value's curve and as bookmarks."""
+def decisions(agent: ShownAgent, seed: int = 0) -> dict[str, Any]:
+    """What the page draws as bars, as the value's curve and as bookmarks.
+
+    seed: of the states that are compared.
+    """
     rated, recording, env = action_ratings(agent), agent.recording, agent.env
-    lead = choice_lead(rated.values)
-    chosen = critical_steps(lead, _features(agent), agent.episodes)
+    value = rated.value if rated.rates_states else None
     recorded = len(recording.actions) > 0 and not agent.ablated
     taken = recording.actions[:, env] if recorded else rated.values.argmax(axis=1)
     facts = {
@@ -71,8 +77,7 @@ def decisions(agent: ShownAgent) -> dict[str, Any]:
         "recorded": recorded,
         "value": script_array(np.asarray(rated.value, np.float32)),
         "valueWords": rated.value_words,
-        "critical": [[step, float(lead[step])] for step in sorted(chosen)],
-        "criticalWords": f"lead of the best action over the second, {rated.words}",
+        "bookmarks": bookmarks(agent, rated.values, rated.words, value, _features(agent), seed),
         "episodes": script_array(agent.episodes.astype(np.uint16)),
     }
     for name, kept in (("rewards", recording.rewards), ("scores", recording.scores)):

@@ -30,12 +30,13 @@ def write_units(
     layer: str,
     number: int,
     words: Mapping[int, Sequence[str]],
+    effects: Sequence[str] = (),
     images: Images | None = None,
 ) -> None:
     """Writes a layer's dictionary.
 
     number: of the layer, for its file's name. words: of a unit, what is to be said of it.
-    images: synthesized ones, in 0..1.
+    effects: of each, what its absence changes. images: synthesized ones, in 0..1.
     """
     fields = layer_fields(agent.network, layer)
     found = _of_environment(
@@ -44,7 +45,8 @@ def write_units(
     silent = dead_units(agent.network, layer, found.values)
     values = found.values.numpy()
     units = [
-        _unit(agent, fields, found, unit, bool(silent[unit])) | {"words": list(words.get(unit, ()))}
+        _unit(agent, fields, found, unit, bool(silent[unit]))
+        | {"words": list(words.get(unit, ())), "effect": effects[unit] if effects else ""}
         for unit in range(values.shape[1])
     ]
     low, high = values.min(axis=0), values.max(axis=0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,8 @@ def explore(
     folder.mkdir(exist_ok=True)
     for part in (DATA, CODE):
         shutil.rmtree(folder / part, ignore_errors=True)
-    each = len(settings.methods) + settings.units * (1 + bool(settings.images))
-    steps = WorkParts(progress, 2 + sum(1 + len(names) + each for names in layers))
+    parts = sum(map(_part_count, agents, layers, repeat(settings)))
+    steps = WorkParts(progress, 2 + parts)
     rows = [
         write_agent(folder / DATA, one, names, settings, steps)
         for one, names in zip(agents, layers, strict=True)
@@ -78,6 +79,12 @@ def explore(
     }
     write_script(folder / DATA, "index", index)
     return write_page(folder, index["game"], [one.name for one in agents])
+
+
+def _part_count(agent: ShownAgent, layers: Sequence[str], settings: ExplorerSettings) -> int:
+    """Of `write_agent`'s work."""
+    dictionary = 1 + bool(settings.images) + (0 if agent.ablated else len(layers))
+    return 1 + len(layers) + len(settings.methods) + settings.units * dictionary
 
 
 def _write_map(

@@ -1,1 +1,2 @@
 from .parameterizations import Parameterization as Parameterization
+from .parameterizations import parameterization_named as parameterization_named

@@ -8,7 +8,7 @@ const KEYS = [
   ["\u2191 \u2193", "the unit before, the next"],
   ["[ ]", "the layer before, the next"],
   ["s", "the next method of saliency"],
-  ["b", "the next critical moment"],
+  ["b", "the next bookmark"],
   ["/", "find a step, a unit or an action"],
   ["?", "these keys"],
 ];

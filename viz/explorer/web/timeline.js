@@ -30,11 +30,29 @@ function tick(now) {
   else player.timer = requestAnimationFrame(tick);
 }
 
+// the kinds of bookmarks: their sign, what they are called, and how they are drawn over the curve
+const KINDS = {
+  critical: { sign: "\u25bc", title: "critical moments", draw: (context, x) => triangle(context, x) },
+  gain: { sign: "+", title: "better than expected", draw: (context, x) => cross(context, x, true) },
+  loss: { sign: "\u2212", title: "worse than expected", draw: (context, x) => cross(context, x, false) },
+};
+
 function nextBookmark() {
-  const facts = factsOf(current());
-  if (!facts || !facts.critical.length) return;
-  const later = facts.critical.find(([step]) => step > state.step) || facts.critical[0];
-  goTo(later[0], "push");
+  const facts = factsOf(current()), steps = facts ? facts.bookmarks.flatMap((kind) => kind.moments.map(([step]) => step)) : [];
+  if (!steps.length) return;
+  const later = steps.filter((step) => step > state.step);
+  goTo(Math.min(...(later.length ? later : steps)), "push");
+}
+
+function bookmarkRow(facts) {
+  const shown = facts.bookmarks.filter((kind) => kind.moments.length);
+  if (!shown.length) return [made("span", {}, "No moment stands out: the best actions never lead.")];
+  return shown.flatMap((kind) => {
+    const { sign, title } = KINDS[kind.name];
+    return [made("span", { title: kind.words }, sign + " " + title + ": "),
+      ...kind.moments.map(([at, much]) => made("button", { title: title + "; " + kind.words + ": " + short(much), "data-step": at,
+        onclick: () => goTo(at, "push") }, made("span", { "aria-label": title }, sign), " " + at))];
+  });
 }
 
 function drawTime(keys) {
@@ -51,9 +69,7 @@ function drawTime(keys) {
   drawCurve(facts, agent.steps, step);
   if (drawTime.agent !== agent) {
     drawTime.agent = agent;
-    find("bookmarks").replaceChildren(made("span", {}, facts.critical.length ? "critical moments: " : "No moment stands out: the best actions never lead."),
-      ...facts.critical.map(([at, lead]) => made("button", { title: facts.criticalWords + ": " + short(lead), "data-step": at, onclick: () => goTo(at, "push") }, String(at))),
-      made("span", { class: "note" }, facts.critical.length ? " " + facts.criticalWords + "; unlike each other" : ""));
+    find("bookmarks").replaceChildren(...bookmarkRow(facts));
   }
   for (const button of find("bookmarks").querySelectorAll("button")) button.setAttribute("aria-pressed", Number(button.dataset.step) === step);
 }
@@ -85,7 +101,7 @@ function drawCurve(facts, steps, step) {
   values.forEach((value, at) => context.lineTo(x(at), y(value)));
   context.stroke();
   context.fillStyle = styled("--mark");
-  for (const [at] of facts.critical) triangle(context, x(at));
+  for (const kind of facts.bookmarks) for (const [at] of kind.moments) KINDS[kind.name].draw(context, x(at));
   context.strokeStyle = styled("--accent");
   context.lineWidth = 2;
   context.beginPath();
@@ -104,6 +120,12 @@ function triangle(context, x) {
   context.lineTo(x + 5, 1);
   context.lineTo(x, 10);
   context.fill();
+}
+
+// a plus, or a minus
+function cross(context, x, upright) {
+  context.fillRect(x - 5, 4, 10, 2);
+  if (upright) context.fillRect(x - 1, 0, 2, 10);
 }
 
 // the chosen unit's own curve, faint, where the dictionary has it

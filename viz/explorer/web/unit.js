@@ -45,6 +45,7 @@ function unitParts(agent, facts, layer, found, row, unit) {
   const parts = row.dead ? [made("p", { class: "state" }, "Silent in this play: never above 0, or never changing.")] : [];
   const words = row.words.length ? row.words : [facts.units.startsWith("What units") ? facts.units : agent.ablated ? facts.units : "Of the variables that were asked about, none stands out for this unit."];
   parts.push(made("ul", { class: "words" }, ...words.map((line) => made("li", {}, line))));
+  if (row.effect) parts.push(made("p", {}, row.effect));
   if (row.words.length) parts.push(made("details", {}, made("summary", {}, "how sure this is"), made("p", { class: "note" }, facts.units)));
   const pictures = made("div", { class: "pictures" }, made("figure", {}, histogram(row), made("figcaption", {}, "how often it has which value before its ReLU (square root of the count; the line is 0)")));
   if (found.weights) pictures.append(weightsOf(found.weights, unit));
