@@ -316,7 +316,7 @@ def test_play_of_another_kind_is_not_gone_on_with(random_agent, tmp_path, other)
         zoo.rollout(
             network, steps=9, envs=1, path=path, resume=True, **{"action": "sample"} | other
         )
-    assert zoo.open_recording(path).options == {"action": "sample"}
+    assert zoo.open_recording(path).options == {"action": "sample", "scaling": "in weights"}
 
 
 def test_several_networks_play_as_each_would_alone(random_agent, tmp_path):

@@ -39,7 +39,7 @@ class Inference:
         interventions only where they have no ONNX form.
     divides: whether bytes are divided by 255 before onnxruntime has them, as they once were. Else
         they go into its graph, with 1/255 in the first convolution's weights: the outputs differ
-        in the last bits (5e-6 at most), the actions in none of 54,800 frames of 11 of the zoo's agents.
+        in the last bits (5e-6 at most), the actions in none of 54,800 frames of 11 of its agents.
 
     Raises ValueError if a layer, a dtype or a backend is unknown, or these do not go together.
     """
