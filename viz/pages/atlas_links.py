@@ -1,4 +1,4 @@
-"""Correlates of units in an atlas: the agent's outputs, and the game's variables in the console's memory."""
+"""Correlates of units in an atlas: outputs, and variables in the console's memory."""
 
 from __future__ import annotations
 
