@@ -185,17 +185,29 @@ def trunk_assumptions(trunk: AgentTrunk) -> list[str]:
 def _geometries(
     widths: Sequence[int],
 ) -> Iterator[tuple[tuple[int, int], str, tuple[ConvShape, ...]]]:
-    """Of each screen: its size, the padding's name, and the convolutions; few are padded."""
-    for screen in SCREENS:
+    """Of each screen: its size, the padding's name, and the convolutions.
+
+    The usual screens come first, as a size may fit several; of the others those without padding,
+    for few networks are padded.
+    """
+    usual, others = SCREENS[:2], SCREENS[2:]
+    for screen in usual:
         yield screen, "VALID", mnih_convolutions(widths, VALID)
-    for screen in SCREENS:
-        (height, width), paddings = screen, []
-        for shape in mnih_convolutions(widths, VALID):
-            kernel, stride = shape.kernel[0], shape.stride[0]
-            above, below = _around(height, kernel, stride)
-            paddings.append((*_around(width, kernel, stride), above, below))
-            height, width = -(-height // stride), -(-width // stride)
-        yield screen, "SAME", mnih_convolutions(widths, paddings)
+        yield screen, "SAME", mnih_convolutions(widths, _same(widths, screen))
+    for screen in others:
+        yield screen, "VALID", mnih_convolutions(widths, VALID)
+    for screen in others:
+        yield screen, "SAME", mnih_convolutions(widths, _same(widths, screen))
+
+
+def _same(widths: Sequence[int], screen: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+    """TensorFlow's SAME padding of each convolution on a screen."""
+    (height, width), paddings = screen, []
+    for shape in mnih_convolutions(widths, VALID):
+        kernel, stride = shape.kernel[0], shape.stride[0]
+        paddings.append((*_around(width, kernel, stride), *_around(height, kernel, stride)))
+        height, width = -(-height // stride), -(-width // stride)
+    return paddings
 
 
 def _around(size: int, kernel: int, stride: int) -> tuple[int, int]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import atari_zoo as zoo
-from atari_zoo.play import lanes
-from atari_zoo.play.lanes import LaneStopped, in_lanes, this_lane
+from atari_zoo.emulator import lanes
+from atari_zoo.emulator.lanes import LaneStopped, in_lanes, this_lane
 from atari_zoo.play.noise import Noise
 from atari_zoo.play.plans import Plan
 from atari_zoo.play.robustness import noise_scores

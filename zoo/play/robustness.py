@@ -9,7 +9,7 @@ from typing import Any
 
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.emulator.kept import environments_kept
-from atari_zoo.play.lanes import in_lanes
+from atari_zoo.emulator.lanes import in_lanes
 from atari_zoo.play.noise import LEVELS, Noise, perturbing_options
 from atari_zoo.play.plans import Plan
 from atari_zoo.play.rollouts import rollout

@@ -12,10 +12,10 @@ from typing import Any
 
 from atari_zoo.catalog.names import file_name
 from atari_zoo.converters.network.foreign import Network
+from atari_zoo.emulator.lanes import in_lanes, this_lane
 from atari_zoo.machines import check_fits
 from atari_zoo.models import as_network
 from atari_zoo.play.int8_calibration import calibrated
-from atari_zoo.play.lanes import in_lanes, this_lane
 from atari_zoo.play.plans import INT8, Plan
 from atari_zoo.play.rules import rules
 from atari_zoo.play.runner import Runner

@@ -13,6 +13,7 @@ from atari_zoo.converters.network.stateful import state_parts, state_size
 from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.environments import Environments
 from atari_zoo.emulator.kept import lent_environments
+from atari_zoo.emulator.lanes import this_lane
 from atari_zoo.play.actions import Chooser
 from atari_zoo.play.added_noise import ObservationNoise, with_parameter_noise
 from atari_zoo.play.groups import (
@@ -24,7 +25,6 @@ from atari_zoo.play.groups import (
     worth_processes,
 )
 from atari_zoo.play.inference import Inference
-from atari_zoo.play.lanes import this_lane
 from atari_zoo.play.plans import Plan
 from atari_zoo.play.rules import recorded_options, rules
 from atari_zoo.play.scaling import computed_options, divided

@@ -25,7 +25,7 @@ def here(tasks: Sequence[Task]) -> Iterator[Outcome]:
     if not all(in_lanes_too(task.job, task.settings) for task in tasks):
         yield from map(do, tasks)
         return
-    from atari_zoo.play.lanes import in_lanes  # which asks for torch
+    from atari_zoo.emulator.lanes import in_lanes  # which asks for torch
 
     yield from (outcome for _, outcome in in_lanes([partial(do, task) for task in tasks]))
 
