@@ -185,8 +185,9 @@ def _captions(rendered: Rendered, filters: Filters) -> list[tuple[str, str]]:
     for index, (name, failure) in enumerate(zip(rendered.names, rendered.failures, strict=True)):
         if index in filters:
             full = float(filters[index].abs().max())
-            words = f"its weights, to ±{full:.2g}: red answers to bright, blue to dark"
-            captions.append((name, words))
+            captions.append(
+                (name, f"its weights, to ±{full:.2g}: red answers to bright, blue to dark")
+            )
             continue
         reached = rendered.activation[index]
         reached = rendered.objective[index] if reached.isnan() else reached

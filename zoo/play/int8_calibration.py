@@ -71,6 +71,7 @@ def _made(network: Network) -> Int8Model:
     ranges = torch.cat([some[::EVERY] for some in known]).float().div_(WHITE).numpy()
     graph = quantized(network_to_onnx(network), ranges)
     session, shares = int8_session(graph), []
+    assert played.outputs is not None  # they were asked for
     for game in new:
         outputs = torch.cat([session(some)[0] for some in seen[game].split(64)])
         expected = torch.from_numpy(np.asarray(played.outputs[:, game]))
