@@ -15,6 +15,7 @@ import numpy as np
 import pandas
 from jaxtyping import Float
 
+from atari_zoo.analysis.dictionaries.layer_changes import no_effect_words
 from atari_zoo.analysis.measures.policy_changes import difference_interval
 from atari_zoo.analysis.registry import analysis
 from atari_zoo.analysis.responses import (
@@ -38,6 +39,7 @@ from atari_zoo.seeds import generator_seed
 from atari_zoo.units.numbering import layer_shape, unit_name
 from atari_zoo.units.texts import chosen_units
 
+ASKED = 64  # states that tell whether a layer matters to the choice
 NEAR = 5  # units of the nearest activity, among which controls are drawn
 COLUMNS = "agent units role of measure value low high n".split()
 UNCERTAINTY = (
@@ -103,13 +105,25 @@ def intervention_effects(
         for subject in agents
     ]
     total, done, rows = sum(map(len, plans)), 0, list[dict[str, Any]]()
+    said = [UNCERTAINTY.format(near=NEAR)]
     for subject, conditions in zip(agents, plans, strict=True):
+        said += _without_effect(subject, units)
         with environments_kept():
             for found in _measured(subject, conditions, episodes, states, seed):
                 rows += found
                 done += 1
                 progress(done, total)
-    return Result(pandas.DataFrame(rows)[COLUMNS], UNCERTAINTY.format(near=NEAR))
+    return Result(pandas.DataFrame(rows)[COLUMNS], ". ".join(said))
+
+
+def _without_effect(subject: Subject, texts: Sequence[str]) -> list[str]:
+    """What is to be said of the layers that decide no action."""
+    states = states_of(subject, ASKED)
+    layers = chosen_units(texts, subject.network)
+    each = [
+        no_effect_words(subject.network, n, states.observations, states.carried) for n in layers
+    ]
+    return [words for words in each if words]
 
 
 def _conditions(

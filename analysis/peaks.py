@@ -26,11 +26,13 @@ from atari_zoo.recordings.recordings import Recording
 
 class Peaks(NamedTuple):
     """values: the largest of each unit's map; a unit without a map has its one value.
-    rows, columns: where on the map that is, 0 without one; the first of several equal places."""
+    rows, columns: where on the map that is, 0 without one; the first of several equal places.
+    above: the share of the map's places that are above 0."""
 
     values: Float[Tensor, "observations units"]
     rows: Int[Tensor, "observations units"]
     columns: Int[Tensor, "observations units"]
+    above: Float[Tensor, "observations units"]
 
 
 @checked
@@ -51,7 +53,7 @@ def unit_peaks(
     before_relu: of a layer that has a ReLU, what enters it. seed: of the resampling.
     The table has a row for each unit: unit, dead, mean (over the episodes, of each one's mean),
     low, high, largest, and where that was: step, env, row, column. The arrays hold the peak of
-    every unit at every observation, (steps, envs, units): values, rows, columns.
+    every unit at every observation, (steps, envs, units): values, rows, columns, above.
     Raises ValueError if the layer or a unit is not there, or the recording is empty, of another
         game or of other actions.
     """
@@ -213,9 +215,10 @@ def _episode_means(
     return np.stack(means).astype(float)
 
 
-def _of_maps(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _of_maps(values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     maps = values if values.ndim == 4 else values.flatten(1)[..., None, None]
     most, place = maps.flatten(2).max(dim=2)
     width = maps.shape[3]
+    above = (maps > 0).flatten(2).float().mean(dim=2).half()
     # recordings are long, and maps small: places in two bytes
-    return most, (place // width).short(), (place % width).short()
+    return most, (place // width).short(), (place % width).short(), above

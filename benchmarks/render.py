@@ -18,6 +18,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,13 +34,13 @@ LUCENT = ("torch-lucent==0.1.8", "kornia==0.4.1", "decorator==5.1.1")
 def ours(units: int, steps: int, device: str = "cpu") -> float:
     """Seconds that `units` images of `steps` steps would take, scaled to all."""
     import atari_zoo as zoo
-    from atari_zoo.viz.render.ascent import Settings
+    from atari_zoo.viz.render.ascent import ORIGINAL
     from atari_zoo.viz.render.rendering import render
 
     network = zoo.load(AGENT, device)
-    render(network, "fc:0..31", Settings(steps=1))
+    render(network, "fc:0..31", replace(ORIGINAL, steps=1))
     begun = time.perf_counter()
-    render(network, f"fc:0..{units - 1}", Settings(steps=steps))
+    render(network, f"fc:0..{units - 1}", replace(ORIGINAL, steps=steps))
     return (time.perf_counter() - begun) * UNITS * STEPS / (units * steps)
 
 
@@ -123,14 +124,14 @@ def install_lucent(folder: str) -> None:
 def atlas(peer_steps: int) -> Row:
     """All units of all layers of an agent on CUDA."""
     import atari_zoo as zoo
-    from atari_zoo.viz.render.ascent import Settings
+    from atari_zoo.viz.render.ascent import ORIGINAL
     from atari_zoo.viz.render.rendering import render
 
     network = zoo.load(AGENT, "cuda")
     wanted = [f"{name}:*" for name in network.layers]
-    render(network, wanted, Settings(steps=2))
+    render(network, wanted, replace(ORIGINAL, steps=2))
     begun = time.perf_counter()
-    count = sum(len(render(network, w, Settings(steps=ATLAS_STEPS)).names) for w in wanted)
+    count = sum(len(render(network, w, replace(ORIGINAL, steps=ATLAS_STEPS)).names) for w in wanted)
     taken = time.perf_counter() - begun
     peer = loop(peer_steps, "cuda") * count * ATLAS_STEPS / (UNITS * STEPS)
     case = f"atlas: {count} units x {ATLAS_STEPS} steps (theirs from {peer_steps} steps)"

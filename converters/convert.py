@@ -21,6 +21,7 @@ from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.carried_states import StateMismatch
 from atari_zoo.converters.network.foreign import ForeignNetwork, Network
 from atari_zoo.converters.network.heads import Head, PolicyHead, QHead
+from atari_zoo.converters.network.loops import without_loops
 from atari_zoo.converters.recognition.contract import input_maximum
 from atari_zoo.converters.recognition.recognise import PRODUCER, recognise
 from atari_zoo.converters.recognition.recurrent import recognise_recurrent
@@ -63,12 +64,12 @@ def to_torch(source: str | Path | onnx.ModelProto) -> Network:
             return to_torch(to_onnx(source))
     if not isinstance(source, onnx.ModelProto):
         raise WrongKind(f"source is {shown_value(source)}; expected a path or an ONNX model")
-    source = in_float32(source)
+    source = without_loops(in_float32(source))
     card = read_card(source) or ModelCard()
     try:
         network: AgentNetwork = recognise(source, white_of(source)).network
     except ConversionError as error:
-        recurrent = recognise_recurrent(source, white_of(source))
+        recurrent = recognise_recurrent(source, white_of(source) or input_maximum(source))
         if recurrent is None:
             return _foreign(source, card, error)
         network = recurrent.network

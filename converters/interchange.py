@@ -9,9 +9,10 @@ import onnx
 from onnx import helper
 
 from atari_zoo.converters.cards import ModelCard
-from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.errors import ConversionError, naming
 from atari_zoo.converters.files import written_whole
 from atari_zoo.converters.half_floats import in_float32
+from atari_zoo.converters.network.loops import without_loops
 
 CARD_KEY = "atari_zoo.card"
 OPSET = 17  # of every graph that is written here
@@ -50,9 +51,10 @@ def save_onnx(model: onnx.ModelProto, path: str | Path) -> None:
 
 
 def load_onnx(path: str | Path) -> onnx.ModelProto:
-    """Reads an ONNX file and the external data beside it; one in half precision as float32.
+    """Reads an ONNX file and the external data beside it; one in half precision as float32, and
+    loops of so many steps written out.
 
-    Raises ConversionError if it is not one, or points to data outside its folder.
+    Raises ConversionError if it is not one, points to data outside its folder, or has another loop.
     """
     path = Path(path)
     try:
@@ -79,7 +81,8 @@ def load_onnx(path: str | Path) -> onnx.ModelProto:
         onnx.load_external_data_for_model(model, str(folder))
     except Exception as error:
         raise ConversionError(f"{path}: its external data cannot be read: {error}") from error
-    return in_float32(model)
+    with naming(path):
+        return without_loops(in_float32(model))
 
 
 def _external(path: Path, tensor: onnx.TensorProto) -> Path:

@@ -33,8 +33,9 @@ class Preprocessing:
     grey: str = _part(
         "luma",
         "luma: bytes; float: .299 R + .587 G + .114 B, not rounded; gymnasium: its own since 1.0; "
-        "rec709: .2125 R + .7154 G + .0721 B, not rounded; mean of the three, not rounded; colour: "
-        "none, a frame is three channels.",
+        "rec709: .2125 R + .7154 G + .0721 B, not rounded; mean of the three, not rounded; "
+        "async-rl: .2126 R + .0722 G + .7152 B, cut to bytes; colour: none, a frame is three "
+        "channels.",
     )
     max_pool: str = _part(
         "grey",
@@ -183,6 +184,17 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
         ),
         # Kaixhin/Rainbow (env.py, as it evaluates): frames are resized, and then the maximum taken
         Preprocessing(name="kaixhin", max_pool="resized", resize="linear", fire_reset=False),
+        # muupan/async-rl (ale.py of its copies, as it evaluates), whose weights of green and blue
+        # stand the other way round; it draws 0 to 30 no-ops, and ends no game by itself
+        Preprocessing(
+            name="async-rl",
+            grey="async-rl",
+            max_pool="rgb",
+            resize="linear",
+            noops=31,
+            fire_reset=False,
+            max_frames=LONG,
+        ),
         # greydanus/baby-a3c (baby-a3c.py over gym's Game-v4): scipy.misc.imresize of a float image
         # stretches it first
         Preprocessing(

@@ -19,6 +19,7 @@ from atari_zoo.converters.interchange import load_onnx
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.converters.network.loops import without_loops
 from atari_zoo.converters.network.outputs import OUTPUT, VALUE
 from atari_zoo.converters.network.probabilities import as_probabilities
 from atari_zoo.converters.network.recurrent import RecurrentNetwork
@@ -60,7 +61,8 @@ def verify(
     >>> max(layer.difference for layer in verify("agent.onnx")) < 1e-4
     True
     """
-    model = load_onnx(model) if isinstance(model, str | Path) else in_float32(model)
+    given = load_onnx(model) if isinstance(model, str | Path) else in_float32(model)
+    model = without_loops(given)
     try:
         found = recognise(model, white_of(model))
     except ConversionError:

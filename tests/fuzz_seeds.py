@@ -58,6 +58,7 @@ def frozen_graphs() -> list[Seed]:
 
 def onnx_files() -> list[Seed]:
     import torch
+    from loop_graphs import scan, stepping
 
     from atari_zoo.converters import AgentNetwork, ImpalaNetwork
     from atari_zoo.converters.export.graph import network_to_onnx
@@ -84,7 +85,7 @@ def onnx_files() -> list[Seed]:
     networks += [MnihNetwork(gelu, heads.QHead(8, 3))]
     networks += [ImpalaNetwork(ImpalaTrunk(impala_blocks((2, 3)), 8), heads.QHead(8, 3))]
     networks += recurrent_networks()
-    models = [network_to_onnx(network) for network in networks]
+    models = [*(network_to_onnx(network) for network in networks), scan(2), stepping(2)]
     return [Seed({"a.onnx": m.SerializeToString()}, "a.onnx", _rewired_onnx) for m in models]
 
 
@@ -248,8 +249,14 @@ def keras_hdf5_files() -> list[Seed]:
     from keras_networks import save_keras, save_keras_weights
 
     whole = _saved(save_keras, "a.h5", scaled=True)
+    nested = _saved(save_keras, "a.h5", nested=True)
     weights = _saved(save_keras_weights, "a.weights.h5")
-    return [Seed(whole, "a.h5"), Seed(weights, "a.weights.h5"), *_compressed(weights)]
+    return [
+        Seed(whole, "a.h5"),
+        Seed(nested, "a.h5"),
+        Seed(weights, "a.weights.h5"),
+        *_compressed(weights),
+    ]
 
 
 def _compressed(files: Files) -> list[Seed]:
@@ -270,13 +277,15 @@ def _compressed(files: Files) -> list[Seed]:
 def keras_zips() -> list[Seed]:
     from keras_networks import save_keras
 
-    return [Seed(_saved(save_keras, "a.keras", critic=True), "a.keras", _in_zip)]
+    kinds: tuple[dict[str, Any], ...] = ({"critic": True}, {"nested": True})
+    return [Seed(_saved(save_keras, "a.keras", **kind), "a.keras", _in_zip) for kind in kinds]
 
 
 def sample_factory_checkpoints() -> list[Seed]:
     from sample_factory_files import save_sample_factory
 
     seeds = [_saved(save_sample_factory, "x/a.pth", normalized=normal) for normal in (True, False)]
+    seeds.append(_saved(save_sample_factory, "x/a.pth", rnn="lstm", normalized=False))
     return [Seed(files, "x/a.pth", _in_zip) for files in seeds]
 
 

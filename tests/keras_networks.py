@@ -27,13 +27,21 @@ def keras_network(
     scaled: bool = False,
     critic: bool = False,
     padding: str = "valid",
+    nested: bool = False,
 ) -> Any:
-    """The network of Mnih et al. with random weights and biases, channels last."""
+    """The network of Mnih et al. with random weights and biases, channels last.
+
+    nested: its convolutions are a model within the model.
+    """
     keras.utils.set_random_seed(0)
     seen = keras.Input((84, 84, 4), name="screens")
     x = layers.Rescaling(1 / 255)(seen) if scaled else seen
-    for width, kernel, stride in zip(widths, (8, 4, 3), (4, 2, 1), strict=True):
-        x = layers.Conv2D(width, kernel, stride, padding, activation="relu")(x)
+    convolutions = [
+        layers.Conv2D(width, kernel, stride, padding, activation="relu")
+        for width, kernel, stride in zip(widths, (8, 4, 3), (4, 2, 1), strict=True)
+    ]
+    for layer in [keras.Sequential(convolutions)] if nested else convolutions:
+        x = layer(x)
     x = layers.Dense(units, activation="relu", name="hidden")(layers.Flatten()(x))
     outputs = [layers.Dense(actions, name="actor")(x)]
     if critic:

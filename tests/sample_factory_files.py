@@ -108,6 +108,30 @@ class Distribution(nn.Module):
         self.distribution_linear = nn.Linear(units, actions)
 
 
+class Core(nn.Module):
+    """ModelCoreRNN: its state is one row, of a layer after the other, an LSTM's cells behind the
+    hidden ones of each."""
+
+    def __init__(self, kind: str, inputs: int, units: int, layers: int) -> None:
+        super().__init__()
+        self.kind, self.units, self.layers = kind, units, layers
+        self.core = {"gru": nn.GRU, "lstm": nn.LSTM}[kind](inputs, units, layers)
+
+    def forward(self, x: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        parts = states.view(len(states), self.layers, -1).permute(1, 0, 2)
+        if self.kind == "gru":
+            made, parts = self.core(x[None], parts.contiguous())
+        else:
+            hidden, cell = (part.contiguous() for part in parts.split(self.units, dim=2))
+            made, (hidden, cell) = self.core(x[None], (hidden, cell))
+            parts = torch.cat((hidden, cell), dim=2)
+        return made[0], parts.permute(1, 0, 2).reshape(len(states), -1)
+
+    @property
+    def size(self) -> int:
+        return self.layers * self.units * (1 if self.kind == "gru" else 2)
+
+
 class Decoder(nn.Module):
     def __init__(self, units: int, more: tuple[int, ...], activation: nn.Module) -> None:
         super().__init__()
@@ -133,6 +157,9 @@ class SharedPolicy(nn.Module):
         normalized: bool = True,
         more: tuple[int, ...] = (),
         subtracted: float = 0.0,
+        rnn: str = "",
+        size: int = 12,
+        layers: int = 1,
     ) -> None:
         super().__init__()
         torch.manual_seed(0)
@@ -141,18 +168,30 @@ class SharedPolicy(nn.Module):
         self.returns_normalizer = Statistics((1,))
         encoder: nn.Module = Encoder(kind, units, activation, widths)
         self.encoder = MultiInput(encoder if kind == "resnet_impala" else Enc(encoder))
-        self.decoder = Decoder(units, more, activation)
+        self.core = Core(rnn, units, size, layers) if rnn else nn.Module()
+        self.decoder = Decoder(size if rnn else units, more, activation)
         self.critic_linear = nn.Linear(self.decoder.units, 1)
         self.action_parameterization = Distribution(self.decoder.units, actions)
-        self.settings = {"nonlinearity": nonlinearity, "obs_scale": scale, "use_rnn": False}
+        self.settings = {"nonlinearity": nonlinearity, "obs_scale": scale, "use_rnn": bool(rnn)}
         self.settings["obs_subtract_mean"] = subtracted
         lively(self)
 
     def both(self, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and value, of bytes."""
+        return self.heads(self.encoded(seen))
+
+    def step(self, seen: Tensor, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same with a memory, and its next state."""
+        made, states = self.core(self.encoded(seen), states)
+        return *self.heads(made), states
+
+    def encoded(self, seen: Tensor) -> Tensor:
         part = self.encoder.encoders["obs"]
         encoder = part.enc if isinstance(part, Enc) else part
-        x = self.decoder.mlp(encoder(self.obs_normalizer(seen.float())))
+        return encoder(self.obs_normalizer(seen.float()))
+
+    def heads(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.decoder.mlp(x)
         return self.action_parameterization.distribution_linear(x), self.critic_linear(x)
 
 

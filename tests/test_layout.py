@@ -31,7 +31,8 @@ ROWS = """
     converters: interchange structures
     converters: weights tf
     converters: keras
-    converters: formats export
+    converters: export
+    converters: formats
     converters: convert
     converters: stepwise
     converters: verification saving

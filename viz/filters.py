@@ -27,7 +27,7 @@ _HEAD, _LABEL, _FOOT, _MARGIN = 22, 24, 40, 10  # pixels, around the blocks of f
 
 @checked
 def filter_picture(
-    network: Network, factor: int | None = None
+    network: Network, factor: int | None = None, blocks: int = 4
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The first convolution's filters: a row for each, a column for each frame, oldest first.
 
@@ -36,14 +36,15 @@ def filter_picture(
     scale, which is its largest absolute weight.
 
     factor: pixels of the picture for each weight, at least 1; as many as make a filter 48 pixels
-        wide, if not given.
+        wide, if not given. blocks: side by side, at most.
     Raises ValueError if no convolution takes the frames, or the network diverged.
 
     >>> filter_picture(network).shape
     (468, 1000, 3)
     """
-    if factor is not None and factor < 1:
-        raise ValueError(f"factor is {factor}; it must be at least 1")
+    for what, given in (("factor", factor), ("blocks", blocks)):
+        if given is not None and given < 1:
+            raise ValueError(f"{what} is {given}; it must be at least 1")
     check_finite(network)
     found = first_convolution(network)
     if found is None:
@@ -55,7 +56,7 @@ def filter_picture(
     scale = float(np.abs(weights).max())
     tiles = enlarge(diverging(weights, scale), factor)
     count, frames, height, width, _ = tiles.shape
-    rows = max(8, -(-count // 4))
+    rows = max(8, -(-count // blocks))
     pitch = (height + 1, width + 1)
     block = _LABEL + frames * pitch[1] + 2 * _MARGIN
     size = (_HEAD + rows * pitch[0] + _FOOT, -(-count // rows) * block)

@@ -28,6 +28,7 @@ FAINT: Colour = (150, 157, 170)
 CHOSEN: Colour = (252, 180, 60)
 BAR: Colour = (104, 128, 168)
 INK_ON_WHITE: Colour = (40, 40, 40)
+FAINT_ON_WHITE: Colour = (98, 102, 111)
 MARGIN = 16  # pixels around a panel
 
 

@@ -151,15 +151,21 @@ def intervals_at(
     panel.errorbar(x, value, yerr=reach, capsize=2, elinewidth=0.9, **style)
 
 
-def control_line(panel: Axes, value: float, words: str, axis: str = "y") -> None:
-    """A grey line where an agent that learnt nothing would be, and what it is, beside its end."""
+def control_line(
+    panel: Axes, value: float, words: str, axis: str = "y", at_start: bool = False
+) -> None:
+    """A grey line where an agent that learnt nothing would be, and what it is, beside its end.
+
+    at_start: of a level line, whether the words stand at its beginning.
+    """
     if not np.isfinite(value):
         return
     draw = panel.axhline if axis == "y" else panel.axvline
     draw(value, color=CONTROL, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     place = panel.get_yaxis_transform() if axis == "y" else panel.get_xaxis_transform()
-    at = (1.0, value) if axis == "y" else (value, 1.0)
-    sides: Any = {"ha": "right", "va": "bottom"} if axis == "y" else {"ha": "left", "va": "top"}
+    at = (0.0 if at_start else 1.0, value) if axis == "y" else (value, 1.0)
+    beside = {"ha": "left" if at_start else "right", "va": "bottom"}
+    sides: Any = beside if axis == "y" else {"ha": "left", "va": "top"}
     panel.text(*at, f" {words}", transform=place, color=CONTROL, fontsize=7.5, **sides)
 
 

@@ -12,6 +12,8 @@ import torch
 
 from atari_zoo.threads import cores
 
+MEBI = 2**20
+NEEDED = 8 * MEBI  # bytes of an environment: its emulators, measured, played and recorded
 CPUINFO, MEMINFO = Path("/proc/cpuinfo"), Path("/proc/meminfo")  # of Linux
 LIMIT, USED = (Path(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
 # a processor's flags, as Linux names them, of instructions that multiply such numbers
@@ -62,6 +64,26 @@ def free_memory() -> int:
         free = 1024 * int(found[1])
     limit, used = _text(LIMIT).strip(), _text(USED).strip()
     return min(free, int(limit) - int(used)) if limit.isdigit() and used.isdigit() else free
+
+
+def check_fits(envs: int, memory: int | None = None) -> None:
+    """Raises ValueError, with the number that fits, if so many environments need more memory.
+
+    memory: bytes; those that are free here if not given.
+    """
+    free = free_memory() if memory is None else memory
+    if envs * NEEDED > free:
+        raise ValueError(
+            f"{envs:,} environments need about {envs * NEEDED / MEBI:,.0f} MiB, and "
+            f"{free / MEBI:,.0f} are free: at most {free // NEEDED:,} fit"
+        )
+
+
+def crowded(threads: int, cores: int) -> str:
+    """A line about more threads than cores; "" where each has one."""
+    if threads <= cores:
+        return ""
+    return f"{threads} threads on {cores} core{'s' * (cores > 1)}: they will wait for each other"
 
 
 def _processor() -> str:

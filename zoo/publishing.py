@@ -1,9 +1,10 @@
-"""Models published on the Hugging Face Hub: a folder of four files, uploaded in one commit.
+"""Models published on the Hugging Face Hub: a folder of four or five files, uploaded in one commit.
 
 model.onnx          the network, its card inside: what `load` reads
 model.safetensors   the torch module's state dict, the card in its metadata, where that tells it
 card.json           the card
 README.md           the page that the Hub shows
+replay.mp4          a movie of play, where one was made: the Hub shows it beside the page
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import tempfile
 from pathlib import Path
 from types import ModuleType
@@ -27,7 +29,14 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.layer_changes import check_as_weighted
 from atari_zoo.converters.saving import why_not_by_weights
 from atari_zoo.models import load
-from atari_zoo.publishing_pages import mean_score, metadata, model_page
+from atari_zoo.publishing_pages import (
+    REPLAY,
+    ReplayMovie,
+    environment_id,
+    metadata,
+    model_page,
+    score_words,
+)
 
 # answers of the Hub, and what to do about them
 ANSWERS = {
@@ -44,13 +53,17 @@ class PublishingError(ValueError):
 
 
 def push(
-    model: str | Path | Network, repo: str, token: str | None = None, private: bool = False
+    model: str | Path | Network,
+    repo: str,
+    token: str | None = None,
+    private: bool = False,
+    replay: ReplayMovie | None = None,
 ) -> str:
     """Publishes a model as the Hub's repository `repo`, made if need be; returns its address.
 
     model: a name, a file or a network. repo: as user/name.
     token: with write access; the one of `hf auth login` or of HF_TOKEN if not given.
-    private: nobody else is to see it.
+    private: nobody else is to see it. replay: a movie of its play.
     The Hub is the one at HF_ENDPOINT, huggingface.co if that is not set.
     Raises PublishingError if there is no token, no permission or no connection, or if the
     repository is public but `private` was asked for; and what `load` raises.
@@ -64,7 +77,7 @@ def push(
             "settings/tokens, then `hf auth login`, or put it into HF_TOKEN"
         )
     with tempfile.TemporaryDirectory() as folder:
-        files = build_repository(model, folder, repo)
+        files = build_repository(model, folder, repo, replay)
         try:
             return _uploaded(hub.HfApi(token=token), files, repo, private)
         except PublishingError:
@@ -73,10 +86,16 @@ def push(
             raise PublishingError(f"{repo}: {_reason(error, hub)}") from error
 
 
-def build_repository(model: str | Path | Network, folder: str | Path, repo: str = "") -> list[Path]:
+def build_repository(
+    model: str | Path | Network,
+    folder: str | Path,
+    repo: str = "",
+    replay: ReplayMovie | None = None,
+) -> list[Path]:
     """Writes the files of a published model into `folder`; needs no network.
 
-    model: a name, a file or a network. repo: where it will be, for the page to say.
+    model: a name, a file, a run's folder or a network; of a run's folder the page tells the
+        hyper-parameters. repo: where it will be, for the page to say. replay: a movie of its play.
     Raises what `load` raises, OSError where the folder cannot be written.
     """
     hub = _hub()
@@ -95,12 +114,26 @@ def build_repository(model: str | Path | Network, folder: str | Path, repo: str 
         del files[1]
     else:
         _write_weights(files[1], network)
-    _write(files[-1], json.dumps(json.loads(network.card.to_json()), indent=1) + "\n")
+    _write(folder / "card.json", json.dumps(json.loads(network.card.to_json()), indent=1) + "\n")
+    if replay is not None:
+        files.append(folder / REPLAY)
+        shutil.copyfile(replay.path, files[-1])
     sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     parameters = sum(weight.numel() for weight in network.parameters())
-    page = model_page(network.card, parameters, sums, repo)
+    settings = _hyperparameters(model)
+    page = model_page(network.card, parameters, sums, repo, replay, settings)
     _write(folder / "README.md", f"---\n{_head(network.card, hub)}\n---\n\n{page}")
     return [*files, folder / "README.md"]
+
+
+def _hyperparameters(model: str | Path | Network) -> dict[str, Any]:
+    """Of a run's folder what it was trained with; the preprocessing has a table of its own."""
+    if not isinstance(model, str | Path) or not (Path(model) / "config.json").is_file():
+        return {}
+    found = json.loads((Path(model) / "config.json").read_bytes())
+    if not isinstance(found, dict):
+        return {}
+    return {name: value for name, value in found.items() if not isinstance(value, dict)}
 
 
 def _write_weights(path: Path, network: Network) -> None:
@@ -112,17 +145,19 @@ def _write_weights(path: Path, network: Network) -> None:
 
 def _head(card: ModelCard, hub: ModuleType) -> str:
     """The Hub's metadata as YAML, with the score where there is one."""
-    results, mean = [], mean_score(card)
-    if mean is not None:
+    results, score = [], score_words(card)
+    if score is not None:
+        environment = environment_id(card) or encodable(card.game) or "unknown"
         results.append(
             hub.EvalResult(
                 task_type="reinforcement-learning",
-                task_name="Atari 2600",
-                dataset_type="atari",
-                dataset_name=encodable(card.game) or "unknown",
+                task_name="reinforcement-learning",
+                dataset_type=environment,
+                dataset_name=environment,
                 metric_type="mean_reward",
-                metric_name="mean return",
-                metric_value=mean,
+                metric_name="mean_reward",
+                metric_value=score,
+                verified=False,
             )
         )
     scored: dict[str, Any] = (

@@ -10,10 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cache
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from atari_zoo.converters.algorithms import ALGORITHMS, UNKNOWN
@@ -30,6 +33,8 @@ LICENCES = frozenset(
 PARTS = {f.name: f.metadata["help"] for f in fields(Preprocessing) if f.name != "name"}
 
 Cells = Sequence[object]
+INSTALL = "pip install 'atari-zoo[hub]'"
+REPLAY = "replay.mp4"  # the name that the Hub plays
 # what Markdown, HTML or the Hub's formulas take for more than text, and what ends a heading
 MARKUP = re.compile(r"[\\`*_\[\]<>&|$~]|#(?=#*$)")
 
@@ -38,13 +43,25 @@ class Markdown(str):
     """Text that is Markdown already."""
 
 
+@dataclass(frozen=True)
+class ReplayMovie:
+    """A movie of play: its file, how many steps it shows, what was scored in them, and whether that
+    is a whole episode."""
+
+    path: Path
+    steps: int
+    score: float
+    whole: bool
+
+
 def metadata(card: ModelCard) -> dict[str, Any]:
     """The Hub's metadata, but for the score, as `huggingface_hub.ModelCardData` takes them."""
     licence = encodable(card.licence).lower() or "unknown"
     named = {"license": licence}
     if licence not in LICENCES:
         named = {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", licence)}
-    tags = ["reinforcement-learning", "atari", "onnx", card.algorithm, card.game]
+    tags = ["deep-reinforcement-learning", "reinforcement-learning", "atari", "onnx"]
+    tags += [card.algorithm, card.game, environment_id(card)]
     return named | {
         "library_name": "atari-zoo",
         "pipeline_tag": "reinforcement-learning",
@@ -52,10 +69,29 @@ def metadata(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def model_page(card: ModelCard, parameters: int, files: Mapping[str, str], repo: str) -> str:
+def environment_id(card: ModelCard) -> str:
+    """Gymnasium's id of the game as the agent plays it, "" where the game is not known: NoFrameskip
+    where the emulator does as it is told, as the Hub's pages have it; ALE's own, of version 5,
+    where it repeats some actions."""
+    try:
+        name = game(card.game).name
+    except UnknownGame:
+        return ""
+    return f"ALE/{name}-v5" if card.preprocessing.sticky else f"{name}NoFrameskip-v4"
+
+
+def model_page(
+    card: ModelCard,
+    parameters: int,
+    files: Mapping[str, str],
+    repo: str,
+    replay: ReplayMovie | None = None,
+    trained_with: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
     """The page's body in Markdown.
 
     files: names and SHA-256 sums of what is beside it. repo: as user/name, or "" where unknown.
+    replay: a movie beside it. trained_with: hyper-parameters by name.
     """
     algorithm = ALGORITHMS.get(card.algorithm)
     seen = vars(card.preprocessing)
@@ -72,6 +108,13 @@ def model_page(card: ModelCard, parameters: int, files: Mapping[str, str], repo:
         origin=_origin(card),
         weights="model.safetensors" in files,
         files=[(name, code_span(digest)) for name, digest in files.items()],
+        replay=replay,
+        environment=environment_id(card),
+        install=Markdown(INSTALL),
+        trained_with=[
+            (code_span(str(name).replace("|", "\\|")), value)
+            for name, value in trained_with.items()
+        ],
     )
     return encodable(body).rstrip() + "\n"
 
@@ -98,6 +141,17 @@ def mean_score(card: ModelCard) -> float | None:
     return float(mean) if isinstance(mean, int | float) else None
 
 
+def score_words(card: ModelCard) -> str | None:
+    """The mean return and its standard deviation between episodes, as the Hub's pages have it."""
+    mean, spread = mean_score(card), card.scores.get("std")
+    returns = card.scores.get("returns")
+    if mean is None:
+        return None
+    if spread is None and isinstance(returns, list) and len(returns) > 1:
+        spread = float(np.std(returns, ddof=1))
+    return f"{mean:.2f} +/- {spread:.2f}" if isinstance(spread, int | float) else f"{mean:.2f}"
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -116,6 +170,9 @@ def _scores(card: ModelCard) -> list[Cells]:
     if mean is None:
         return []
     rows: list[Cells] = [("mean return", f"{mean:.2f}")]
+    words = score_words(card) or ""
+    if "+/-" in words:
+        rows.append(("standard deviation between episodes", words.partition("+/- ")[2]))
     if isinstance(returns, list) and len(returns) > 1:
         low, high = interval(returns)
         name = "95 % interval of the mean (bootstrap)"

@@ -64,3 +64,22 @@ def decides_actions(
     ]
     intact, without = (outputs - outputs.mean(dim=1, keepdim=True) for outputs in each)
     return bool((intact - without).abs().max() > SAME * intact.abs().max())
+
+
+def no_effect_words(
+    network: Network,
+    layer: str,
+    observations: Shaped[Tensor, "moments channels height width"],
+    states: Tensor | None = None,
+) -> str:
+    """What is to be said of a layer that does not matter to what is done; "" of all others.
+
+    observations: some dozens will do. states: what a network that carries one carried into them.
+    """
+    if layer == "output" or decides_actions(network, layer, observations, states):
+        return ""
+    others = ", ".join(other for other in network.layers if other != layer)
+    return (
+        f"{layer} of {network.card.name} decides no action: without it all outputs lie to each "
+        f"other as before; its other layers are {others}"
+    )

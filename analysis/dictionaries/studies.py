@@ -41,7 +41,7 @@ from atari_zoo.analysis.dictionaries.held_out import (
     spread_moments,
     without_repeats,
 )
-from atari_zoo.analysis.dictionaries.layer_changes import decides_actions
+from atari_zoo.analysis.dictionaries.layer_changes import no_effect_words
 from atari_zoo.analysis.dictionaries.reconstruction import Estimate, torch_rows
 from atari_zoo.analysis.responses import untrained_control
 from atari_zoo.analysis.subjects import Subject
@@ -109,7 +109,9 @@ def study_features(
         random_directions(dictionary.standard, len(dictionary.decoder), settings.k, seed),
     )
     begun, words = untrained_control(network, seed)
-    words = ". ".join(filter(None, [words, _without_effect(subject.name, held)]))
+    asked = None if held.states is None else held.states[:ASKED]
+    effect = no_effect_words(network, layer, held.seen[:ASKED], asked)
+    words = ". ".join(filter(None, [words, effect]))
     facts = [
         *_compared((dictionary, *controls), values, held, seed),
         *_untrained(begun, subject, held, settings, seed, _part(progress, LEARN_CONTROL, PLAY)),
@@ -136,18 +138,6 @@ def study_features(
     progress(DONE, DONE)
     arrays = _arrays(subject.recording, subject.episodes, dictionary, codes, features)
     return Study(facts, arrays, words)
-
-
-def _without_effect(name: str, held: HeldOut) -> str:
-    """What is to be said of a layer that does not matter to what is done; "" of all others."""
-    states = None if held.states is None else held.states[:ASKED]
-    if decides_actions(held.network, held.layer, held.seen[:ASKED], states):
-        return ""
-    others = ", ".join(other for other in held.network.layers if other != held.layer)
-    return (
-        f"{held.layer} of {name} raises all outputs alike, so that it decides no action; its other "
-        f"layers are {others}"
-    )
 
 
 def _compared(

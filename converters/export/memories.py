@@ -6,7 +6,7 @@ reward and action, goes in alone: who plays it knows the next one.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -28,17 +28,32 @@ class Shapes(NamedTuple):
     outputs: dict[str, list[str | int]]
 
 
+@runtime_checkable
+class LayerWriter(Protocol):
+    """A graph in the making, as `GraphWriter` is."""
+
+    def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str: ...
+
+    def several(
+        self, op: str, inputs: list[str], outputs: list[str], **attributes: Any
+    ) -> None: ...
+
+    def constant(self, name: str, values: list[int]) -> str: ...
+
+    def weight(self, name: str, value: Tensor) -> str: ...
+
+
 def write_memory(network: RecurrentNetwork, graph: GraphWriter, features: str) -> str:
     """Writes what stands between the trunk and the head; returns what the head reads."""
     core = features
     if network.told_parts:
         core = graph.add("Concat", [features, *network.told_parts], "core", axis=1)
     if network.memory is not None:
-        core = _write(network.memory, graph, core, "memory")
+        core = write_layers(network.memory, graph, core, "memory")
     if network.critic is not None:
         between = network.critic.between
         if isinstance(between, RecurrentLayers):
-            read = _write(between, graph, features, "critic_memory")
+            read = write_layers(between, graph, features, "critic_memory")
         else:
             read = graph.linear("critic_fc", between, features, "critic_fc")
         graph.linear("value", network.critic.value, read, "value")
@@ -58,7 +73,11 @@ def _shape(part: StatePart) -> list[str | int]:
     return [first, "batch", *rest] if rest else ["batch", first]
 
 
-def _write(memory: RecurrentLayers, graph: GraphWriter, value: str, name: str) -> str:
+def write_layers(memory: RecurrentLayers, graph: LayerWriter, value: str, name: str) -> str:
+    """Writes recurrent layers that read a value; returns what holds the last one's.
+
+    Its states go in by their names, (layers, batch, units), and come out as `next_...`.
+    """
     layers, states = memory.rnn.num_layers, [part.name for part in memory.states]
     given = {state: [state] for state in states}
     if layers > 1:
@@ -95,7 +114,7 @@ def _write(memory: RecurrentLayers, graph: GraphWriter, value: str, name: str) -
     return value
 
 
-def _weights(memory: RecurrentLayers, graph: GraphWriter, name: str, layer: int) -> list[str]:
+def _weights(memory: RecurrentLayers, graph: LayerWriter, name: str, layer: int) -> list[str]:
     """A layer's, in ONNX's order of gates, with an axis of directions."""
     rnn = memory.rnn
     if rnn.bidirectional or not rnn.bias or rnn.proj_size:

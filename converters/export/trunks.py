@@ -31,7 +31,7 @@ def _(trunk: Trunk, graph: GraphWriter, value: str) -> str:
         name = f"conv{index}"
         conv = trunk.get_submodule(f"{name}.conv")
         before = _convolution(graph, name, conv, value, shape.padding)
-        value = graph.activation(shape.activation, before, name)
+        value = graph.activation(shape.activation, before, name, axes=4)
     return _dense_layers(graph, trunk, graph.add("Flatten", [value], "features", axis=1))
 
 
@@ -49,7 +49,7 @@ def _(trunk: ImpalaTrunk, graph: GraphWriter, value: str) -> str:
             residual = block.get_submodule(part)
             assert isinstance(residual, ResidualBlock)
             value = _residual(graph, f"{name}.{part}", residual, trunk, value, holds[part])
-    value = graph.activation(trunk.nonlinearity, value, "maps")
+    value = graph.activation(trunk.nonlinearity, value, "maps", axes=4)
     return _dense_layers(graph, trunk, graph.add("Flatten", [value], "features", axis=1))
 
 
@@ -58,7 +58,7 @@ def _residual(
 ) -> str:
     value = past
     for index, conv in enumerate((block.conv1, block.conv2), start=1):
-        bent = graph.activation(trunk.nonlinearity, value, f"{name}.activation{index}")
+        bent = graph.activation(trunk.nonlinearity, value, f"{name}.activation{index}", axes=4)
         value = _convolution(graph, f"{name}.conv{index}", conv, bent, AROUND)
     return graph.add("Add", [past, value], output)
 

@@ -86,9 +86,16 @@ class GraphWriter:
         before = self.linear(name, layer.get_submodule("linear"), value, f"{name}.linear")
         return self.activation(layer.activation, before, name)
 
-    def activation(self, function: Activation, value: str, output: str) -> str:
-        """An activation function; what opset 17 has no operator for is made of several."""
+    def activation(self, function: Activation, value: str, output: str, axes: int = 2) -> str:
+        """An activation function; what opset 17 has no operator for is made of several.
+
+        axes: of the value; 4 of maps.
+        """
         kind, numbers = function.kind, function.parameters
+        if kind == "prelu":
+            # a map's slopes stand before its height and width
+            slopes = torch.tensor(numbers).reshape(-1, *[1] * (axes - 2))
+            return self.add("PRelu", [value, self.exact(f"{output}.slopes", slopes)], output)
         if kind in OPERATORS:
             operator, number = OPERATORS[kind]
             return self.add(operator, [value], output, **dict(zip([number], numbers, strict=False)))

@@ -48,7 +48,8 @@ def _is_checkpoint(probe: Probe) -> bool:
 @reader(
     "sample-factory",
     "Sample Factory checkpoint",
-    "APPO's convolutional and residual networks without a memory, with their normalization",
+    "APPO's convolutional and residual networks, with a GRU, an LSTM or none, with their "
+    "normalization",
     _is_checkpoint,
 )
 def read_sample_factory(path: Path) -> Source:

@@ -1,5 +1,5 @@
-"""Sample Factory's policies as ONNX: normalization, encoder, decoder and heads, as its source has
-them (model/{encoder,decoder,actor_critic}.py, algo/utils/running_mean_std.py).
+"""Sample Factory's policies as ONNX: normalization, encoder, memory, decoder and heads, as its
+source has them (model/{encoder,core,decoder,actor_critic}.py, algo/utils/running_mean_std.py).
 """
 
 from __future__ import annotations
@@ -7,13 +7,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
+import torch
+from torch import Tensor
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.export.memories import write_layers
 from atari_zoo.converters.recognition.symbols import BATCH
 from atari_zoo.converters.tf.onnx_graph import OnnxGraph
+from atari_zoo.converters.weights.memory_layers import memory_named, parts_of_memory
 
 ACTIVATIONS = {"relu": "Relu", "elu": "Elu", "tanh": "Tanh"}
 STATISTICS = "obs_normalizer.running_mean_std.running_mean_std.obs."
@@ -89,10 +94,10 @@ class _Policy:
 def policy_graph(recipe: Recipe) -> tuple[onnx.ModelProto, list[str]]:
     """The policy's graph, fed 0..255, with "output" and "value"; and notes.
 
-    Raises ConversionError if it has a memory, or other layers than the library's own.
+    A memory's states are inputs, (layers, batch, units), and outputs behind these.
+    Raises ConversionError if it has other layers than the library's own.
     """
     made, notes = _Policy(recipe), []
-    _refuse_memory(recipe.weights)
     prefix = _prefix(recipe.weights)
     convs = [name for name in recipe.weights if name.startswith(f"{prefix}conv_head.")]
     frames = made.weight(f"{prefix}conv_head.0.weight", 4).shape[1]
@@ -111,6 +116,7 @@ def policy_graph(recipe: Recipe) -> tuple[onnx.ModelProto, list[str]]:
         _plain(made, prefix)
     _layers(made, f"{prefix}mlp_layers.")
     separate = prefix.startswith("actor_")
+    states = _memory(made, "actor_core.core" if separate else "core.core")
     _layers(made, "actor_decoder.mlp." if separate else "decoder.mlp.")
     trunk = made.value
     made.dense(OUTPUT, "output")
@@ -123,7 +129,7 @@ def policy_graph(recipe: Recipe) -> tuple[onnx.ModelProto, list[str]]:
     else:
         notes.append("the critic has a network of its own, which is left out")
     _refuse_rest(made, separate)
-    model = made.graph.model(outputs)
+    model = made.graph.model([*outputs, *(f"next_{name}" for name in states)])
     return model, notes
 
 
@@ -135,13 +141,45 @@ def _prefix(weights: dict[str, np.ndarray]) -> str:
     raise ConversionError("no encoder of its own kind ('encoder.encoders.obs.enc.conv_head')")
 
 
-def _refuse_memory(weights: dict[str, np.ndarray]) -> None:
-    memory = [name for name in weights if "core.core." in name]
-    if memory:
-        kind = "GRU or LSTM"
+@dataclass
+class _Layers:
+    """The graph as whoever writes memories has it (`export.memories`)."""
+
+    graph: OnnxGraph
+
+    def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        return self.graph.add(op, inputs, output, output, **attributes)
+
+    def several(self, op: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
+        self.graph.several(op, inputs, outputs, **attributes)
+
+    def constant(self, name: str, values: list[int]) -> str:
+        return self.graph.constant(name, np.array(values, np.int64))
+
+    def weight(self, name: str, value: Tensor) -> str:
+        return self.graph.constant(name, value.detach().numpy())
+
+
+def _memory(made: _Policy, name: str) -> list[str]:
+    """torch's GRU or LSTM between encoder and decoder (model/core.py: ModelCoreRNN), where there is
+    one; the names of its states."""
+    weights = {n: torch.from_numpy(w) for n, w in made.recipe.weights.items() if ".core." in n}
+    if not any(part.startswith(f"{name}.") for part in weights):
+        return []
+    memory = memory_named(weights, name)
+    if memory.kind not in ("gru", "lstm"):
+        raise ConversionError(f"'{name}' is a plain recurrent layer; a GRU or an LSTM was expected")
+    made.used |= parts_of_memory(weights, name)
+    width = made.graph.shape(made.value)[-1]
+    if memory.rnn.input_size != width:
         raise ConversionError(
-            f"it is recurrent ({kind}): '{memory[0]}'; export it to ONNX with its state as an input"
+            f"'{name}' reads {memory.rnn.input_size} features, but the encoder gives {width}"
         )
+    for part in memory.states:
+        layers, units = part.shape
+        made.graph.input(part.name, [layers, BATCH, units], onnx.TensorProto.FLOAT)
+    made.value = write_layers(memory, _Layers(made.graph), made.value, "memory")
+    return [part.name for part in memory.states]
 
 
 def _normalize(made: _Policy) -> None:

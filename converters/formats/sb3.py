@@ -17,18 +17,22 @@ import torch
 from torch import Tensor
 
 from atari_zoo.converters.archives.zips import Archive, first_member, is_zip
+from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 from atari_zoo.converters.environment_ids import ENVIRONMENT_ID, game_of
 from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.formats.torch_files import torch_file, weights_in
 from atari_zoo.converters.network.agent_networks import AgentNetwork
+from atari_zoo.converters.preprocessings import preprocessing_changed
 from atari_zoo.converters.registry import Probe, Source, reader
 from atari_zoo.converters.weights.named_heads import HeadFacts
-from atari_zoo.converters.weights.state_dicts import source_of
+from atari_zoo.converters.weights.state_dicts import seen_in, source_of
+from atari_zoo.converters.weights.trunks import MOST_FRAMES
 
 WEIGHTS = 1 << 28  # bytes of policy.pth
 DATA = 1 << 24
 NESTED = 100_000  # lists and objects in it
-SHAPES = ([4, 84, 84], [84, 84, 4])  # of observations; SB3 moves the frames to the front
+SIDES = (84, 80, 64, 96, 128)
+RAW = (210, 160)  # the emulator's own screen, in colour: of an environment without wrappers
 TYPES = ("uint8", "float32", "float64")
 FRAME_SKIP = 4  # SB3's AtariWrapper's; the file counts steps
 
@@ -63,6 +67,8 @@ def read_sb3(path: Path) -> Source:
     source = source_of(weights, HeadFacts(quantiles=_count(settings.get("n_quantiles"))))
     assert isinstance(source.model, AgentNetwork)
     source.notes += rescale(source.model, settings)
+    if (seen := shown_screens(source.model, settings)) is not None:
+        source.card["preprocessing"] = seen
     _describe(source, settings, path)
     shown = re.match(rb"[0-9][0-9a-z.]*", version)
     source.written_by += f" {shown[0].decode()}" if shown else ""
@@ -86,10 +92,13 @@ def refuse_others(settings: dict[str, Any], weights: Mapping[str, Tensor]) -> No
     own.
     """
     shape = _fields(settings, "observation_space").get("_shape")
-    if shape is not None and shape not in SHAPES:
+    if shape is not None and not _is_screens(shape):
         plain = isinstance(shape, list) and all(type(size) is int for size in shape)
         shown = str(shape[:4]) if plain else "another kind"
-        raise ConversionError(f"it saw observations of {shown}; four frames of 84x84 were expected")
+        raise ConversionError(
+            f"it saw observations of {shown}; 1 to {MOST_FRAMES} frames of 84x84, or another usual "
+            "screen, were expected"
+        )
     named = _fields(settings, "policy_kwargs").get("features_extractor_class")
     if named is not None and named != NATURE_CNN:
         shown = re.sub(r"<class '(?:.*\.)?(.*)'>", r"\1", str(named))[:80]
@@ -101,6 +110,37 @@ def refuse_others(settings: dict[str, Any], weights: Mapping[str, Tensor]) -> No
     if extra:
         sizes = ", ".join(f"{size[-1]} to {size[0]}" for size in extra if size)
         raise ConversionError(f"extra dense layers between features and heads (net_arch): {sizes}")
+
+
+def _is_screens(shape: Any) -> bool:
+    """Whether these are Atari's screens; SB3 itself moves frames that come last to the front."""
+    if not isinstance(shape, list) or len(shape) != 3 or not all(type(n) is int for n in shape):
+        return False
+    frames, height, width = shape if shape[0] < shape[2] else [shape[2], *shape[:2]]
+    square = height == width and height in SIDES
+    return 1 <= frames <= MOST_FRAMES and (square or (frames, height, width) == (3, *RAW))
+
+
+def shown_screens(network: AgentNetwork, settings: dict[str, Any]) -> Preprocessing | None:
+    """What a network saw that no wrappers of DeepMind's made; None if they did.
+
+    The emulator's own screen as an environment of Gymnasium gives it (ALE/Game-v5): the last of
+    four frames, in colour, with sticky actions.
+    Raises ConversionError if its layers are of another screen than the settings tell.
+    """
+    frames, *size = network.shape
+    told = _fields(settings, "observation_space").get("_shape")
+    if told is not None and sorted(told) != sorted(network.shape):
+        raise ConversionError(
+            f"it saw observations of {told}, but its layers fit ones of {list(network.shape)}"
+        )
+    if (frames, *size) == (3, *RAW):
+        raw = {"name": "modern", "grey": "colour", "max_pool": "none", "noops": 0}
+        return preprocessing_changed(PREPROCESSINGS["modern"], raw | {"size": RAW, "stack": 1})
+    if size != [84, 84]:
+        sized = preprocessing_changed(PREPROCESSINGS["deepmind"], {"size": tuple(size)})
+        return seen_in(sized, frames)
+    return None
 
 
 def rescale(network: AgentNetwork, settings: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.formats.sb3 import refuse_others, rescale
+from atari_zoo.converters.formats.sb3 import refuse_others, rescale, shown_screens
 from atari_zoo.converters.formats.torch_files import opened_torch, pickle_mentions
 from atari_zoo.converters.network.agent_networks import AgentNetwork
 from atari_zoo.converters.pickles.arrays import PickledType
@@ -51,6 +51,8 @@ def read_sb3_policy(path: Path) -> Source:
     source = source_of(weights, HeadFacts(quantiles=quantiles))
     assert isinstance(source.model, AgentNetwork)
     source.notes += rescale(source.model, settings)
+    if (seen := shown_screens(source.model, settings)) is not None:
+        source.card["preprocessing"] = seen
     source.card.setdefault("action_rule", "sample")  # of A2C and PPO, which have one policy
     return source
 

@@ -83,6 +83,16 @@ def keras_rectifier(step: KerasStep) -> str:
     return step.add("LeakyRelu", step.inputs[0], alpha=float(slope))
 
 
+@keras_layer("PReLU")
+def keras_prelu(step: KerasStep) -> str:
+    """Its slopes have the shape of what it is given, and 1 on the axes that share them."""
+    (slopes,) = step.arrays
+    rank = len(step.graph.shape(step.inputs[0])) - 1
+    if slopes.ndim != rank:
+        raise ConversionError(f"slopes {slopes.shape} for values on {rank} axes")
+    return step.add("PRelu", step.inputs[0], step.constant(slopes.astype(np.float32), "slopes"))
+
+
 @keras_layer("Softmax")
 def keras_softmax(step: KerasStep) -> str:
     axis = step.layer.settings.get("axis", -1)
@@ -91,7 +101,9 @@ def keras_softmax(step: KerasStep) -> str:
     return step.add("Softmax", step.inputs[0], axis=-1)
 
 
-@keras_layer("Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "Masking")
+@keras_layer(
+    "Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "Masking", "Identity"
+)
 def keras_identity(step: KerasStep) -> str:
     """What does nothing when a model is evaluated."""
     return step.inputs[0]

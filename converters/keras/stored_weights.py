@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,6 +29,8 @@ class StoredLayers:
     flipped: convolutions' kernels are Theano's, which turns them over.
     old: they are ordered as Keras 1 had them. version: of the Keras that wrote them.
     numbered: the names are not the layers' own, but their classes, numbered.
+    places: the arrays by their layers' places, in files of Keras 3. paths: of each array of a
+        layer, or of a model within the model, in older files: the names in the file's own.
     """
 
     arrays: dict[str, list[np.ndarray]]
@@ -36,6 +38,8 @@ class StoredLayers:
     old: bool = False
     version: str = ""
     numbered: bool = False
+    places: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    paths: dict[str, list[tuple[tuple[str, ...], np.ndarray]]] = field(default_factory=dict)
 
 
 def has_keras_weights(root: Hdf5Node) -> bool:
@@ -58,29 +62,43 @@ def stored_layers(root: Hdf5Node, backend: str = "") -> StoredLayers:
     backend = _word(told.get("backend")) or backend
     version = _word(told.get("keras_version"))
     names = _texts(base, "layer_names")
-    found = {}
+    paths = {}
     for name in names:
         group = base.members.get(name)
         if group is None:
             raise ConversionError(f"layer {name[:60]!a} is missing in the file")
-        found[name] = [_array(group, path) for path in _texts(group, "weight_names")]
+        weights = _texts(group, "weight_names")
+        paths[name] = [(tuple(path.split("/")), _array(group, path)) for path in weights]
     old = version.startswith("1") or not version
-    return StoredLayers(found, backend == THEANO, old, version)
+    found = {name: [array for _, array in rows] for name, rows in paths.items()}
+    return StoredLayers(found, backend == THEANO, old, version, paths=paths)
 
 
-def arrays_of(
-    layer: KerasLayer, stored: StoredLayers, numbered: dict[str, int]
-) -> list[np.ndarray]:
-    """One layer's, by its name, or where the file lacks names by its class and number.
+def arrays_of(layer: KerasLayer, stored: StoredLayers) -> list[np.ndarray]:
+    """One layer's, by its name, or by its place in the file.
 
-    numbered: how many of each class came before; it is counted on.
+    Raises ConversionError where they could be another's.
     """
-    base = _snake(layer.kind)
-    number = numbered.get(base, 0)
-    numbered[base] = number + 1
-    if not stored.numbered:
+    nested = len(layer.path) > 1
+    if stored.numbered or (nested and stored.places):
+        return stored.places.get(layer.place, [])
+    if not nested:
         return stored.arrays.get(layer.name, [])
-    return stored.arrays.get(f"{base}_{number}" if number else base, [])
+    # before Keras 3 a model within the model is one group, its arrays named after their layers
+    rows = stored.paths.get(layer.path[0], [])
+    whole = (layer.path[1:], layer.path)
+    alike = [[path[:-1] in whole for path, _ in rows]]
+    for length in range(1, len(layer.path)):
+        alike.append([path[:-1][-length:] == layer.path[-length:] for path, _ in rows])
+    for which in alike if rows else ():
+        found = {
+            path[-1]: array for (path, array), is_its in zip(rows, which, strict=True) if is_its
+        }
+        if found and len(found) == sum(which):
+            return list(found.values())
+    if not any(map(any, alike)):
+        return []
+    raise ConversionError("two layers of this name in one model within the model")
 
 
 def _inside(root: Hdf5Node) -> Hdf5Node:
@@ -88,21 +106,31 @@ def _inside(root: Hdf5Node) -> Hdf5Node:
 
 
 def _newest(root: Hdf5Node) -> StoredLayers:
-    """Each group of variables by its layer's own name; where not all tell, by what they are in."""
+    """Each group of variables by its layer's own name, where all tell one and no two the same; and
+    by its place."""
     found: dict[str, list[Hdf5Node]] = {}
     for node in root.arrays():
         layer, _, number = node.path.rpartition(f"/{VARIABLES}/")
         if number.isdigit() and not layer.startswith(f"/{OPTIMIZER}"):
             found.setdefault(layer, []).append(node)
-    own, arrays = [], []
+    own: list[str] = []
+    places: dict[str, list[np.ndarray]] = {}
     for layer in sorted(found, key=_natural):
         group = root.at(f"{layer}/{VARIABLES}")
-        own.append((layer, _word(group.attributes.get("name")) if group is not None else ""))
+        own.append(_word(group.attributes.get("name")) if group is not None else "")
         nodes = sorted(found[layer], key=lambda node: _natural(node.path))
-        arrays.append([node.array() for node in nodes])
-    numbered = not all(name for _, name in own)
-    names = [layer.rpartition("/")[2] if numbered else name for layer, name in own]
-    return StoredLayers(dict(zip(names, arrays, strict=True)), version="3", numbered=numbered)
+        places[layer] = [node.array() for node in nodes]
+    numbered = not all(own)
+    pairs = list(zip(places, own, strict=True))
+    ends = [layer.rpartition("/")[2] if numbered else name for layer, name in pairs]
+    # of models within the model: two layers may have one name
+    names = [
+        end if ends.count(end) == 1 else layer for end, layer in zip(ends, places, strict=True)
+    ]
+    arrays = dict(zip(names, places.values(), strict=True))
+    # a path is `layers/functional/layers/conv2d`
+    inside = {"/".join(layer.strip("/").split("/")[1::2]): found for layer, found in places.items()}
+    return StoredLayers(arrays, version="3", numbered=numbered, places=inside)
 
 
 def _texts(node: Hdf5Node, name: str) -> list[str]:
@@ -127,9 +155,3 @@ def _word(value: object) -> str:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
-
-
-def _snake(name: str) -> str:
-    """A class as Keras 3 names its files' groups, such as `conv2d` of Conv2D."""
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()

@@ -14,7 +14,7 @@ from atari_zoo.converters.keras.stored_weights import StoredLayers, arrays_of
 from atari_zoo.converters.recognition.symbols import BATCH
 from atari_zoo.converters.tf.onnx_graph import OnnxGraph
 
-WEIGHTED = ("Conv2D", "Dense", "BatchNormalization")
+WEIGHTED = ("Conv2D", "Dense", "BatchNormalization", "PReLU")
 INPUTS = ("batch_shape", "batch_input_shape", "input_shape")
 LARGEST = 1 << 10  # pixels of an observation's side
 SHOWN = 60
@@ -27,10 +27,9 @@ def translated(model: KerasModel, stored: StoredLayers) -> onnx.ModelProto:
     """
     graph = OnnxGraph()
     values: dict[str, str] = {}
-    numbered: dict[str, int] = {}
     for layer in model.layers:
-        arrays = arrays_of(layer, stored, numbered)
         try:
+            arrays = arrays_of(layer, stored)
             values[layer.name] = _translated(layer, arrays, stored, graph, values)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             known = isinstance(error, ConversionError)

@@ -6,7 +6,7 @@ its values on a grid of numbers, not by its spelling.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +35,7 @@ class Activation:
     """
 
     kind: str = "relu"
-    parameters: tuple[float, ...] = ()
+    parameters: tuple[float, ...] = ()  # of a PReLU, the slope of each unit
 
     def module(self) -> nn.Module:
         """torch's module for it, not in place."""
@@ -43,6 +43,9 @@ class Activation:
 
     def __str__(self) -> str:
         """As reports have it: "ReLU", "ELU (1)"."""
+        if KINDS[self.kind].each_unit:
+            least, most = min(self.parameters), max(self.parameters)
+            return f"{KINDS[self.kind].title} ({least:g} to {most:g})"
         numbers = ", ".join(f"{number:g}" for number in self.parameters)
         return f"{KINDS[self.kind].title} ({numbers})" if numbers else KINDS[self.kind].title
 
@@ -51,11 +54,13 @@ class Activation:
 class Family:
     """title: what reports call it. module: torch's, made of its numbers.
     fitted: the numbers that samples on the grid show, if it is this one.
+    each_unit: it has one number for each unit, and so is no one function of a layer's values.
     """
 
     title: str
     module: Callable[..., nn.Module]
     fitted: Callable[[Samples], tuple[float, ...]] = lambda samples: ()
+    each_unit: bool = False
 
 
 def _slope(samples: Samples) -> tuple[float, ...]:
@@ -66,6 +71,13 @@ def _slope(samples: Samples) -> tuple[float, ...]:
 def _limit(samples: Samples) -> tuple[float, ...]:
     """Of an ELU, far left of zero: less its alpha."""
     return (_rounded(-float(samples[np.argmin(GRID)])),)
+
+
+def _prelu(*slopes: float) -> nn.PReLU:
+    module = nn.PReLU(len(slopes))
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor(slopes))
+    return module
 
 
 KINDS: dict[str, Family] = {
@@ -86,10 +98,11 @@ KINDS: dict[str, Family] = {
     "hardswish": Family("Hardswish", nn.Hardswish),
     "hardsigmoid": Family("Hardsigmoid", nn.Hardsigmoid),
     "relu6": Family("ReLU6", nn.ReLU6),
+    "prelu": Family("PReLU", _prelu, each_unit=True),
 }
 MODULES: tuple[type[nn.Module], ...]
 MODULES = (nn.ReLU, nn.ELU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.SELU, nn.CELU)
-MODULES += (nn.Softplus, nn.Softsign, nn.Mish, nn.Hardswish, nn.Hardsigmoid, nn.ReLU6)
+MODULES += (nn.Softplus, nn.Softsign, nn.Mish, nn.Hardswish, nn.Hardsigmoid, nn.ReLU6, nn.PReLU)
 RELU = Activation()
 IDENTITY = Activation("identity")
 
@@ -101,11 +114,35 @@ def activation_of(samples: Samples) -> Activation:
     """
     samples = samples.astype(np.float64)
     for kind, row in KINDS.items():
+        if row.each_unit:
+            continue
         found = Activation(kind, row.fitted(samples))
         if all(map(np.isfinite, found.parameters)) and _matches(found, samples):
             return found
     shown = ", ".join(f"{samples[np.flatnonzero(x == GRID)[0]]:.3g} at {x}" for x in (-1, 0, 1))
     raise ConversionError(f"an activation function that has no name here: {shown}")
+
+
+def prelu_of(slopes: Sequence[float] | np.ndarray) -> Activation:
+    """A PReLU with these slopes; a leaky ReLU, where they are one number.
+
+    Raises ConversionError if there are none, or one is no finite number.
+    """
+    numbers = [float(slope) for slope in slopes]
+    if not numbers or not np.isfinite(numbers).all():
+        raise ConversionError("slopes of a PReLU that are no numbers")
+    if len(set(numbers)) == 1:
+        return Activation("leaky_relu", (numbers[0],)) if numbers[0] else RELU
+    return Activation("prelu", tuple(numbers))
+
+
+def activation_words(activations: Iterable[Activation]) -> list[str]:
+    """What differs from ReLU, in words: of several of one kind, with other numbers, the kind."""
+    found: dict[str, set[str]] = {}
+    for activation in activations:
+        if activation != RELU:
+            found.setdefault(KINDS[activation.kind].title, set()).add(str(activation))
+    return sorted(title if len(words) > 1 else words.pop() for title, words in found.items())
 
 
 def activation_before(module: nn.Module) -> nn.Module | None:

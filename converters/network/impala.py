@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from atari_zoo.converters.cards import ModelCard
-from atari_zoo.converters.network.activations import RELU, Activation
+from atari_zoo.converters.network.activations import RELU, Activation, activation_words
 from atari_zoo.converters.network.agent_networks import AgentNetwork, AgentTrunk, UnitRange
 from atari_zoo.converters.network.heads import Dense, Head
 from atari_zoo.converters.network.networks import DenseShape, dense_names, dense_shapes
@@ -142,8 +142,8 @@ class ImpalaTrunk(AgentTrunk):
 
     @property
     def architecture(self) -> str:
-        kinds = {str(self.nonlinearity), *(str(part.activation) for part in self.dense)} - {"ReLU"}
-        return "".join(["IMPALA's ResNet", *(f", {kind}" for kind in sorted(kinds))])
+        bent = activation_words([self.nonlinearity, *(part.activation for part in self.dense)])
+        return "".join(["IMPALA's ResNet", *(f", {kind}" for kind in bent)])
 
     @property
     def layers(self) -> dict[str, nn.Module]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from atari_zoo.converters.cards import ModelCard
-from atari_zoo.converters.network.activations import RELU, Activation
+from atari_zoo.converters.network.activations import RELU, Activation, activation_words
 from atari_zoo.converters.network.agent_networks import AgentNetwork, AgentTrunk, UnitRange
 from atari_zoo.converters.network.heads import Dense, Head
 from atari_zoo.converters.network.relevance import Flatten, ZeroPad
@@ -151,7 +151,7 @@ class Trunk(AgentTrunk):
         """Where its layers' kinds differ from the papers': ", ELU (1)"; ", 2 dense layers"."""
         activations = [conv.activation for conv in self.convolutions]
         activations += [dense.activation for dense in self.dense]
-        words = sorted({str(activation) for activation in activations} - {str(RELU)})
+        words = activation_words(activations)
         if len(self.dense) > 1:
             words.append(f"{len(self.dense)} dense layers")
         return "".join(f", {word}" for word in words)

@@ -19,7 +19,6 @@ from atari_zoo.converters.errors import ConversionError
 
 OLDER_OPSET = 17
 REDUCTIONS = "L1 L2 LogSum LogSumExp Max Mean Min Prod SumSquare".split()
-LOOPS = ("Scan", "Loop")
 LONGEST = 1 << 16  # of what is cut out of an axis of unknown size
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
 SCOPES = "pkg.torch.onnx."
@@ -140,8 +139,6 @@ def _check(node: onnx.NodeProto, version: int, written: int) -> None:
     """Raises ConversionError where the older opset has no such operator, or onnx2torch none."""
     from onnx2torch.node_converters import get_converter
 
-    if node.op_type in LOOPS:
-        raise ConversionError("a loop inside the graph is not translated to torch")
     try:
         get_converter(node.op_type, version, node.domain)
     except NotImplementedError as error:

@@ -26,6 +26,7 @@ LAYERS = "torch.nn.modules."
 CONV, PAD, POOL = "conv.Conv2d", "padding.ZeroPad2d", "pooling.MaxPool2d"
 # what may stand in an architecture with a name and leaves the numbers alone when it is evaluated
 OTHERS = {
+    "activation.PReLU",  # whose slopes tell of it
     "activation.ReLU",
     "activation.LogSoftmax",
     "activation.Softmax",
@@ -81,7 +82,8 @@ def module_state(module: Opaque, budget: Budget) -> StateDict:
             pools.append(part.state)
         elif kind != part.name and kind not in OTHERS and not kind.startswith("container."):
             raise ConversionError(
-                f"{prefix[:-1][-60:]!a} is a {kind[:60]!a}: no architecture with a name has it"
+                f"{prefix[:-1][-60:]!a} is a {kind[:60]!a}: no architecture with a name has it; "
+                "export the agent to ONNX, or give the module itself to zoo.wrap"
             )
         for group in GROUPS[1:]:
             found.update(_tensors(prefix, part.state, group))

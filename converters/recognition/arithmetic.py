@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.recognition.elementwise import combine, elementwise
+from atari_zoo.converters.recognition.elementwise import combine, elementwise, per_unit
 from atari_zoo.converters.recognition.operators import Node, operator
 from atari_zoo.converters.recognition.places import size
 from atari_zoo.converters.recognition.symbols import Atom, Layer, Symbol
@@ -110,7 +110,7 @@ def _shifted(node: Node, value: Symbol, constant: np.ndarray) -> Symbol:
     if value.layer.op not in ("conv", "dense"):
         raise ConversionError(f"a constant added after {value.layer.op}")
     data = value.layer.data
-    shift = _per_unit(value, constant)
+    shift = per_unit(value, constant)
     changed = {"bias": data["bias"] + shift, "affine": _affine(value, 1.0, constant)}
     return node.layer(value.layer.op, value.layer.args, value.axes, **data | changed)
 
@@ -121,7 +121,7 @@ def _scaled(node: Node, value: Symbol, factor: np.ndarray) -> Symbol:
         scale = data["scale"] * float(factor.ravel()[0])
         return node.layer("input", (), value.axes, **data | {"scale": scale})
     if op in ("conv", "dense"):
-        scale = _per_unit(value, factor)
+        scale = per_unit(value, factor)
         weight = data["weight"] * scale.reshape(-1, *[1] * (data["weight"].ndim - 1))
         changed = {"weight": weight, "bias": data["bias"] * scale}
         changed |= {"affine": _affine(value, factor, np.zeros(()))}
@@ -162,17 +162,6 @@ def _affine(value: Symbol, factor: Any, shift: np.ndarray) -> tuple[Layer, float
     root, before, added = value.layer.data.get("affine") or (value.layer, 1.0, 0.0)
     number = float(np.ravel(factor)[0])
     return root, before * number, added * number + float(shift.ravel()[0])
-
-
-def _per_unit(value: Symbol, constant: np.ndarray) -> np.ndarray:
-    """A constant that differs along the units only, as one number for each unit."""
-    unit, shape = value.layer.data["unit"], constant.shape
-    if unit not in value.axes:
-        raise ConversionError("a constant for units whose axis was reshaped")
-    axis = value.axes.index(unit) - len(value.axes)
-    if any(s != 1 for i, s in enumerate(shape) if i - len(shape) != axis):
-        raise ConversionError("a constant that differs from place to place")
-    return np.broadcast_to(constant.ravel(), (len(value.layer.data["bias"]),))
 
 
 def _constant_name(node: Node) -> str:

@@ -13,7 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from atari_zoo.converters.errors import ConversionError
-from atari_zoo.converters.network.activations import GRID, IDENTITY, Activation, activation_of
+from atari_zoo.converters.network.activations import (
+    GRID,
+    IDENTITY,
+    Activation,
+    activation_of,
+    prelu_of,
+)
 from atari_zoo.converters.network.folding import evaluated
 from atari_zoo.converters.recognition.operators import Node, Operand, operator
 from atari_zoo.converters.recognition.symbols import Layer, Symbol
@@ -56,6 +62,35 @@ def elementwise(node: Node) -> Symbol:
     return node.layer("elementwise", (argument,), given[0].axes, sampled=found)
 
 
+@operator("PRelu")
+def prelu(node: Node) -> Symbol:
+    """A leaky ReLU whose slope is a weight: one number, or one for each unit of a layer."""
+    value, slopes = node.value(), node.constant(1)
+    if slopes is None:
+        raise ConversionError("a PReLU without slopes")
+    layer = value.layer
+    if slopes.size == 1:
+        made = elementwise(node)
+        if layer.op != "elementwise":  # the number itself is closer than what samples show
+            made.layer.data["slopes"] = slopes.ravel()
+        return made
+    if layer.op not in ("conv", "dense"):
+        raise ConversionError(f"a PReLU with several slopes after {layer.op}")
+    numbers = per_unit(value, slopes)
+    return node.layer("elementwise", (Symbol(layer, layer.axes),), value.axes, slopes=numbers)
+
+
+def per_unit(value: Symbol, constant: np.ndarray) -> np.ndarray:
+    """A constant that differs along the units only, as one number for each unit."""
+    unit, shape = value.layer.data["unit"], constant.shape
+    if unit not in value.axes:
+        raise ConversionError("a constant for units whose axis was reshaped")
+    axis = value.axes.index(unit) - len(value.axes)
+    if any(s != 1 for i, s in enumerate(shape) if i - len(shape) != axis):
+        raise ConversionError("a constant that differs from place to place")
+    return np.broadcast_to(constant.ravel(), (len(value.layer.data["bias"]),))
+
+
 def combine(left: Symbol, right: Symbol) -> bool:
     """Whether both are functions of one layer's values, so that what joins them is one, too."""
     ops = {left.layer.op, right.layer.op}
@@ -68,6 +103,8 @@ def combine(left: Symbol, right: Symbol) -> bool:
 def sampled(value: Symbol) -> Sampled:
     """A value as a function of the layer that it is made of."""
     layer = value.layer
+    if layer.op == "elementwise" and "sampled" not in layer.data:
+        raise ConversionError("a function of what a PReLU with several slopes gives")
     if layer.op == "elementwise":
         found: Sampled = layer.data["sampled"]
         return found
@@ -84,6 +121,8 @@ def activated(value: Symbol) -> tuple[Layer, Activation]:
     if layer.op != "elementwise":
         return layer, IDENTITY
     try:
+        if "slopes" in layer.data:
+            return layer.args[0].layer, prelu_of(layer.data["slopes"])
         return layer.args[0].layer, activation_of(layer.data["sampled"].samples)
     except ConversionError as error:
         raise ConversionError(f"{error} ('{layer.tensor}')") from error

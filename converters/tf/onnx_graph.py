@@ -69,7 +69,7 @@ class OnnxGraph:
         Raises ConversionError where ONNX's rules have no shape for its result.
         """
         node = helper.make_node(op, list(inputs), [output], name, **attributes)
-        kind = self._inferred(node)
+        (kind,) = self._inferred(node).values()
         self.nodes.append(node)
         self._types[output] = kind
         if op != "Shape" and any(i in self.seeing for i in inputs):
@@ -78,6 +78,15 @@ class OnnxGraph:
         if known is not None:
             self.numbers[output] = known
         return output
+
+    def several(
+        self, op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
+    ) -> None:
+        """Adds a node with several outputs, all of which depend on what is seen."""
+        node = helper.make_node(op, list(inputs), list(outputs), outputs[0], **attributes)
+        self._types |= self._inferred(node)
+        self.nodes.append(node)
+        self.seeing |= set(outputs)
 
     def shape(self, tensor: str) -> tuple[int, ...]:
         """The tensor's sizes, BATCH for the batch."""
@@ -91,7 +100,7 @@ class OnnxGraph:
         """The model that computes these tensors; nodes that they do not need are left out."""
         needed, nodes = set(outputs), []
         for node in reversed(self.nodes):
-            if node.output[0] in needed:
+            if needed & set(node.output):
                 needed.update(node.input)
                 nodes.append(node)
         results = [
@@ -108,28 +117,33 @@ class OnnxGraph:
             graph, opset_imports=OPSETS, ir_version=8, producer_name="atari-zoo"
         )
 
-    def _inferred(self, node: onnx.NodeProto) -> onnx.TypeProto:
+    def _inferred(self, node: onnx.NodeProto) -> dict[str, onnx.TypeProto]:
+        """The types of what it gives, by name."""
+        given = [name for name in node.input if name]
         try:
-            (found,) = shape_inference.infer_node_outputs(
+            found = shape_inference.infer_node_outputs(
                 onnx.defs.get_schema(node.op_type, OPSET, ""),
                 node,
-                {name: self._types[name] for name in node.input},
+                {name: self._types[name] for name in given},
                 {
                     name: numpy_helper.from_array(self.numbers[name], name)
-                    for name in node.input
+                    for name in given
                     if name in self.numbers
                 },
                 opset_imports=OPSETS,
-            ).values()
+            )
         except Exception as error:  # its checker and its inference raise their own kinds
-            shapes = " and ".join(_words(self.shape(name)) for name in node.input)
+            shapes = " and ".join(_words(self.shape(name)) for name in given)
             raise ConversionError(f"ONNX's {node.op_type} does not take {shapes}") from error
-        sizes = [dim.dim_value for dim in found.tensor_type.shape.dim]
-        if not found.tensor_type.HasField("shape") or min(sizes, default=1) < 1:
+        for kind in found.values():
+            sizes = [dim.dim_value for dim in kind.tensor_type.shape.dim]
+            if not kind.tensor_type.HasField("shape") or min(sizes, default=1) < 1:
+                raise ConversionError(f"ONNX's {node.op_type} gives no known size here")
+            count = prod(sizes)
+            if (count // BATCH if count % BATCH == 0 else count) > LARGEST:
+                raise ConversionError(f"a tensor of {_words(sizes)} is more than a network needs")
+        if len(found) != len(node.output):
             raise ConversionError(f"ONNX's {node.op_type} gives no known size here")
-        count = prod(sizes)
-        if (count // BATCH if count % BATCH == 0 else count) > LARGEST:
-            raise ConversionError(f"a tensor of {_words(sizes)} is more than a network needs")
         return found
 
     def _computed(self, node: onnx.NodeProto, kind: onnx.TypeProto) -> np.ndarray | None:

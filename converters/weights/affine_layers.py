@@ -10,18 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.activations import RELU, Activation, prelu_of
 from atari_zoo.converters.network.finite import finite_tensor
+from atari_zoo.converters.weights.slopes import SLOPES
 
 
 class AffineLayer(NamedTuple):
     """A layer's weights as torch has them: (out, in) or (out, in, height, width), and (out,).
 
-    name: of the layer in its file, for messages.
+    name: of the layer in its file, for messages. activation: what stands after it.
     """
 
     weight: Tensor
     bias: Tensor
     name: str = ""
+    activation: Activation = RELU
 
     @classmethod
     def of(cls, weights: Mapping[str, Tensor], name: str) -> AffineLayer:
@@ -29,7 +32,9 @@ class AffineLayer(NamedTuple):
         for part in ("weight", "bias"):
             if f"{name}.{part}" not in weights:
                 raise ConversionError(f"'{name}.{part}' is missing")
-        return cls(weights[f"{name}.weight"], weights[f"{name}.bias"], name)
+        slopes = weights.get(f"{name}{SLOPES}")
+        bent = RELU if slopes is None else prelu_of(slopes.tolist())
+        return cls(weights[f"{name}.weight"], weights[f"{name}.bias"], name, bent)
 
     @classmethod
     def of_tensorflow(cls, kernel: np.ndarray, bias: np.ndarray, name: str = "") -> AffineLayer:

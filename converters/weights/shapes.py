@@ -11,10 +11,15 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.impala import KERNEL
 from atari_zoo.converters.network.networks import GEOMETRIES
 from atari_zoo.converters.weights.namings import BlockNames, LayerNames
+from atari_zoo.converters.weights.slopes import SLOPES
 from atari_zoo.converters.weights.trunks import plain_places, residual_places
 
 NAMED, SHOWN = 3, 6  # tensors, and kernels, that a message shows
 MOST_RESIDUALS = 4  # blocks in a part of a residual network
+ELSEWHERE = (
+    "where others, such as normalisation, stand weights do not tell: export the agent to ONNX, or "
+    "give the module itself to zoo.wrap"
+)
 EXPECTED = (
     "convolutions of 8, 4 and 3 pixels, or 8 and 4 (Mnih et al.), or all of 3 (IMPALA's ResNet, in "
     "the order in which its layers follow each other) were expected"
@@ -33,7 +38,10 @@ def naming_by_shape(weights: Mapping[str, Tensor]) -> LayerNames:
     found = f"{len(convs)} convolutions and {len(dense)} dense layers"
     if not convs or other:
         more = f" and {len(other)} others ('{other[0]}')" if other else ""
-        raise ConversionError(f"convolutions and dense layers were expected; it has {found}{more}")
+        hint = f"; {ELSEWHERE}" if convs and other else ""
+        raise ConversionError(
+            f"convolutions and dense layers were expected; it has {found}{more}{hint}"
+        )
     _refuse_rest(weights, layers)
     shapes = {x: tuple(weights[f"{x}.weight"].shape) for x in (*convs, *dense)}
     trunks = _trunks(convs, shapes)
@@ -169,7 +177,7 @@ def head_by_shape(
 
 
 def _refuse_rest(weights: Mapping[str, Tensor], layers: list[str]) -> None:
-    known = {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")}
+    known = {f"{layer}{part}" for layer in layers for part in (".weight", ".bias", SLOPES)}
     rest = {name: tensor for name, tensor in weights.items() if name not in known}
     if rest:
         raise ConversionError(f"beside its layers it has {shown(rest)}, whose part is not known")

@@ -29,6 +29,12 @@ from atari_zoo.converters.weights.namings import NAMINGS, OWN, LayerNames
 from atari_zoo.converters.weights.recurrent_dicts import naming_of_recurrent, recurrent_in
 from atari_zoo.converters.weights.recurrent_namings import RecurrentNames
 from atari_zoo.converters.weights.shapes import naming_by_shape, shown
+from atari_zoo.converters.weights.slopes import (
+    SLOPES,
+    SLOPES_ASSUMED,
+    refuse_prelus_elsewhere,
+    with_slopes_beside,
+)
 from atari_zoo.converters.weights.split_biases import with_joined_biases
 from atari_zoo.converters.weights.tianshou_names import TIANSHOU, without_tianshous_own
 from atari_zoo.converters.weights.trunks import trunk_assumptions
@@ -102,13 +108,17 @@ def found_in(weights: Weights, facts: HeadFacts | None = None) -> FoundNetwork:
         raise ConversionError("tensors with names that cannot be printed: damaged")
     weights = with_split_streams(without_tianshous_own(weights))
     weights, joined = with_joined_biases(weights)
+    weights = with_slopes_beside(weights)
     if (row := naming_of_recurrent(weights, facts.actions if facts else 0)) is not None:
         return _recurrent(weights, row, facts or HeadFacts(), joined)
     naming = _known_naming(weights) or naming_by_shape(weights)
     _check(naming, weights)
+    refuse_prelus_elsewhere(weights, (*naming.all_convolutions, *naming.dense))
     assumptions = [] if naming.library else [RANGE_ASSUMED]
     if not naming.library or (naming.library == OWN and facts is None):
         assumptions.append(RESIDUAL_ASSUMED if naming.blocks else RELU_ASSUMED)
+    if not naming.library and any(name.endswith(SLOPES) for name in weights):
+        assumptions.append(SLOPES_ASSUMED)
     facts = facts or HeadFacts()
     layers = HeadLayers(weights, naming, facts, [*naming.notes, *joined], assumptions)
     head = named_head(layers)
@@ -140,6 +150,7 @@ def _recurrent(
     weights: Weights, row: RecurrentNames, facts: HeadFacts, joined: list[str]
 ) -> FoundNetwork:
     _check(row.names, weights)
+    refuse_prelus_elsewhere(weights, (*row.names.all_convolutions, *row.names.dense))
     found = recurrent_in(weights, row, facts)
     check_outputs(found.network.actions)
     assumptions = [] if found.naming.library else [RANGE_ASSUMED, RELU_ASSUMED]
@@ -182,6 +193,7 @@ def _unexplained(naming: LayerNames, weights: Weights) -> Weights:
     layers = {*naming.all_convolutions, *naming.dense, *naming.layers.values()}
     parts = ["weight", "bias", *(noisy if naming.noisy else [])]
     known = {f"{layer}.{part}" for layer in layers for part in parts} | {naming.support}
+    known |= {f"{layer}{SLOPES}" for layer in (*naming.all_convolutions, *naming.dense)}
     return {
         name: tensor
         for name, tensor in weights.items()

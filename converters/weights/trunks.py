@@ -7,10 +7,12 @@ before it is copied.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
 from atari_zoo.converters.errors import ConversionError
+from atari_zoo.converters.network.activations import RELU
 from atari_zoo.converters.network.agent_networks import AgentTrunk
 from atari_zoo.converters.network.impala import (
     KERNEL,
@@ -29,7 +31,9 @@ from atari_zoo.converters.network.networks import (
 )
 from atari_zoo.converters.weights.affine_layers import AffineLayer, fill
 
-SIDES = (84, 80, 64, 96, 128)  # of the screens that agents see, the usual first
+# height and width of what agents see, the usual first; the last is the emulator's own screen
+RAW = (210, 160)
+SCREENS = (*((side, side) for side in (84, 80, 64, 96, 128)), RAW)
 MOST_FRAMES = 8
 COLOURS = 3
 
@@ -68,20 +72,24 @@ def plain_trunk(
     if [layer.weight.shape[1] for layer in convolutions] != [frames, *widths[:-1]] or 0 in widths:
         raise _broken(convolutions)
     sizes: dict[int, str] = {}
-    for side, words, shapes in _geometries(widths):
-        size = _left(side, shapes)
-        if features == widths[-1] * size**2:
-            trunk = Trunk(shapes, _dense_shapes(dense), (frames, side, side))
+    for screen, words, shapes in _geometries(widths):
+        places = _left(screen, shapes)
+        if features == widths[-1] * places:
+            bent = [
+                replace(shape, activation=layer.activation)
+                for shape, layer in zip(shapes, convolutions, strict=True)
+            ]
+            trunk = Trunk(bent, _dense_shapes(dense), (frames, *screen))
             for index, layer in enumerate(convolutions, start=1):
                 fill(trunk.get_submodule(f"conv{index}.conv"), layer)
             _fill_dense(trunk, dense)
             return trunk
-        if side == SIDES[0]:
-            sizes[widths[-1] * size**2] = words
+        if screen == SCREENS[0]:
+            sizes[widths[-1] * places] = words
     expected = " or ".join(f"{size} ({words})" for size, words in sizes.items())
     raise ConversionError(
         f"a dense layer of {features} inputs fits neither padding: {expected} were expected of "
-        f"{SIDES[0]}x{SIDES[0]} pixels, and other screens do not fit either"
+        f"{_shown(SCREENS[0])} pixels, and other screens do not fit either"
     )
 
 
@@ -95,6 +103,11 @@ def residual_trunk(
     """
     firsts = [block.conv for block in blocks]
     everything = [layer for block in blocks for layer in block.all]
+    if any(layer.activation != RELU for layer in everything):
+        raise ConversionError(
+            "a residual network with PReLUs: where in its blocks they stand weights do not tell; "
+            "export it to ONNX, whose graph does"
+        )
     if set(_kernels(everything)) != {(KERNEL, KERNEL)}:
         raise ConversionError(
             f"a residual network's kernels of {KERNEL}x{KERNEL} were expected; it has "
@@ -110,48 +123,57 @@ def residual_trunk(
                 raise _broken([block.conv, *pair])
     if not 1 <= frames <= MOST_FRAMES:
         raise ConversionError(f"1 to {MOST_FRAMES} frames were expected; it has {frames}")
-    for side in SIDES:
+    for screen in SCREENS:
         shapes = [
             BlockShape(shape.channels, len(block.residuals), shape.padding)
             for shape, block in zip(
-                impala_blocks(widths, same=(side, side) if same else None), blocks, strict=True
+                impala_blocks(widths, same=screen if same else None), blocks, strict=True
             )
         ]
-        size = _left(side, shapes)
-        if size and features == widths[-1] * size**2:
-            trunk = ImpalaTrunk(shapes, _dense_shapes(dense), (frames, side, side))
+        places = _left(screen, shapes)
+        if places and features == widths[-1] * places:
+            trunk = ImpalaTrunk(shapes, _dense_shapes(dense), (frames, *screen))
             _fill_blocks(trunk, blocks)
             _fill_dense(trunk, dense)
             return trunk
     raise ConversionError(
         f"a dense layer of {features} inputs does not read the {widths[-1]} channels that "
-        f"{len(blocks)} parts of IMPALA's ResNet leave of {SIDES[0]}x{SIDES[0]} pixels, nor of "
+        f"{len(blocks)} parts of IMPALA's ResNet leave of {_shown(SCREENS[0])} pixels, nor of "
         "another usual screen"
     )
 
 
 def plain_places(count: int) -> list[int]:
     """How many places the map after so many convolutions may have, the most usual screen first."""
-    return [_left(side, shapes) ** 2 for side, _, shapes in _geometries([1] * count)]
+    return [_left(screen, shapes) for screen, _, shapes in _geometries([1] * count)]
 
 
 def residual_places(count: int) -> list[int]:
     """The same after so many parts of IMPALA's ResNet."""
-    return [_left(side, impala_blocks([1] * count)) ** 2 for side in SIDES]
+    return [_left(screen, impala_blocks([1] * count)) for screen in SCREENS]
 
 
-def _left(side: int, shapes: Sequence[ConvShape | BlockShape]) -> int:
-    """The side of the map that is left of a screen's; 0 if nothing is."""
+def _left(screen: tuple[int, int], shapes: Sequence[ConvShape | BlockShape]) -> int:
+    """The places of the map that is left of a screen; 0 if nothing is."""
+    height, width = screen
     for shape in shapes:
-        side, _ = shape.output_size(side, side)
-    return max(side, 0)
+        height, width = shape.output_size(height, width)
+    return height * width if min(height, width) > 0 else 0
+
+
+def _shown(screen: tuple[int, int]) -> str:
+    return "x".join(map(str, screen))
 
 
 def trunk_assumptions(trunk: AgentTrunk) -> list[str]:
     """What the sizes of a trunk's layers leave open, a line each."""
     frames, height, width = trunk.shape
     lines = []
-    if height != SIDES[0]:
+    if (height, width) == RAW:
+        if frames == COLOURS:
+            return ["the emulator's own screens of 210x160 pixels, in colour"]
+        return [f"{frames} of the emulator's own screens of 210x160 pixels, in grey"]
+    if height != SCREENS[0][0]:
         lines.append(
             f"screens of {height}x{width} pixels: the dense layer's size would allow a few more"
         )
@@ -160,18 +182,38 @@ def trunk_assumptions(trunk: AgentTrunk) -> list[str]:
     return lines
 
 
-def _geometries(widths: Sequence[int]) -> Iterator[tuple[int, str, tuple[ConvShape, ...]]]:
-    """Of each screen: its side, the padding's name, and the convolutions."""
-    for side in SIDES:
-        yield side, "VALID", mnih_convolutions(widths, VALID)
-        size, paddings = side, []
-        for shape in mnih_convolutions(widths, VALID):
-            kernel, stride = shape.kernel[0], shape.stride[0]
-            amount = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-            less, more = amount // 2, amount - amount // 2
-            paddings.append((less, more, less, more))
-            size = -(-size // stride)
-        yield side, "SAME", mnih_convolutions(widths, paddings)
+def _geometries(
+    widths: Sequence[int],
+) -> Iterator[tuple[tuple[int, int], str, tuple[ConvShape, ...]]]:
+    """Of each screen: its size, the padding's name, and the convolutions.
+
+    The usual screens come first, as a size may fit several; of the others those without padding,
+    for few networks are padded.
+    """
+    usual, others = SCREENS[:2], SCREENS[2:]
+    for screen in usual:
+        yield screen, "VALID", mnih_convolutions(widths, VALID)
+        yield screen, "SAME", mnih_convolutions(widths, _same(widths, screen))
+    for screen in others:
+        yield screen, "VALID", mnih_convolutions(widths, VALID)
+    for screen in others:
+        yield screen, "SAME", mnih_convolutions(widths, _same(widths, screen))
+
+
+def _same(widths: Sequence[int], screen: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+    """TensorFlow's SAME padding of each convolution on a screen."""
+    (height, width), paddings = screen, []
+    for shape in mnih_convolutions(widths, VALID):
+        kernel, stride = shape.kernel[0], shape.stride[0]
+        paddings.append((*_around(width, kernel, stride), *_around(height, kernel, stride)))
+        height, width = -(-height // stride), -(-width // stride)
+    return paddings
+
+
+def _around(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """What TensorFlow's SAME pads before and after so many pixels."""
+    amount = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return amount // 2, amount - amount // 2
 
 
 def _kernels(convolutions: Sequence[AffineLayer]) -> list[tuple[int, ...]]:
@@ -192,7 +234,7 @@ def _dense_shapes(dense: Sequence[AffineLayer]) -> list[DenseShape]:
                 f"'{after.name}' {tuple(after.weight.shape)} does not read what '{before.name}' "
                 f"{tuple(before.weight.shape)} gives"
             )
-    return [DenseShape(len(layer.weight)) for layer in dense]
+    return [DenseShape(len(layer.weight), layer.activation) for layer in dense]
 
 
 def _fill_dense(trunk: Trunk | ImpalaTrunk, dense: Sequence[AffineLayer]) -> None:

@@ -54,7 +54,7 @@ ANALYSES: dict[str, Callable[[Play], Result]] = {
     "interventions": lambda play: intervention_effects(
         play([BEST]), units=[SUBMARINE, "conv3:38"], controls=2, episodes=8
     ),
-    "memory": lambda play: memory_use(play(SEAQUEST), episodes=8),
+    "memory": lambda play: memory_use(play(SEAQUEST), episodes=4),
     "noise": lambda play: noise_robustness(
         play(SEAQUEST),
         kinds=["observation", "relative"],

@@ -83,6 +83,10 @@ def test_are_the_largest_values_and_their_places(network, seen, layer, rectified
             best = max(float(value) for value in plain.flatten())
             # another order of summing up to 256 terms
             assert float(found.values[observation, unit]) == pytest.approx(best, abs=1e-5)
+            share = float((plain > 0).float().mean())  # in two bytes; a value near 0 may be either
+            assert float(found.above[observation, unit]) == pytest.approx(
+                share, abs=1e-3 + 1 / plain.numel() * (plain.abs().min() < 1e-5).item()
+            )
             row, column = int(found.rows[observation, unit]), int(found.columns[observation, unit])
             assert float(plain.view(rows, columns)[row, column]) == pytest.approx(best, abs=1e-5)
 
@@ -111,7 +115,7 @@ def test_of_a_recording_are_numbered_step_by_step(network, recording, units):
     whole = [peaks(network, recording.observations(env), "conv3") for env in range(ENVS)]
     for step in range(STEPS):
         for env in range(ENVS):
-            for kind in ("values", "rows", "columns"):
+            for kind in ("values", "rows", "columns", "above"):
                 expected = getattr(whole[env], kind)[step]
                 expected = expected if units is None else expected[units]
                 assert_close(getattr(found, kind)[step * ENVS + env], expected)

@@ -167,6 +167,8 @@ def table_of(runs: list[tuple[str, int]], length: int = 60) -> pandas.DataFrame:
 def test_units_are_runs_episodes_or_halves_in_time() -> None:
     by_run = split_units(table_of([("a1", 3), ("a2", 3), ("b1", 3), ("b2", 3), ("b2", 3)]), "ab")
     assert by_run.kind == "run" and len(np.unique(by_run.numbers)) == 4
+    saved = split_units(table_of([("a1", 3), ("a1@2M", 3), ("b1", 3), ("b2", 3)]), "ab")
+    assert saved.kind == "episode"  # a run's checkpoints are no other run
     mixed = split_units(table_of([("a1", 3), ("a2", 3), ("b1", 1)]), "ab")
     assert (mixed.kind, mixed.halved) == ("episode", ("b",))
     own = mixed.numbers[120:]

@@ -23,6 +23,7 @@ from scipy.signal import convolve
 from atari_zoo import load
 from atari_zoo.converters import ConversionError, MnihNetwork, to_torch
 from atari_zoo.converters.cards import RANGE_ASSUMED
+from atari_zoo.converters.network.foreign import ForeignNetwork
 from atari_zoo.models import convert
 
 SMALL: dict[str, Any] = {"widths": (4, 4, 4), "units": 8}
@@ -98,6 +99,88 @@ def test_residual_sums_and_averages(tmp_path: Path) -> None:
     with torch.no_grad():
         found = to_torch(tmp_path / "a.h5")(seen)
     close(found, keras_outputs(model, seen / 255)[0], atol=1e-5, rtol=1e-4)
+
+
+def encoder(kind: str, frozen: bool = False) -> Any:
+    """A model to stand in another, with a batch norm, which has four arrays."""
+    parts = [
+        layers.Conv2D(4, 8, 4, activation="relu", name="conv"),
+        layers.BatchNormalization(name="norm", trainable=not frozen),
+        layers.Conv2D(5, 4, 2, activation="relu", name="conv_again"),
+    ]
+    if kind == "sequential":
+        return keras.Sequential([keras.Input((84, 84, 4)), *parts], name="encoder")
+    x = seen_in = keras.Input((84, 84, 4), name="screens")
+    for part in parts:
+        x = part(x)
+    pooled = layers.GlobalAveragePooling2D()(parts[0].output)
+    return keras.Model(seen_in, [pooled, layers.Flatten()(x)], name="encoder")
+
+
+@pytest.mark.parametrize("kind", ["sequential", "in a row", "functional", "three deep"])
+def test_models_within_models(tmp_path: Path, kind: str) -> None:
+    """Of which two layers have one name, and one model two outputs."""
+    keras.utils.set_random_seed(0)
+    head = keras.Sequential([layers.Dense(7, activation="tanh", name="conv")], name="head")
+    ends = [layers.Dense(6, name="actor"), layers.Dense(1, name="critic")]
+    if kind == "in a row":
+        model = keras.Sequential([encoder("sequential"), layers.Flatten(), head, ends[0]])
+    else:
+        seen_in = keras.Input((84, 84, 4))
+        x = layers.Rescaling(1 / 255)(seen_in)
+        if kind == "sequential":
+            x = layers.Flatten()(encoder("sequential")(x))
+        else:
+            pooled, flat = encoder("functional", frozen=True)(x)
+            x = layers.Concatenate()([flat, pooled])  # in the other order
+        if kind == "three deep":
+            inner = keras.Input((x.shape[-1],))
+            head = keras.Model(inner, head(layers.Dense(9, name="conv")(inner)), name="neck")
+        x = head(x)
+        model = keras.Model(seen_in, [end(x) for end in ends])
+    drawn = np.random.default_rng(0)
+    model.set_weights([abs(drawn.normal(0, 0.2, w.shape)) for w in model.get_weights()])
+    seen = observations()
+    expected = keras_outputs(model, seen / 255 if kind == "in a row" else seen)
+    assert np.abs(expected[0]).max() > 0.1
+    for path in (tmp_path / "a.h5", tmp_path / "a.keras", tmp_path / "b.keras"):
+        model.save(path)
+        found = to_torch(without_names(path) if path.name == "b.keras" else path)
+        values = layer_values(found, seen)
+        close(values["output"], expected[0], atol=1e-5, rtol=1e-4)
+        if len(expected) > 1:
+            close(values["value"], expected[1], atol=1e-5, rtol=1e-4)
+
+
+def test_nested_weights_as_keras_2_named_them(tmp_path: Path) -> None:
+    """A model within the model was one group, each array called after its own layer."""
+    model = keras.Sequential(
+        [keras.Input((84, 84, 4)), encoder("sequential"), layers.Flatten(), layers.Dense(6)]
+    )
+    lively(model)
+    model.save(tmp_path / "a.h5")
+    seen = observations()
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        group = file["model_weights/encoder"]
+        names = [str(name) for name in group.attrs["weight_names"]]
+        short = ["/".join(name.split("/")[-2:]) + ":0" for name in names]
+        arrays = [group[name][()] for name in names]
+        for name in list(group):
+            del group[name]
+        for name, array in zip(short, arrays, strict=True):
+            group[name] = array
+        group.attrs["weight_names"] = [name.encode() for name in short]
+    with torch.no_grad():
+        found = to_torch(tmp_path / "a.h5")(seen)
+    close(found, keras_outputs(model, seen / 255)[0], atol=1e-5, rtol=1e-4)
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        group = file["model_weights/encoder"]
+        again = [f"in_{n.split('/')[0]}/{n.replace('conv_again', 'conv')}" for n in short]
+        for name, old in zip(again, short, strict=True):
+            group[name] = group[old][()]
+        group.attrs["weight_names"] = [name.encode() for name in again]
+    with pytest.raises(ConversionError, match="two layers of this name in one model within"):
+        to_torch(tmp_path / "a.h5")
 
 
 def test_a_layer_may_read_another_twice(tmp_path: Path) -> None:
@@ -371,6 +454,28 @@ def test_activations_that_are_objects_keep_their_settings(
     close(found, keras_outputs(model, seen / 255)[0], atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_keras_slopes(tmp_path: Path, shared: bool) -> None:
+    """Shared over rows and columns, they are a unit's; else each place has its own, and no name."""
+    keras.utils.set_random_seed(0)
+    screens = keras.Input((84, 84, 4))
+    x = layers.Rescaling(1 / 255)(screens)
+    for width, kernel, stride in ((6, 8, 4), (5, 4, 2)):
+        bend = layers.PReLU("uniform", shared_axes=[1, 2] if shared else None)
+        x = bend(layers.Conv2D(width, kernel, stride)(x))
+    x = layers.PReLU("uniform")(layers.Dense(16)(layers.Flatten()(x)))
+    model = keras.Model(screens, layers.Dense(6)(x))
+    drawn = np.random.default_rng(0)
+    model.set_weights([drawn.normal(0, 0.3, w.shape) for w in model.get_weights()])
+    seen = observations()
+    for name in ("a.keras", "a.h5"):
+        model.save(tmp_path / name)
+        found = to_torch(tmp_path / name)
+        assert type(found) is (MnihNetwork if shared else ForeignNetwork)
+        with torch.no_grad():
+            close(found(seen), keras_outputs(model, seen)[0], atol=1e-4, rtol=1e-4)
+
+
 def test_activations_with_settings_that_have_no_translation(tmp_path: Path) -> None:
     for activation, message in (
         (layers.ReLU(max_value=6), r"layer 'out' \(Dense\): an activation with a threshold"),
@@ -400,7 +505,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
         r"layer 'out' \(Dense\): no translation for the activation 'gelu'",
     ),
     "images": (lambda: plain(layers.Conv2D(6, 3)), "one output of actions"),
-    "nested": (lambda: plain(plain(layers.Flatten()), layers.Dense(6)), "a model within the model"),
+    "nested": (
+        lambda: plain(plain(layers.Flatten(), layers.Dense(6, activation="gelu", name="out"))),
+        r"layer '[^']*/out' \(Dense\): no translation for the activation 'gelu'",
+    ),
     "vector": (
         lambda: keras.Sequential([keras.Input((128,)), layers.Dense(6)]),
         "height, width and frames were expected",

@@ -48,7 +48,7 @@ def pixels(shape: tuple[int, int, int], count: int) -> Tensor:
 
 
 def close(found: Tensor, expected: Tensor) -> None:
-    """Within 1e-5 of the largest: float32 sums in another order."""
+    """Nesting 1e-5 of the largest: float32 sums in another order."""
     expected = expected.detach()
     assert expected.abs().max() > 0.1
     torch.testing.assert_close(found, expected, atol=1e-5 * float(expected.abs().max()), rtol=0)

@@ -77,7 +77,7 @@ def outputs(network: Any, seen: Tensor) -> list[Tensor]:
 
 
 def close(found: list[Tensor], expected: tuple[Tensor, ...]) -> None:
-    """Within 1e-5 of the largest: float32 sums in another order."""
+    """Nesting 1e-5 of the largest: float32 sums in another order."""
     assert len(found) == len(expected)
     for one, other in zip(found, (part.detach() for part in expected), strict=True):
         assert other.abs().max() > 0.1  # else nothing is told

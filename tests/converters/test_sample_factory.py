@@ -13,8 +13,12 @@ import torch
 from architectures import observations
 from sample_factory_files import SharedPolicy, save_sample_factory
 
-from atari_zoo.converters import ConversionError, MnihNetwork, to_onnx, to_torch
+from atari_zoo import rollout
+from atari_zoo.converters import ConversionError, MnihNetwork, to_onnx, to_torch, verify
 from atari_zoo.converters.convert import read
+from atari_zoo.converters.network.foreign import ForeignNetwork
+from atari_zoo.converters.network.hooks import recorded
+from atari_zoo.converters.network.recurrent import RecurrentNetwork
 from atari_zoo.models import convert
 
 NAME = "experiment/checkpoint_p0/checkpoint_000000978_4005888.pth"
@@ -54,6 +58,60 @@ def test_a_checkpoint_gives_its_own_outputs(tmp_path: Path, case: str) -> None:
     np.testing.assert_allclose(outputs[0], logits, atol=1e-4, rtol=1e-4)
     np.testing.assert_allclose(outputs[1], value, atol=1e-4, rtol=1e-4)
     assert found.card.action_rule == "sample" and found.card.preprocessing.name == "cleanrl"
+
+
+RECURRENT: dict[str, dict[str, Any]] = {
+    "gru": {"rnn": "gru", "units": 16, "normalized": False},
+    "lstm": {"rnn": "lstm", "units": 16, "normalized": False},
+    "gru, normalized": {"rnn": "gru", "units": 16},
+    "lstm, two layers, resnet": {
+        "rnn": "lstm",
+        "layers": 2,
+        "kind": "resnet_impala",
+        "widths": (4, 5, 6),
+        "units": 16,
+        "normalized": False,
+    },
+    "lstm, decoder": {"rnn": "lstm", "units": 16, "more": (9,), "kind": "convnet_impala"},
+}
+
+
+@pytest.mark.parametrize("case", RECURRENT)
+def test_a_memory_is_its_own_step_by_step(tmp_path: Path, case: str) -> None:
+    """Over episodes of three environments that begin at other times, its state at zero."""
+    path = save_sample_factory(tmp_path / NAME, env="atari_pong", **RECURRENT[case])
+    policy, found = SharedPolicy(**RECURRENT[case]), to_torch(path)
+    named = "normalized" in RECURRENT[case]  # else each pixel has statistics
+    assert isinstance(found, RecurrentNetwork if named else ForeignNetwork)
+    assert [part.name for part in found.states] == (
+        ["hidden"] if "gru" in case else ["hidden", "cell"]
+    )
+    theirs, ours = torch.zeros(3, policy.core.size), found.initial_state(3)
+    generator = torch.Generator().manual_seed(5)
+    for step in range(8):
+        seen = torch.randint(0, 256, (3, 4, 84, 84), dtype=torch.uint8, generator=generator)
+        starts = torch.tensor([step == 0, step == 3, step in (0, 5)])
+        theirs = torch.where(starts[:, None], torch.zeros_like(theirs), theirs)
+        ours = found.begun(ours, starts)
+        with torch.no_grad(), recorded(found, ["value"]) as values:
+            logits, value, theirs = policy.step(seen, theirs)
+            made, ours = found.step(seen, ours)
+        assert logits.abs().max() > 0.1
+        torch.testing.assert_close(made, logits, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(values["value"], value, atol=1e-5, rtol=1e-4)
+        # theirs is of one layer after the other, ours of all hidden ones and then the cells
+        parts = theirs.view(3, policy.core.layers, -1).split(policy.core.units, dim=2)
+        expected = torch.cat([part.flatten(1) for part in parts], dim=1)
+        torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-4)
+    for row in verify(to_onnx(path)):  # onnxruntime, states carried
+        assert row.difference <= 1e-4 * max(row.magnitude, 1), row
+
+
+def test_a_recurrent_checkpoint_plays(tmp_path: Path) -> None:
+    path = save_sample_factory(tmp_path / NAME, env="atari_pong", **RECURRENT["lstm"])
+    recording = rollout(to_torch(path), steps=5, envs=2, seed=0)
+    state = torch.from_numpy(np.asarray(recording.state))
+    assert state.shape[-1] == 24 and state[0].abs().max() == 0 and state[-1].abs().max() > 0
 
 
 def test_the_plain_one_is_the_network_of_mnih(tmp_path: Path) -> None:
@@ -113,8 +171,12 @@ def test_what_was_subtracted_must_be_told(tmp_path: Path) -> None:
 def test_other_networks_are_refused(tmp_path: Path) -> None:
     path = save_sample_factory(tmp_path / NAME, units=8)
     memory = changed(path, core__core__weight_ih_l0=torch.zeros(4, 4))
-    with pytest.raises(ConversionError, match=r"recurrent \(GRU or LSTM\): 'core.core"):
+    with pytest.raises(ConversionError, match=r"memory 'core.core' lacks weight_ih or weight_hh"):
         to_torch(memory)
+    path = save_sample_factory(tmp_path / NAME, units=8, rnn="gru")
+    wide = {"core__core__weight_ih_l0": torch.zeros(36, 9)}
+    with pytest.raises(ConversionError, match=r"'core.core' reads 9 features, but .* gives 8"):
+        to_torch(changed(path, **wide))
     path = save_sample_factory(tmp_path / NAME, units=8)
     with pytest.raises(ConversionError, match=r"beside its layers it has 'extra\.weight'"):
         to_torch(changed(path, extra__weight=torch.zeros(4, 4)))

@@ -20,6 +20,7 @@ from architectures import layer_values, observations
 from torch import Tensor
 from torch_zoo_files import Screens, save_sb3, sb3_model
 
+from atari_zoo import rollout
 from atari_zoo.converters import ConversionError, MnihNetwork, to_torch
 from atari_zoo.converters.cards import PREPROCESSINGS
 from atari_zoo.converters.convert import read
@@ -115,6 +116,37 @@ def test_the_card_says_what_the_zip_does(
     assert any("counted as 4 frames" in note for note in source.notes)
 
 
+# what an environment without frame stacking, or without any wrapper, shows; SB3 moves frames that
+# come last to the front by itself (VecTransposeImage), and leaves the others
+SEEN: dict[str, tuple[tuple[int, ...], tuple[int, ...], str, str]] = {
+    "one frame, last": ((84, 84, 1), (1, 84, 84), "luma", "area"),
+    "one frame, first": ((1, 84, 84), (1, 84, 84), "luma", "area"),
+    "four frames, first": ((4, 84, 84), (4, 84, 84), "luma", "area"),
+    "smaller": ((2, 64, 64), (2, 64, 64), "luma", "area"),
+    "as large as padded ones of 64": ((1, 96, 96), (1, 96, 96), "luma", "area"),
+    "the emulator's own": ((210, 160, 3), (3, 210, 160), "colour", "area"),
+}
+
+
+@pytest.mark.parametrize("case", SEEN)
+def test_screens_of_other_environments(tmp_path: Path, case: str) -> None:
+    told, shape, grey, resize = SEEN[case]
+    model = sb3_model("A2C", units=8, env=Screens(shape=told))
+    model.save(tmp_path / "ppo-PongNoFrameskip-v4.zip")
+    seen = torch.randint(0, 256, (7, *shape), dtype=torch.uint8)
+    found = to_torch(tmp_path / "ppo-PongNoFrameskip-v4.zip")
+    assert isinstance(found, MnihNetwork)
+    shown = found.card.preprocessing
+    assert found.shape == shape == shown.shape and (shown.grey, shown.resize) == (grey, resize)
+    assert shown.life_loss_ends == (grey == "luma")  # DeepMind's wrappers, or none
+    for some in (seen[:1], seen):
+        values, expected = ours(found, some), theirs(model, some)
+        for name, wanted in expected.items():
+            torch.testing.assert_close(values[name], wanted, atol=1e-5, rtol=1e-5)
+    recording = rollout(found, steps=3, envs=1, seed=0)
+    assert len(recording.rewards) == 3
+
+
 def test_an_algorithm_that_the_zoo_does_not_know_is_not_called_a2c(tmp_path: Path) -> None:
     card = read(save_sb3(tmp_path / "a.zip", "TRPO", widths=(4, 4, 4), units=8)).card
     assert (card["algorithm"], card["action_rule"]) == ("unknown", "sample")
@@ -166,8 +198,8 @@ def test_zips_of_older_versions(tmp_path: Path) -> None:
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "extra layers": ("A2C", {"net_arch": [64, 32]}, r"net_arch\): 512 to 64, 64 to 32"),
     "extra layers of DQN": ("DQN", {"net_arch": [64]}, r"net_arch\): 64 to 6"),
-    "one frame": ("A2C", {"env": Screens(shape=(1, 84, 84))}, r"observations of \[1, 84, 84\]"),
-    "smaller": ("A2C", {"env": Screens(shape=(4, 64, 64))}, r"observations of \[4, 64, 64\]"),
+    "nine frames": ("A2C", {"env": Screens(shape=(9, 84, 84))}, r"observations of \[9, 84, 84\]"),
+    "smaller": ("A2C", {"env": Screens(shape=(4, 60, 60))}, r"observations of \[4, 60, 60\]"),
     # its dense layer is as large as padded convolutions leave it on 84x84
     "larger": ("DQN", {"env": Screens(shape=(4, 116, 116))}, r"observations of \[4, 116, 116\]"),
     "odd floats": (

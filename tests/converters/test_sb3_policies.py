@@ -71,7 +71,7 @@ def tanh_cnn() -> type:
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "extra layers": ({"net_arch": [64, 32]}, r"net_arch\): 512 to 64, 64 to 32"),
-    "smaller": ({"env": Screens(shape=(4, 64, 64))}, r"observations of \[4, 64, 64\]"),
+    "smaller": ({"env": Screens(shape=(4, 60, 60))}, r"observations of \[4, 60, 60\]"),
     "odd floats": (
         {"normalize_images": False, "env": Screens(high=3, dtype=np.float32)},
         "pixels up to 3; not 1 or 255",

@@ -33,11 +33,14 @@ from atari_zoo.recordings.header import Header
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.pages.atlas import atlas, atlas_layers
 from atari_zoo.viz.pages.atlas_images import atlas_images
+from atari_zoo.viz.pages.atlas_links import Linked
 from atari_zoo.viz.pages.templates import script_json
-from atari_zoo.viz.patches.moments import Selection
+from atari_zoo.viz.patches.moments import Selection, settled_moments
 from atari_zoo.viz.sheets import packed, png_file
 
-STEPS, ENVS = 30, 2
+STEPS, ENVS, EPISODE = 30, 2, 11
+# numbers of the observations whose four frames are all there
+SETTLED = [n for n in range(STEPS * ENVS) if n // ENVS % EPISODE >= 3]
 SCRIPT = "</script><script>alert('card')</script>"
 UNITS = {"conv1": 4, "conv2": 5, "conv3": 6, "fc": 9, "value": 1, "output": 18}
 DEAD = {"conv3": 2, "fc": 7}
@@ -98,7 +101,7 @@ def network() -> MnihNetwork:
 @pytest.fixture(scope="module")
 def recording(network) -> Recording:
     random = np.random.default_rng(4)
-    starts = np.arange(STEPS)[:, None] % 11 == np.zeros(ENVS, int)
+    starts = np.arange(STEPS)[:, None] % EPISODE == np.zeros(ENVS, int)
     arrays = {
         "screens": random.integers(0, 256, (STEPS, ENVS, 84, 84), np.uint8),
         "starts": starts,
@@ -178,24 +181,33 @@ def test_every_unit_of_every_layer_is_there(page):
 
 @pytest.mark.parametrize("name", UNITS)
 def test_units_are_as_all_observations_at_once_tell(network, recording, page, name):
-    """Values, histogram, share, and the best moments, from plain tensors."""
+    """Values, histogram, share, and the best moments, from plain tensors; without the first
+    observations of an episode, whose older frames are black."""
     seen = torch.stack([recording.observations(env) for env in range(ENVS)], dim=1).flatten(0, 1)
     found = peaks(network, seen, name)
     for number, unit in enumerate(layer(page, name)["units"]):
-        values = found.values[:, number].double()
+        values = found.values[SETTLED, number].double()
         # the page's numbers have four digits
         assert unit["high"] == pytest.approx(float(values.max()), rel=1e-3, abs=1e-6)
         assert unit["low"] == pytest.approx(float(values.min()), rel=1e-3, abs=1e-6)
-        assert unit["share"] == pytest.approx(float((values > 0).double().mean()), rel=1e-3)
+        above = found.above[SETTLED, number].double().mean()
+        assert unit["share"] == pytest.approx(float(above), rel=1e-3)
         assert sum(unit["histogram"]) == len(values)
-        never = name in ("conv1", "conv2", "conv3", "fc") and float(values.max()) <= 0
-        assert unit["dead"] == (never or values.unique().numel() == 1)
+        every = found.values[:, number]
+        never = name in ("conv1", "conv2", "conv3", "fc") and float(every.max()) <= 0
+        assert unit["dead"] == (never or every.unique().numel() == 1)
         assert unit["dead"] or DEAD.get(name) != number
-        for which, best in (("top", int(values.argmax())), ("bottom", int(values.argmin()))):
+        best = {"top": SETTLED[int(values.argmax())], "bottom": SETTLED[int(values.argmin())]}
+        for which in ("top", "bottom", "random"):
             moments = [page.data["moments"][spot[0]][:2] for spot in unit[which]]
-            assert tuple(moments[0]) == divmod(best, ENVS)
-            ranked = [spot[1] for spot in unit[which]]
-            assert ranked == sorted(ranked, reverse=which == "top")
+            assert {int(step) * ENVS + int(env) for step, env in moments} <= set(SETTLED)
+            if which in best:
+                assert tuple(moments[0]) == divmod(best[which], ENVS)
+                ranked = [spot[1] for spot in unit[which]]
+                assert ranked == sorted(ranked, reverse=which == "top")
+            else:  # the control's are the same for all units
+                first = page.data["layers"][0]["units"][0]["random"]
+                assert [spot[0] for spot in unit[which]] == [spot[0] for spot in first]
             for spot, (step, env) in zip(unit[which], moments, strict=True):
                 at = int(step) * ENVS + int(env)
                 place = int(found.rows[at, number]), int(found.columns[at, number])
@@ -212,14 +224,22 @@ def test_the_sheets_hold_what_was_seen(recording, page):
     assert len(page.data["moments"]) > 20
     for place, (step, env, score) in enumerate(page.data["moments"]):
         step, env = int(step), int(env)
-        np.testing.assert_array_equal(page.cut("screen", place), recording.screens[step, env])
+        strip = np.concatenate(list(recording.observations(env)[step].numpy()), axis=1)
+        np.testing.assert_array_equal(page.cut("screen", place), strip)
+        np.testing.assert_array_equal(strip[:, -84:], recording.screens[step, env])
         np.testing.assert_array_equal(page.cut("frame", place), recording.frames[step, env])
         assert score == recording.scores[step, env]
 
 
 def test_images_stand_with_their_units(network, recording, page, images):
     shown = [row["name"] for row in page.data["layers"] if "image" in row]
-    assert shown == ["conv3", "output"]
+    assert shown == ["conv1", "conv3", "output"]
+    weights = network.layers["conv1"].conv.weight.detach().numpy()
+    for number, kernel in enumerate(weights):  # of the first layer its weights: red and blue
+        cut = page.cut("image0", number).astype(int)
+        kernel = np.concatenate(list(kernel), axis=1)
+        sure = np.abs(kernel) > 0.1 * np.abs(weights).max()
+        assert ((cut[..., 0] > cut[..., 2]) == (kernel > 0))[sure].all()
     middle = {"conv3": receptive_field(network, "conv3", 5, 5).seen.slices, "output": (...,)}
     for name, of in images.items():
         for number, image in enumerate(of):
@@ -253,10 +273,12 @@ def test_q_values_are_shown_by_their_margins(network, recording, tmp_path):
         others = [action for action in range(18) if action != number]
         margins = outputs[:, number] - outputs[:, others].amax(dim=1)
         assert unit["action"] == find_game("Seaquest").actions[number]
+        margins = margins[SETTLED]
         assert unit["high"] == pytest.approx(float(margins.max()), rel=2e-3, abs=1e-6)
+        assert unit["share"] == pytest.approx(float((margins > 0).float().mean()), rel=2e-3)
         (best,) = unit["top"]
         step, env, _ = page.data["moments"][best[0]]
-        assert (step, env) == divmod(int(margins.argmax()), ENVS)
+        assert (step, env) == divmod(SETTLED[int(margins.argmax())], ENVS)
         own = reached[number, number] - reached[number, others].max()
         assert unit["reached"] == pytest.approx(float(own), rel=2e-3, abs=1e-6)
 
@@ -311,13 +333,15 @@ def test_images_are_made_for_their_units():
         # even kernels, which tell frames and channels apart: jitter takes nothing from them
         conv.weight.data = conv.weight.data[..., :1, :1].expand_as(conv.weight).clone()
         torch.nn.init.ones_(conv.bias)  # no unit is silent
-    layers = {"conv1": 4, "conv3": 6, "fc": 9, "atoms": 12, "output": 3}
+    layers = {"conv3": 6, "fc": 9, "atoms": 12, "output": 3}
     ticks: list[int] = []
-    drawn = atlas_images(made, list(layers), steps=12, progress=lambda done, _: ticks.append(done))
+    drawn = atlas_images(
+        made, ["conv1", *layers], steps=12, progress=lambda done, _: ticks.append(done)
+    )
     assert {name: of.shape for name, of in drawn.items()} == {
         name: (count, 4, 84, 84) for name, count in layers.items()
     }
-    assert ticks == sorted(ticks) and ticks[-1] == 5000
+    assert ticks == sorted(ticks) and ticks[-1] == 4000
     for name, of in drawn.items():
         values = at_the_middle(made, name, of)
         others = (values.sum(0) - values.diagonal()) / (len(values) - 1)
@@ -401,3 +425,36 @@ def test_other_screens_are_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="of 84x84; this network sees 80x80"):
         atlas(small, play, tmp_path / "atlas.html")
     assert not list(tmp_path.iterdir())
+
+
+def test_units_go_with_what_moves_them(network, recording):
+    """A unit that is a variable of the memory with a little noise, one that is an action's output,
+    and one that is noise: links are told of the first two alone."""
+    random = np.random.default_rng(1)
+    names = [variable.name for variable in zoo.variables("Seaquest")]
+    ram = random.integers(0, 256, (300, 1, 128), np.uint8)
+    arrays = {name: getattr(recording, name)[:1].repeat(300, 0)[:, :1] for name in ("starts",)}
+    play = Recording(recording.header, arrays | {"ram": ram, "rewards": np.ones((300, 1))})
+    oxygen = play.variables["oxygen"].to_numpy()
+    outputs = torch.from_numpy(random.normal(size=(300, 18)))
+    shared = 100 * torch.rand(300, 1)  # the state's value: what all outputs share
+    units = np.stack(
+        [oxygen + random.normal(size=300), -outputs[:, 4].numpy(), random.normal(size=300)], axis=1
+    )
+    actions = list(find_game("Seaquest").actions)
+    linked = Linked(play, np.arange(300), outputs + shared, actions)
+    first, second, noise = linked.links(torch.from_numpy(units))
+    assert first["ram"][0][0] == "oxygen" and first["ram"][0][1] > 0.9 and not first["outputs"]
+    assert second["outputs"][0][0] == actions[4] and second["outputs"][0][1] < -0.9
+    assert not noise["ram"] and not noise["outputs"]
+    assert all(unit["ram_chance"] < 0.3 for unit in (first, second, noise))
+    assert linked.kinds["outputs"] == 18 and 0 < linked.kinds["ram"] <= len(names)
+
+
+def test_first_observations_are_settled_where_frames_are_copied(recording):
+    assert np.flatnonzero(settled_moments(recording)).tolist() == SETTLED
+    copied = Preprocessing(stack_start="copies")
+    filled = Recording(
+        replace(recording.header, preprocessing=copied), {"starts": recording.starts}
+    )
+    assert settled_moments(filled).all()

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 
 import atari_zoo as zoo
 from atari_zoo.converters.cards import ModelCard
@@ -20,9 +21,10 @@ from atari_zoo.converters.network.heads import (
 )
 from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.recordings.recordings import Recording
-from atari_zoo.viz.images import BAR, CHOSEN, in_grey, sequential
+from atari_zoo.viz.images import BAR, CHOSEN, FAINT, in_grey, sequential, text
 from atari_zoo.viz.movies import boards, panels
-from atari_zoo.viz.movies.bars import NAME, NUMBER, ROW
+from atari_zoo.viz.movies.bars import NAME, NUMBER, ROW, SHARE, Bars
+from atari_zoo.viz.movies.boards import SMALL
 from atari_zoo.viz.movies.clips import Clip
 from atari_zoo.viz.movies.layer_values import value_blocks
 from atari_zoo.viz.movies.movies import activation_movie
@@ -205,7 +207,7 @@ def bars(panel, output) -> list[tuple[int, int]]:
     for index, row in enumerate(rows):
         colour = CHOSEN if index == 0 else BAR
         lit = np.flatnonzero((row == colour).all(axis=-1))
-        lit = lit[(lit > panels.MARGIN + NAME) & (lit < panels.MARGIN + 320 - NUMBER + 4)]
+        lit = lit[(lit > panels.MARGIN + NAME) & (lit < panels.MARGIN + panel.bars.right + 4)]
         ends.append((int(lit[0]), int(lit[-1])))
     return ends
 
@@ -215,7 +217,7 @@ def test_bars_show_how_outputs_differ(shared):
     """Not what they share, as Q-values do the state's value: it moves no bar."""
     panel = panel_of({"fc": (2,)}, Range(np.asarray(-0.2), np.asarray(0.3)))
     outputs = np.array([0.1, 0.3, -0.2, 0.0, -0.1, -0.1])
-    left, right = panels.MARGIN + NAME + 8, panels.MARGIN + 320 - NUMBER
+    left, right = panels.MARGIN + NAME + 8, panels.MARGIN + 320 - NUMBER - SHARE  # of logits
     for (begin, end), output in zip(bars(panel, shared + outputs), outputs, strict=True):
         zero, here = (left + (value + 0.2) / 0.5 * (right - left) for value in (0.0, output))
         assert begin == pytest.approx(min(zero, here), abs=1)
@@ -436,3 +438,20 @@ def test_what_fails_leaves_no_file_and_keeps_the_old_one(tmp_path):
         write_mp4(pictures(), path)
     assert path.read_bytes() == b"the old one"
     assert [other.name for other in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_probabilities_stand_behind_logits():
+    """The share is as torch's softmax has it: drawn by hand it is the same pixels."""
+    output = np.array([2.0, 0.0, -1.0])
+    scale = Range(np.asarray(-2.0), np.asarray(2.0))
+    sampled, plain = Bars(["A", "B", "C"], scale, 320, sampled=True), Bars("ABC", scale, 320)
+    assert sampled.right < plain.right
+    canvas, bare = (np.zeros((3 * ROW, 320, 3), np.uint8) for _ in range(2))
+    sampled.draw(canvas, 0, 0, output, taken=0)
+    plain.draw(bare, 0, 0, output, taken=0)
+    share = float(torch.from_numpy(output).softmax(0)[1])
+    image = Image.new("RGB", (320, 3 * ROW))
+    text(ImageDraw.Draw(image), (320, 1.5 * ROW), f"{share:.0%}", FAINT, SMALL, anchor="rm")
+    expected = np.asarray(image)[ROW : 2 * ROW, 280:]
+    assert np.array_equal(canvas[ROW : 2 * ROW, 280:], expected) and expected.any()
+    assert not np.array_equal(bare[ROW : 2 * ROW, 280:], expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from atari_zoo.viz.objectives.objectives import Objective
 from atari_zoo.viz.objectives.text import parse
 from atari_zoo.viz.objectives.values import IMAGE, Reference, value_reader, values_of
 from atari_zoo.viz.parameterizations.parameterizations import Pixels
-from atari_zoo.viz.render.ascent import Settings
+from atari_zoo.viz.render.ascent import ORIGINAL
 from atari_zoo.viz.render.rendering import render
 
 BATCH = 3
@@ -310,8 +311,8 @@ def test_ten_steps_raise_it(name, agents):
     agent, objective = RAISED[name]
     copies = 2 if not isinstance(objective, Objective) or objective.samples == 1 else 1
     # a start with more contrast: of an even grey, L1 and L2 know no way that noise would hide
-    settings = Settings(
-        parameterization=Pixels(deviation=0.5), transforms=(), steps=10, rescue_steps=0
+    settings = replace(
+        ORIGINAL, parameterization=Pixels(deviation=0.5), transforms=(), steps=10, rescue_steps=0
     )
     rendered = render(agents[agent], objective, settings, copies=copies)
     assert (rendered.objective > rendered.curve[0]).all()
@@ -321,7 +322,7 @@ def test_a_difference_between_agents_raises_one_and_not_the_other(agents):
     first = agents["actor-critic"]
     other = make_network("dueling")
     objective = unit_objectives.difference(unit_objectives.output(2), other)
-    rendered = render(first, objective, Settings(steps=10, transforms=()))
+    rendered = render(first, objective, replace(ORIGINAL, steps=10, transforms=()))
     with torch.no_grad():
         expected = first(rendered.images)[:, 2] - other(rendered.images)[:, 2]
     assert_close(rendered.objective, expected, atol=1e-5, rtol=1e-5)

@@ -8,8 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from atari_zoo.viz.images import resized
-from atari_zoo.viz.saliency.overlays import frame_strip, overlay, two_colours
-from atari_zoo.viz.saliency.pictures import explanation, gallery
+from atari_zoo.viz.saliency.method_sheets import ShownMethod, methods_sheet
+from atari_zoo.viz.saliency.overlays import frame_strip, overlay, signed_overlay, two_colours
+from atari_zoo.viz.saliency.pictures import explanation
 
 
 def values(frames=4):
@@ -55,9 +56,10 @@ def test_the_strip_shows_signs_frame_by_frame():
     map_[1, 30:40, 30:40], map_[3, 30:40, 30:40] = 1, -1
     picture = frame_strip(observation, map_, factor=1).astype(int)
     assert picture.shape == (84, 4 * 84 + 3 * 2, 3)
-    # of sizes, which have no sign: no pixel is red or blue alone
+    # of sizes, which have no sign: cyan
     sizes = frame_strip(observation, np.abs(map_), factor=1, signed=False).astype(int)
     assert sizes[34, 34 + 86].sum() > sizes[34, 34].sum() + 100
+    assert sizes[34, 34 + 86, 1:].min() > sizes[34, 34 + 86, 0] + 100
     warmth = [
         int(picture[34, 34 + frame * 86, 0] - picture[34, 34 + frame * 86, 2]) for frame in range(4)
     ]
@@ -101,13 +103,42 @@ def test_a_decision_explained_holds_its_parts(covered):
     assert all(holds(picture, part) for part in parts)
 
 
-def test_a_gallery_holds_its_pictures():
-    tiles = np.random.default_rng(0).integers(0, 255, (5, 40, 30, 3), np.uint8)
-    named = {f"method {i}": tile for i, tile in enumerate(tiles)}
-    picture = gallery(named, "title", columns=3, notes=["refused"])
-    assert all(holds(picture, tile) for tile in tiles)
-    with pytest.raises(ValueError, match="a gallery needs at least one"):
-        gallery({}, "title")
+def test_a_sheet_of_methods_holds_each_beside_its_control():
+    frame = np.random.default_rng(0).integers(0, 255, (210, 160, 3), np.uint8)
+    rng = np.random.default_rng(1)
+    signed, control = rng.normal(size=(2, 4, 84, 84)).astype(np.float32)
+    sizes = np.abs(signed)
+    picture = methods_sheet(
+        frame,
+        [ShownMethod("a", signed, True, control, 0.5), ShownMethod("b", sizes, False)],
+        "title",
+        "what is explained",
+        ["refused"],
+    )
+    strongest = np.where(signed.max(0) > -signed.min(0), signed.max(0), signed.min(0))
+    scale = float(np.percentile(np.abs(strongest), 99.8))
+    parts = frame, signed_overlay(frame, strongest, scale), overlay(frame, sizes, 1)
+    assert all(holds(picture, part) for part in parts)
+    # the control is in a scale of its own: eight times as large, it looks the same
+    larger = methods_sheet(
+        frame, [ShownMethod("a", signed, True, 8 * control, 0.5)], "title", notes=["refused"]
+    )
+    furthest = np.take_along_axis(control, np.abs(control).argmax(0)[None], 0)[0]
+    scale = float(np.percentile(np.abs(furthest), 99.8))
+    drawn = signed_overlay(frame, furthest, scale)
+    assert holds(picture, drawn) and holds(larger, drawn)
+    with pytest.raises(ValueError, match="a sheet needs at least one"):
+        methods_sheet(frame, [], "title")
+
+
+def test_signs_are_red_and_blue_on_a_grey_game():
+    frame = np.full((210, 160, 3), (0, 0, 200), np.uint8)  # a blue game
+    map_ = values(1)[0]
+    map_[10:20, 10:20], map_[60:70, 60:70] = 1, -1
+    picture = signed_overlay(frame, map_, scale=1.0).astype(int)
+    red, blue, elsewhere = picture[37, 28], picture[162, 123], picture[100, 40]
+    assert red[0] > red[2] + 80 and blue[2] > blue[0] + 80
+    assert len(set(elsewhere.tolist())) == 1
 
 
 def holds(picture, part) -> bool:

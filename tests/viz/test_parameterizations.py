@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from atari_zoo.viz.parameterizations.fourier import Fourier, wave_scale
 from atari_zoo.viz.parameterizations.frames import FromObservation, LearnedFrames
 from atari_zoo.viz.parameterizations.maco import MaCo, magnitude
 from atari_zoo.viz.parameterizations.parameterizations import Pixels, Pyramid, Shared
-from atari_zoo.viz.render.ascent import Settings
+from atari_zoo.viz.render.ascent import ORIGINAL
 from atari_zoo.viz.render.rendering import render
 from atari_zoo.viz.render.seeds import generators
 
@@ -70,7 +71,7 @@ def test_a_start_depends_on_the_seed_and_the_name_alone(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_ten_steps_raise_the_objective(kind, network):
-    settings = Settings(parameterization=KINDS[kind], steps=10, transforms=())
+    settings = replace(ORIGINAL, parameterization=KINDS[kind], steps=10, transforms=())
     rendered = render(network, ["fc:5", "conv2:3"], settings)
     assert (rendered.objective > rendered.curve[0]).all()
 
@@ -176,7 +177,7 @@ def test_the_spectrum_of_maco_stays_fixed(network):
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_frozen_frames_stay_equal_bit_for_bit(network, dtype):
     seen = SEEN[2] if dtype == torch.uint8 else SEEN[2].float() / 300
-    settings = Settings(parameterization=LearnedFrames(others=seen), steps=10)
+    settings = replace(ORIGINAL, parameterization=LearnedFrames(others=seen), steps=10)
     rendered = render(network, ["fc:5", "fc:6"], settings)
     expected = seen[:3].float() / 255 if dtype == torch.uint8 else seen[:3]
     for image in rendered.images:
@@ -188,7 +189,7 @@ def test_frozen_frames_stay_equal_bit_for_bit(network, dtype):
 
 def test_black_and_copied_frames(network):
     for others in ("zero", "copies"):
-        settings = Settings(parameterization=LearnedFrames(others=others), steps=3)
+        settings = replace(ORIGINAL, parameterization=LearnedFrames(others=others), steps=3)
         (image,) = render(network, "fc:5", settings).images
         expected = image[3] if others == "copies" else torch.zeros(84, 84)
         assert all(torch.equal(image[frame], expected) for frame in range(3))

@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 
 from atari_zoo.arrays.lazy import LazyArray
 from atari_zoo.cli.app import app
+from atari_zoo.cli.effects import effect_notes
 from atari_zoo.converters.cards import ModelCard, Preprocessing
 from atari_zoo.converters.export.graph import network_to_onnx
 from atari_zoo.converters.interchange import save_onnx
-from atari_zoo.converters.network.heads import QHead
+from atari_zoo.converters.network.heads import DuelingHead, QHead
 from atari_zoo.converters.network.networks import SAME, MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.converters.network.receptive_fields import Box, receptive_field
 from atari_zoo.games import game as find_game
@@ -92,6 +93,20 @@ def test_are_the_most_extreme_ones_apart_from_each_other(
         for patch in found.patches:
             assert patch.value == found.values[patch.step, patch.env]
             assert patch.score == recording.scores[patch.step, patch.env]
+
+
+def test_a_layer_that_decides_no_action_is_told_of(recording):
+    """Of a dueling network, fc is the value's alone; the note stands below the patches."""
+    torch.manual_seed(1)
+    trunk = Trunk(mnih_convolutions((4, 5, 6), SAME), units=None)
+    inputs = MnihNetwork(trunk, QHead(1, 1), ModelCard()).trunk(torch.zeros(1, 4, 84, 84)).shape[1]
+    card = ModelCard("apex", "Seaquest", action_meanings=find_game("Seaquest").actions)
+    dueling = MnihNetwork(trunk, DuelingHead(inputs, 18, 9), card).eval()
+    (note,) = effect_notes(dueling, recording, ["conv3", "fc", "fc", "advantage_fc", "output"])
+    assert note.startswith("fc of apex/Seaquest/1 decides no action")
+    found = patches(dueling, recording, "fc", [1], Selection(1))
+    plain, noted = patch_picture(found), patch_picture(found, notes=[note])
+    assert len(noted) > len(plain) and np.array_equal(noted[: len(plain)], plain)
 
 
 def test_the_same_seed_draws_the_same_random_ones(network, recording):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ from atari_zoo.viz.attribution.attribution import attribute
 from atari_zoo.viz.objectives.units import neuron
 from atari_zoo.viz.patches.finding import patches
 from atari_zoo.viz.patches.moments import Selection
-from atari_zoo.viz.render.ascent import Settings
+from atari_zoo.viz.render.ascent import ORIGINAL
 from atari_zoo.viz.render.rendering import render
 
 SHOWN = (11, 40, 77)  # steps of play on which the sprite is drawn
@@ -93,7 +95,7 @@ def test_the_image_made_for_it_is_the_sprite(planted):
     """On the whole receptive field: the sprite where it belongs, and black around it."""
     network, sprite, place = planted
     asked = neuron("conv3", UNIT, (place.row, place.column))
-    rendered = render(network, asked, Settings(transforms=(), steps=96))
+    rendered = render(network, asked, replace(ORIGINAL, transforms=(), steps=96))
     field = receptive_field(network, "conv3", place.row, place.column).seen
     wanted = with_sprite(torch.zeros(4, 84, 84), sprite, place.top, place.left)
     assert correlation(rendered.images[0, 3][field.slices], wanted[3][field.slices]) > 0.9

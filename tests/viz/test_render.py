@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,11 +26,18 @@ from atari_zoo.viz.objectives.values import Reference, value_reader, values_of
 from atari_zoo.viz.parameterizations.fourier import Fourier
 from atari_zoo.viz.parameterizations.parameterizations import Pixels
 from atari_zoo.viz.render import rescue
-from atari_zoo.viz.render.ascent import Settings
+from atari_zoo.viz.render.ascent import ORIGINAL
+from atari_zoo.viz.render.ascent import Settings as RenderSettings
 from atari_zoo.viz.render.pictures import rendered_picture, save_optimization, save_rendered
 from atari_zoo.viz.render.rendering import render
 from atari_zoo.viz.render.seeds import generators, told_apart
 from atari_zoo.viz.render.transforms import Jitter, draws_for
+
+
+def Settings(**changes) -> RenderSettings:
+    """The original zoo's, whose loop can be written down, with changes."""
+    return replace(ORIGINAL, **changes)
+
 
 STILL = Settings(steps=6, transforms=())
 
@@ -432,6 +440,7 @@ def test_on_cuda_the_same_start_and_a_like_result(network):
 
 
 REFUSED = {
+    "kept": (lambda n: Settings(kept=1.0), "kept is 1.0; expected a share between 0 and 1"),
     "steps": (lambda n: Settings(steps=0), "steps is 0; expected at least 1"),
     "batch": (lambda n: Settings(batch=0), "batch is 0"),
     "rate": (lambda n: Settings(rate=-1.0), "rate is -1.0; expected more than 0"),
@@ -468,8 +477,8 @@ def test_pictures_show_every_frame_of_every_image(network, count, across, tmp_pa
     picture = rendered_picture(rendered, factor=1)
     width = 4 * 84 + 3 * 2
     rows = -(-count // across)
-    assert picture.shape == (rows * (84 + 34 + 10) + 10, across * (width + 10) + 10, 3)
-    newest = picture[10 + 34 : 10 + 34 + 84, 10 + 3 * 86 : 10 + 3 * 86 + 84, 0]
+    assert picture.shape == (rows * (84 + 50 + 10) + 10, across * (width + 10) + 10, 3)
+    newest = picture[10 + 50 : 10 + 50 + 84, 10 + 3 * 86 : 10 + 3 * 86 + 84, 0]
     assert np.array_equal(newest, rendered.bytes[0, 3].numpy())
     save_rendered(rendered, tmp_path / "wanted.png", factor=1)
     assert (tmp_path / "wanted.png").read_bytes()[:4] == b"\x89PNG"

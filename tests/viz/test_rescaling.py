@@ -58,6 +58,7 @@ NETWORKS = {
         conv(), nn.MaxPool2d(3, 2, 1), Residual(conv()), nn.ReLU(),
     ],
     "smooth": lambda: [conv(2), nn.GELU(), conv(), nn.BatchNorm2d(4), nn.SiLU(), conv(), nn.ELU()],
+    "prelu": lambda: [conv(2), nn.PReLU(4), conv(), nn.PReLU(1, 0.6)],
     "one module": lambda: [conv(2), (relu := nn.ReLU()), conv(), relu, nn.MaxPool2d(2), relu],
 }  # fmt: skip
 

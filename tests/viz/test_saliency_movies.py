@@ -288,6 +288,7 @@ def test_attribute_shows_all_methods(recorded, tmp_path):
     assert "integrated_gradients" in rows and "chance" not in rows
     assert "would be wrong" in rows["deeplift"]["refused"]
     assert rows["greydanus"]["target"] is None
+    assert -1 <= rows["gradient"]["untrained_correlation"] < 0.9
     assert (tmp_path / "all.png").stat().st_size > 10_000
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -92,6 +94,17 @@ def test_seed_of_play_where_an_analysis_has_none(played) -> None:
 def test_a_mistake_ends_with_2_and_one_reason(played, words, says) -> None:
     done = zoo("peaks", played[0], *words)
     assert done.returncode == 2 and says in done.stderr and "Traceback" not in done.stderr
+
+
+def test_what_cannot_be_saved_is_printed(played, tmp_path, monkeypatch) -> None:
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Result, "save", lambda self, folder: full(folder / "table.csv"))
+    done = zoo("peaks", played[0], "fc", "--recording", played[1], "-o", tmp_path / "found")
+    assert done.returncode == 2 and done.stderr.strip().endswith("the table is printed instead")
+    assert "No space left on device" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert len(pandas.read_csv(io.StringIO(done.stdout))) == 128
 
 
 def test_help_tells_inputs_settings_and_an_example() -> None:

@@ -30,7 +30,7 @@ from atari_zoo.bench.cases import (
 from atari_zoo.bench.contenders import OPENERS, BenchAgent
 from atari_zoo.bench.groups import RECORDED, SETTINGS, Usual, bench_groups, compute_group
 from atari_zoo.bench.measuring import ALL_OPENERS, Watch, measured_groups, usual_of
-from atari_zoo.bench.options import NEEDED, BenchOptions, check_memory
+from atari_zoo.bench.options import BenchOptions
 from atari_zoo.bench.peers import PEERS, missing_peers
 from atari_zoo.bench.recommendations import recommended, same_outputs
 from atari_zoo.bench.results import GroupRates
@@ -39,7 +39,7 @@ from atari_zoo.converters.cards import ModelCard
 from atari_zoo.converters.network.heads import ActorCriticHead, QHead
 from atari_zoo.converters.network.networks import MnihNetwork, Trunk, mnih_convolutions
 from atari_zoo.games import game
-from atari_zoo.machines import Machine
+from atari_zoo.machines import NEEDED, Machine, check_fits
 
 MACHINE = Machine("Z80", cores=4, memory=2**34, precisions=("bfloat16",))
 USUAL = Usual("onnxruntime", "float32", groups=2, automatic="onnxruntime")
@@ -168,6 +168,7 @@ def test_precisions_are_those_of_the_machine() -> None:
     cases = compute_group(16, MACHINE, USUAL).cases
     assert [(case.backend, case.dtype) for case in cases] == [
         ("onnxruntime", "float32"),
+        ("onnxruntime", "int8"),
         ("torch", "float32"),
         ("torch", "bfloat16"),
     ]
@@ -274,7 +275,7 @@ def test_more_environments_than_memory_are_refused(agent: BenchAgent) -> None:
     small = dataclasses.replace(MACHINE, memory=100 * NEEDED + 5)
     with pytest.raises(ValueError, match=r"128 environments need about .* at most 100 fit"):
         throughput(agent.network, machine=small, watch=watch_of(FakeClock()))
-    check_memory([100], small)
+    check_fits(100, small.memory)
 
 
 def test_more_threads_than_cores_are_told(agent: BenchAgent) -> None:

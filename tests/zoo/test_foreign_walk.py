@@ -115,7 +115,7 @@ WALK: dict[str, list[str]] = {
     "peaks": [AGENT, "M", "--recording", PLAY, "-o", "peaks"],
     "patches": [AGENT, "M:1", "output:FIRE", "-o", "p.png"],
     "atlas": [AGENT, "--layer", "M", "--layer", "output", "--iterations", "1", "-o", "l.html"],
-    "push": [AGENT, "me/it", "--dry-run", "-o", "pushed"],
+    "push": [AGENT, "me/it", "--dry-run", "--no-replay", "-o", "pushed"],
     "convert": [AGENT, "-o", "a.npz", "!weights alone do not tell this architecture"],
 }  # fmt: skip
 PLAYED = {"attribute", "movie", "patches", "atlas"}

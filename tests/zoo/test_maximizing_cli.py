@@ -42,7 +42,10 @@ def test_writes_a_picture_and_a_movie_and_says_how_far_it_came(agent, tmp_path, 
         words in done.output for words in ("conv3:38 - 1e-06*tv", "output:RIGHT", "wanted.png")
     )
     with Image.open("wanted.png") as picture:
-        assert picture.size == (2 * 4 * 84 + 3 * 2 + 20, 2 * (168 + 34 + 10) + 10)
+        # two images, and before them those of an untrained network; lines above and below
+        assert picture.size[0] == 2 * 4 * 84 + 3 * 2 + 20
+        assert 40 < picture.size[1] - (4 * (168 + 50 + 10) + 10) < 100
+    assert "output:RIGHT before training" in done.output
     with av.open("wanted.mp4") as file:
         assert sum(1 for _ in file.decode(video=0)) == 7 + 15
 
@@ -61,6 +64,8 @@ def test_json_has_a_row_an_image(agent, how, tmp_path):
     for row in told["images"]:
         assert 0 <= row["percentile"] <= 100
         assert row["steps"] == 2
+    (control,) = told["untrained"]
+    assert control["name"] == "fc:0" and control["played"] is None
     assert told["files"] == [str(tmp_path / "x.png")]
 
 

@@ -63,7 +63,7 @@ def test_forgetting_goes_on_where_it_stopped(random_agent, tmp_path) -> None:
         ({"forget": [0]}, "forget has 0"),
         (
             {"forget": [1], "recompute": ["fc"], "keep": ["screens"]},
-            "without some frames or in half precision cannot be recomputed",
+            "without some frames or in fewer bits cannot be recomputed",
         ),
     ],
 )

@@ -84,6 +84,12 @@ def linear(image: np.ndarray, size: tuple[int, int] = (84, 84)) -> np.ndarray:
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
+def async_rl(rgb: np.ndarray) -> np.ndarray:
+    """`current_screen` of async-rl's ale.py."""
+    weighted = rgb[:, :, 0] * 0.2126 + rgb[:, :, 1] * 0.0722 + rgb[:, :, 2] * 0.7152
+    return weighted.astype(np.uint8)
+
+
 def stretched(image: np.ndarray) -> np.ndarray:
     """scipy.misc.imresize of floats, as SciPy 1.2 had it."""
     scale = 255.0 / ((image.max() - image.min()) or 1)
@@ -130,6 +136,7 @@ EXPECTED: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "np": lambda rgb, grey: triangle(numpy_grey(rgb.max(0))).astype(np.uint8),
     "torchbeast": lambda rgb, grey: opencv(rgb.max(0)),
     "kaixhin": lambda rgb, grey: np.maximum(*map(linear, grey)),
+    "async-rl": lambda rgb, grey: linear(async_rl(rgb.max(0))),
     "baby-a3c": lambda rgb, grey: stretched(rgb[1, 35:195].mean(2)),
     "gym-tensorflow": lambda rgb, grey: bilinear(numpy_grey(rgb).max(0)) * np.float32(1 / 255),
 }

@@ -18,6 +18,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import ale_py
+import av
+import gymnasium
 import numpy as np
 import onnxruntime
 import pytest
@@ -28,13 +31,15 @@ from huggingface_hub import ModelCard as HubCard
 from huggingface_hub import constants, metadata_load
 from markdown_it import MarkdownIt
 from safetensors import safe_open
+from typer.testing import CliRunner
 
 import atari_zoo as zoo
+from atari_zoo.cli.app import app as cli
 from atari_zoo.converters import ModelCard, save_onnx, to_onnx
 from atari_zoo.converters.cards import PREPROCESSINGS, Preprocessing
 from atari_zoo.games import game
 from atari_zoo.publishing import PublishingError, build_repository, push
-from atari_zoo.publishing_pages import metadata, model_page
+from atari_zoo.publishing_pages import environment_id, metadata, model_page
 
 FILES = {"model.onnx", "model.safetensors", "card.json", "README.md"}
 PUSH = """
@@ -241,8 +246,9 @@ def test_the_hubs_library_reads_the_page(folder):
     assert {"reinforcement-learning", "atari", "a2c", "Pong"} <= set(card.data.tags)
     (result,) = card.data.eval_results
     scores = zoo.load("a2c/Pong/1").card.scores
-    assert (result.metric_type, result.dataset_name) == ("mean_reward", "Pong")
-    assert result.metric_value == scores["mean"] == np.mean(scores["returns"])
+    assert (result.metric_type, result.dataset_name) == ("mean_reward", "PongNoFrameskip-v4")
+    returns = np.array(scores["returns"])
+    assert result.metric_value == f"{returns.mean():.2f} +/- {returns.std(ddof=1):.2f}"
     assert metadata_load(folder / "README.md")["model-index"][0]["name"] == "a2c/Pong/1"
 
 
@@ -277,6 +283,35 @@ def test_the_pages_program_runs(tmp_path, monkeypatch, capsys):
 class Rollout:
     def __init__(self, nothing: None) -> None:
         self.returns = np.array([1.0, 2.0])
+
+
+def test_a_movie_and_hyperparameters_stand_on_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr("atari_zoo.cli.push.STEPS", 20)
+    done = CliRunner().invoke(
+        cli, ["push", "a2c/Pong/1", "me/pong", "--dry-run", "-o", str(tmp_path / "pages")]
+    )
+    assert done.exit_code == 0, done.output
+    page = HubCard.load(tmp_path / "pages" / "README.md")
+    assert "`replay.mp4` shows the beginning of an episode of 20 steps, in which" in page.text
+    assert "The environment is `PongNoFrameskip-v4`" in page.text
+    assert "pip install 'atari-zoo[hub]'" in page.text and "are not stated" in page.text
+    assert "PongNoFrameskip-v4" in page.data.tags
+    with av.open(str(tmp_path / "pages" / "replay.mp4")) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 20
+    played = {"rate": 0.1, "preprocessing": {"name": "vector"}, "a|b": "c|d"}
+    page = model_page(ModelCard("a2c", "Pong"), 1, {}, "", trained_with=played)
+    assert "| `rate` | 0.1 |" in page
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "told"), [("vector", "PongNoFrameskip-v4"), ("dopamine", "ALE/Pong-v5")]
+)
+def test_the_environment_is_gymnasiums(preprocessing, told):
+    card = ModelCard("dqn", "pong", preprocessing=PREPROCESSINGS[preprocessing])
+    assert environment_id(card) == told
+    gymnasium.register_envs(ale_py)
+    assert gymnasium.spec(told)
+    assert environment_id(ModelCard("dqn", "Nothing")) == ""
 
 
 def test_every_field_of_the_preprocessing_is_told():
@@ -328,7 +363,7 @@ def test_a_card_cannot_break_the_page(tmp_path):
     assert "| source | me \\| you --- # no heading |" in card.text
     tokens = MarkdownIt("commonmark").enable("table").parse(card.text)
     headings = [t.tag for t in tokens if t.type == "heading_open"]
-    assert headings == ["h1"] + ["h2"] * 6
+    assert headings == ["h1"] + ["h2"] * 7
 
 
 ODD = "</script><b> {{ 7*7 }} \udcff `*_x_* [y](z) | &amp; $1$ ~~q~~ ``` #"
@@ -402,7 +437,7 @@ def test_building_again_gives_the_same_bytes(folder, tmp_path):
 
 def test_the_command_publishes_byte_for_byte(folder, tmp_path):
     with serving() as hub:
-        done = run(tmp_path, hub.address, "a2c/pong/1", "me/pong")
+        done = run(tmp_path, hub.address, "a2c/pong/1", "me/pong", "--no-replay")
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == f"{hub.address}/me/pong"
         assert hub.files == {name: (folder / name).read_bytes() for name in FILES}
@@ -411,7 +446,8 @@ def test_the_command_publishes_byte_for_byte(folder, tmp_path):
 
 
 def test_the_command_can_be_tried_without_a_network(folder, tmp_path):
-    done = run(tmp_path, "http://127.0.0.1:9", "a2c/Pong/1", "me/pong", "--dry-run", "-o", "pages")
+    words = ("--no-replay", "--dry-run", "-o", "pages")
+    done = run(tmp_path, "http://127.0.0.1:9", "a2c/Pong/1", "me/pong", *words)
     assert done.returncode == 0, done.stderr
     assert {Path(line).name for line in done.stdout.split()} == FILES
     for name in FILES:

@@ -47,7 +47,7 @@ def test_in_memory_and_saved_they_are_the_same(tmp_path: Path) -> None:
 def test_what_cannot_be_computed_again_is_refused(random_agent) -> None:
     network = zoo.load("a2c/Pong/1")
     with pytest.raises(
-        ValueError, match="without some frames or in half precision cannot be recomputed"
+        ValueError, match="without some frames or in fewer bits cannot be recomputed"
     ):
         zoo.rollout(network, recompute=["fc"], noise=zoo.Noise(0.1), **HOW)
     with pytest.raises(ValueError, match="keep 'screens' or 'frames' too"):

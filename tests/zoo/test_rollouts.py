@@ -174,7 +174,7 @@ def test_progress_is_told_every_step(random_agent):
         ({"steps": 1, "game": "Pnog"}, "no game 'Pnog'; did you mean Pong"),
         ({"steps": 1, "epsilon": 1.5}, "epsilon is 1.5; it must be from 0 to 1"),
         ({"steps": 1, "layers": ["conv9"]}, "no layer 'conv9'; this network has conv1, conv2"),
-        ({"steps": 1, "dtype": "int8"}, "no dtype 'int8'; there are float32, bfloat16"),
+        ({"steps": 1, "dtype": "int4"}, "no dtype 'int4'; there are float32, bfloat16"),
         ({"steps": 1, "backend": "jax"}, "no backend 'jax'; there are auto, torch, onnxruntime"),
         ({"steps": 1, "mode": 99}, "pong has no mode 99; there are 0, 1"),
     ],
@@ -316,7 +316,7 @@ def test_play_of_another_kind_is_not_gone_on_with(random_agent, tmp_path, other)
         zoo.rollout(
             network, steps=9, envs=1, path=path, resume=True, **{"action": "sample"} | other
         )
-    assert zoo.open_recording(path).options == {"action": "sample"}
+    assert zoo.open_recording(path).options == {"action": "sample", "scaling": "in weights"}
 
 
 def test_several_networks_play_as_each_would_alone(random_agent, tmp_path):

@@ -69,8 +69,12 @@ def compare(
     frames: int = FRAMES,
     raw: bool = False,
     atol: float = 0,
+    at_ends: bool = True,
 ) -> int:
-    """Plays ours and theirs side by side; returns how many episodes ended."""
+    """Plays ours and theirs side by side; returns how many episodes ended.
+
+    at_ends: what is seen when an episode is over is compared, too; some show nothing then.
+    """
     preprocessing = dataclasses.replace(PREPROCESSINGS[name], max_frames=frames)
     ends = 0
     with closing(Environments(rom, 1, preprocessing, raw=raw)) as ours:
@@ -80,7 +84,8 @@ def compare(
         np.testing.assert_allclose(ours.reset(SEED)[0].numpy(), expected, rtol=0, atol=atol)
         for action, (stack, reward, over) in zip(actions, plays, strict=True):
             step = ours.step(action[None])
-            np.testing.assert_allclose(step.observations[0].numpy(), stack, rtol=0, atol=atol)
+            if at_ends or not over:
+                np.testing.assert_allclose(step.observations[0].numpy(), stack, rtol=0, atol=atol)
             assert step.observations.numpy().dtype == stack.dtype
             assert step.rewards[0] == reward
             assert (step.terminated | step.truncated | step.life_ended)[0] == over
@@ -467,6 +472,41 @@ def test_kaixhin():
     assert compare("seaquest", "kaixhin", Kaixhin("seaquest", 0.0, lambda: drawn(30)), 100) >= 1
 
 
+class AsyncRL(AtariAgents):
+    """`initialize`, `receive_action` and `current_screen` of muupan/async-rl's ale.py, as it
+    evaluates (treat_life_lost_as_terminal=False). Its no-ops, drawn by NumPy, are told it."""
+
+    def current_screen(self) -> np.ndarray:
+        rgb = np.maximum(self.ale.getScreenRGB(), self.last_raw_screen)
+        grey = rgb[:, :, 0] * 0.2126 + rgb[:, :, 1] * 0.0722 + rgb[:, :, 2] * 0.7152
+        return cv2.resize(grey.astype(np.uint8), (84, 84), interpolation=cv2.INTER_LINEAR)
+
+    def state(self) -> np.ndarray:
+        self.last_raw_screen = self.ale.getScreenRGB()
+        return self.current_screen()
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool]:
+        reward, over = 0.0, False
+        for number in range(4):
+            if number == 3:
+                self.last_raw_screen = self.ale.getScreenRGB()
+            reward += self.ale.act(self.ale.getMinimalActionSet()[action])
+            self.played += 1
+            over = self.ale.game_over() or self.played >= FRAMES
+            if over:
+                break
+        if not over:
+            self.frames.append(self.current_screen())
+        return np.stack(self.frames), reward, over
+
+
+@pytest.mark.parametrize("rom", ["breakout", "seaquest"])
+def test_async_rl(rom):
+    drawn = ale_draws(SEED).below
+    theirs = AsyncRL(rom, 0.0, lambda: drawn(31))
+    assert compare(rom, "async-rl", theirs, 120, at_ends=False) >= 1
+
+
 class BabyA3C(Wrapped):
     """`prepro` of greydanus/baby-a3c over gym's Game-v4: an action lasts 2 to 4 frames, of which
     the last is seen. scipy.misc.imresize, gone since SciPy 1.3, stretched a float image to bytes
@@ -577,7 +617,7 @@ def test_envpool(rom):
 
 # with the library that trained the agents, or its wrappers written out: by the tests above
 COMPARED = "modern deepmind dopamine dopamine-zoo tf np gym-tensorflow cleanrl atari-agents"
-COMPARED_TOO = "atari-agents-classic envpool cleanrl-gymnasium torchbeast kaixhin baby-a3c"
+COMPARED_TOO = "atari-agents-classic envpool cleanrl-gymnasium torchbeast kaixhin baby-a3c async-rl"
 
 
 def test_what_every_collections_agents_saw_was_compared_frame_by_frame():

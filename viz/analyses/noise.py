@@ -20,6 +20,7 @@ from atari_zoo.viz.plots import (
     interval_band,
     label,
     plot,
+    short_names,
 )
 
 COLUMNS = 3
@@ -38,23 +39,28 @@ def draw_noise(result: Result) -> Figure:
     """Shares of each agent's own clean score, one axis for all kinds."""
     table = result.table
     kinds = [kind for kind in dict.fromkeys(table["kind"]) if kind in NAMES]
-    styles = agent_styles(list(dict.fromkeys(table["agent"])))
+    agents = list(dict.fromkeys(table["agent"]))
+    styles = agent_styles(agents)
+    game, short = short_names(agents)
+    names = dict(zip(agents, short, strict=True))
     rows = -(-len(kinds) // COLUMNS)
     columns = min(COLUMNS, len(kinds))
-    with plot(rows, columns, PAGE, 2.35, sharey=True) as (figure, panels):
+    across = 5 if game else 3  # in the legend
+    height = 2.35 + (0.45 + 0.18 * -(-len(agents) // across)) / rows
+    with plot(rows, columns, PAGE, height, sharey=True) as (figure, panels):
         for panel in panels.flat[len(kinds) :]:
             panel.set_visible(False)
         for number, (panel, kind) in enumerate(zip(panels.flat, kinds, strict=False)):
             some = table[(table["kind"] == kind) & (table["measure"] == "own")]
             some = some[some.groupby("agent")["value"].transform("count") > 0]
             for agent, curve in some.groupby("agent", sort=False):
-                _curve(panel, curve, str(agent), styles[str(agent)])
+                _curve(panel, curve, names[agent], styles[agent])
             _log_axis(panel, some["level"].to_numpy(float))
-            control_line(panel, 0.0, "random play" if number == 0 else "")
+            control_line(panel, 0.0, "random play" if number == 0 else "", at_start=True)
             left = "share of clean score" if number % columns == 0 else ""
             label(panel, NAMES[kind], left, ", ".join(dict.fromkeys(table["game"])) * (not number))
-        handles, names = panels.flat[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside upper left", ncols=3)
+        handles, shown = panels.flat[0].get_legend_handles_labels()
+        figure.legend(handles, shown, loc="outside upper left", ncols=across)
         footnote(figure, _words(result, table))
     return figure
 
@@ -77,7 +83,8 @@ def _places(levels: np.ndarray) -> np.ndarray:
 def _log_axis(panel: Axes, levels: np.ndarray) -> None:
     panel.set_xscale("log")
     shown = np.unique(levels)
-    panel.set_xticks(_places(shown), [f"{level:g}" for level in shown], rotation=45)
+    turned = 45 if len(shown) > 4 else 0  # side by side they would touch
+    panel.set_xticks(_places(shown), [f"{level:g}" for level in shown], rotation=turned)
     panel.minorticks_off()
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from atari_zoo.viz.attribution.scores import TargetScore
 
-RECTIFIERS = (nn.ReLU, nn.LeakyReLU)
+RECTIFIERS = (nn.ReLU, nn.LeakyReLU, nn.PReLU)
 # what DeepLIFT has a rule for: a pool, and what bends each number alone
 SMOOTH_ONES = (nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus)
 HELD = (*RECTIFIERS, *SMOOTH_ONES, nn.Sigmoid, nn.Tanh, nn.MaxPool2d)

@@ -23,7 +23,7 @@ WEIGHTED = (nn.Conv2d, nn.Linear)
 MEMORIES = (nn.RNNBase, nn.RNNCellBase)
 # autograd's names: of what may be a ReLU, of what else bends, of layers with weights
 CUTS = {"Relu", "ClampMin", "Clamp", "Threshold", "Maximum", "Hardtanh", "LeakyRelu"}
-CUTS |= {"Amax", "Max"}
+CUTS |= {"PreluKernel", "Amax", "Max"}
 SMOOTH = {"Softmax", "LogSoftmax", "Exp", "Log", "Tanh", "Sigmoid", "Pow", "Sqrt", "Elu"}
 SMOOTH |= {"Softplus", "Logsumexp", "MaxPool2DWithIndices"}  # the last hands its slope on, too
 BENDS = SMOOTH - {"MaxPool2DWithIndices"} | {"Amax", "Max", "product of two"}

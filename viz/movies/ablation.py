@@ -22,7 +22,7 @@ from atari_zoo.play.plans import Plan
 from atari_zoo.play.rollouts import rollout
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.images import CHOSEN, INK, LINE, MARGIN, Colour, enlarge
-from atari_zoo.viz.movies.bars import Bars
+from atari_zoo.viz.movies.bars import LOGIT, Bars
 from atari_zoo.viz.movies.boards import Board, put, write
 from atari_zoo.viz.movies.clips import Clip
 from atari_zoo.viz.movies.movies import output_noun
@@ -116,8 +116,8 @@ def _pictures(
     assert twins.intact.frames is not None and twins.intact.outputs is not None  # they were kept
     high, wide = (side * scale for side in twins.intact.frames.shape[2:4])
     column = max(LEAST, wide) + 2 * FRAME
-    bars = Bars(twins.intact.action_names, _scale(pair, steps), column)
     noun = output_noun(network)
+    bars = Bars(twins.intact.action_names, _scale(pair, steps), column, noun == LOGIT)
     low, most = float(bars.scale.low), float(bars.scale.high)
     notes = [
         f"bars: each action's {noun} less the mean of all, {low:z.2g} to {most:z.2g} in both; the "

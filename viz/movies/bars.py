@@ -12,8 +12,10 @@ from atari_zoo.viz.images import BAR, CHOSEN, FAINT, LINE, text
 from atari_zoo.viz.movies.boards import SMALL
 from atari_zoo.viz.movies.ranges import Range
 
+LOGIT = "logit"  # what an output of a policy is that is sampled from
 ROW = 18  # pixels of an action
 NAME, NUMBER = 124, 58  # pixels of its name, and of its number behind the bar
+SHARE = 46  # more, of its probability
 
 
 class Bars:
@@ -21,12 +23,16 @@ class Bars:
     value, moves no bar.
 
     actions: their names. scale: the least and the most that an output lies from the mean of all.
-    width: of names, bars and numbers together.
+    width: of names, bars and numbers together. sampled: whether outputs are the logits of a policy
+        that is sampled from; each action's probability then stands behind its logit.
     """
 
-    def __init__(self, actions: Sequence[str], scale: Range, width: int) -> None:
-        self.actions, self.scale, self.width = actions, scale, width
-        self.left, self.right = NAME + 8, width - NUMBER  # where bars begin and end
+    def __init__(
+        self, actions: Sequence[str], scale: Range, width: int, sampled: bool = False
+    ) -> None:
+        self.actions, self.scale, self.width, self.sampled = actions, scale, width, sampled
+        self.left = NAME + 8  # where bars begin and end
+        self.right = width - NUMBER - SHARE * sampled
         self.height = len(actions) * ROW
 
     def draw(
@@ -44,6 +50,8 @@ class Bars:
         draw = ImageDraw.Draw(image)
         apart = np.append(output - output.mean(), 0.0)
         span = self.right - self.left
+        powers = np.exp(output - output.max())
+        shares = powers / powers.sum()
         *ends, mean = self.left + np.clip(self.scale.unit(apart), 0, 1) * span
         for index, end in enumerate(ends):
             above, below = index * ROW + 3, index * ROW + ROW - 4
@@ -53,5 +61,8 @@ class Bars:
             draw.rectangle(bar, fill=CHOSEN if chosen else BAR)
             ink, middle = CHOSEN if chosen else FAINT, index * ROW + ROW / 2
             text(draw, (NAME, middle), self.actions[index], ink, SMALL, anchor="rm")
-            text(draw, (self.width, middle), f"{output[index]:z.2f}", ink, SMALL, anchor="rm")
+            number = self.width - SHARE * self.sampled
+            text(draw, (number, middle), f"{output[index]:z.2f}", ink, SMALL, anchor="rm")
+            if self.sampled:
+                text(draw, (self.width, middle), f"{shares[index]:.0%}", ink, SMALL, anchor="rm")
         part[:] = np.asarray(image)

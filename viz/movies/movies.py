@@ -19,6 +19,7 @@ from atari_zoo.players import check_play, player_words
 from atari_zoo.recordings.arrays import not_kept
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.viz.attribution.targets import rates_actions
+from atari_zoo.viz.movies.bars import LOGIT
 from atari_zoo.viz.movies.clips import Clip
 from atari_zoo.viz.movies.layer_values import ValueBlock, value_blocks
 from atari_zoo.viz.movies.mp4 import check_movie, counted, write_mp4
@@ -67,7 +68,7 @@ def output_noun(network: Network) -> str:
     """What one of its outputs is: of Q-networks and of those that sample, the field's word."""
     if rates_actions(network):
         return "Q-value"
-    return "logit" if network.card.action_rule == "sample" else "output"
+    return LOGIT if network.card.action_rule == "sample" else "output"
 
 
 def _pictures(

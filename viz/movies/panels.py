@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from atari_zoo.viz.images import FAINT, MARGIN, PAPER, Colour, enlarge, grid, in_grey, sequential
 from atari_zoo.viz.images import text as draw_text
-from atari_zoo.viz.movies.bars import Bars
+from atari_zoo.viz.movies.bars import LOGIT, Bars
 from atari_zoo.viz.movies.boards import SMALL, Board, put, write
 from atari_zoo.viz.movies.ranges import Range
 from atari_zoo.viz.movies.tiles import Tiles
@@ -77,7 +77,7 @@ class Panel:
         self.facts = facts
         height, width = (side * facts.zoom for side in facts.screen)
         column = max(LEAST, width)
-        self.bars = Bars(facts.actions, facts.bars, column)
+        self.bars = Bars(facts.actions, facts.bars, column, facts.output == LOGIT)
         share = LARGE // max(1, len(facts.shapes)) - LABEL - GAP if facts.large else None
         wide = LARGE if facts.large else WIDTH
         self.tiles = {name: Tiles(shape, wide, share) for name, shape in facts.shapes.items()}
@@ -119,7 +119,9 @@ class Panel:
         low, high = float(scale.low), float(scale.high)
         return [
             f"bars: each action's {self.facts.output} less the mean of all, {low:z.2g} to "
-            f"{high:z.2g}; the action taken is lit",
+            f"{high:z.2g}; the action taken is lit"
+            + "; behind them probabilities"
+            * self.bars.sampled,
             "black to yellow: each channel's least to most in this movie; grey: it never changes",
         ]
 

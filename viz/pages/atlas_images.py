@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from atari_zoo.analysis.first_convolutions import first_convolution
 from atari_zoo.converters.network.foreign import Network, observation_shape
 from atari_zoo.converters.network.hooks import recorded
 from atari_zoo.converters.network.receptive_fields import receptive_field
@@ -18,8 +19,8 @@ from atari_zoo.viz.render.ascent import Settings
 from atari_zoo.viz.render.rendering import render
 from atari_zoo.viz.render.transforms import Jitter
 
-STEPS = 128  # enough to see what a unit is after
-SHIFT = 3  # pixels of jitter, the original zoo's
+STEPS = 80  # enough to see what a unit is after, with half as many before
+SHIFT = 6  # pixels of jitter
 
 
 def atlas_images(
@@ -29,7 +30,8 @@ def atlas_images(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Float[Tensor, "_ frames height width"]]:
-    """An image for each unit of each layer, that raises what enters its ReLU as far as it can.
+    """A smooth image for each unit of each layer, that raises what enters its ReLU. The first
+    convolution is left out: its weights tell all that an image could.
 
     Units of a convolution are raised at one place, in the middle of their map: the image then has
     the size of what they see, and stands beside patches of that size.
@@ -39,6 +41,8 @@ def atlas_images(
     Returns layer -> images in 0..1, on the CPU. Raises ValueError if a layer is not there, or it is
     not known what it sees.
     """
+    first = first_convolution(network)
+    layers = [layer for layer in layers if first is None or layer != first[0]]
     objectives = [_all_units(network, layer) for layer in layers]
     images = {}
     for index, (layer, objective) in enumerate(zip(layers, objectives, strict=True)):

@@ -93,6 +93,7 @@ def tour(
         habit=_habit(recording),
         first=first[0] if first else "",
         filters=filters.filter_picture(network) if first else None,
+        narrow_filters=filters.filter_picture(network, blocks=2) if first else None,
         rates_actions=rates_actions(network),
         decisions=[_decision(network, recording, step) for step in decisive_steps(recording)],
         examples=_examples(str(model), recording, seed, score_steps),
@@ -154,6 +155,7 @@ def _habit(recording: Recording) -> Habit:
         step,
         names[actions[step]],
         float(gaps[step]),
+        1 / len(names),
     )
 
 

@@ -71,13 +71,15 @@ class DecisiveStep:
 @dataclass(frozen=True)
 class Habit:
     """What an agent did in the movie: the action it chose most often, and at which share of steps;
-    and where the action chosen lay highest above the mean of all, and by how much."""
+    and where the action chosen lay highest above the mean of all, and by how much. chance: the
+    share of an action in random play."""
 
     action: str
     share: float
     step: int
     chosen: str
     gap: float
+    chance: float
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class TourFindings:
     rates_actions: whether the outputs are values of actions, and no policy's.
     weights: of each layer that has some, how many. envs: games played for the score.
     steps, fps, movie: of the movie, an mp4 file. shown: its layers. first: the first convolution's
-    name, and filters: its picture; None where there is none.
+    name, and filters: its picture, and one for narrow windows; None where there is none.
     examples: by name, lines of Python that find the same.
     """
 
@@ -103,6 +105,7 @@ class TourFindings:
     habit: Habit
     first: str
     filters: UInt8[np.ndarray, "filters_height filters_width 3"] | None
+    narrow_filters: UInt8[np.ndarray, "narrow_height narrow_width 3"] | None
     rates_actions: bool
     decisions: Sequence[DecisiveStep]
     examples: Mapping[str, str]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from atari_zoo.converters.arguments import check_kinds
@@ -57,6 +57,18 @@ def ranking(
     if which not in WHICH:
         raise ValueError(f"no patches '{which}'; there are {', '.join(WHICH)}")
     return values if which == "top" else -values
+
+
+def settled_moments(recording: Recording) -> Bool[np.ndarray, "observations"]:
+    """Which observations have all their frames: an episode's first ones may be black where the
+    older frames will be, and are then the strangest that a unit meets. All, if there are no others.
+    """
+    starts, seen = recording.starts, recording.preprocessing
+    settled = np.ones(starts.shape, bool)
+    if seen.stack_start == "zeros":
+        for later in range(min(seen.stack - 1, len(starts))):
+            settled[later:] &= ~starts[: len(starts) - later]
+    return settled.flatten() if settled.any() else np.ones(starts.size, bool)
 
 
 def distinct_moments(

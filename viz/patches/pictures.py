@@ -26,6 +26,7 @@ from atari_zoo.viz.images import (
     text,
     written_width,
 )
+from atari_zoo.viz.movies.boards import SMALL, wrapped
 from atari_zoo.viz.patches.finding import Patch, UnitPatches
 from atari_zoo.viz.patches.histograms import CHART, histogram_picture
 
@@ -36,7 +37,7 @@ _HEAD, CAPTION = 74, 40  # pixels, above a unit's patches and below each
 
 
 def patch_picture(
-    found: Sequence[UnitPatches], title: str = ""
+    found: Sequence[UnitPatches], title: str = "", notes: Sequence[str] = ()
 ) -> UInt8[np.ndarray, "height width 3"]:
     """A band for each unit, in it a column for each patch.
 
@@ -46,19 +47,22 @@ def patch_picture(
     beyond the screen is hatched. At the head of a band is the histogram of the unit's values over
     the recording, the patches' marked.
 
-    title: such as the agent's name.
+    title: such as the agent's name. notes: lines below all.
     Raises ValueError if there is no unit.
     """
     if not found:
         raise ValueError("no units: give at least one")
     bands = [_band(unit, title) for unit in found]
     width = max(band.shape[1] for band in bands)
+    bands += [_note(line, width) for note in notes for line in wrapped(note, width - 2 * MARGIN)]
     return np.concatenate([_widened(band, width) for band in bands])
 
 
-def save_patches(found: Sequence[UnitPatches], path: str | Path, title: str = "") -> None:
+def save_patches(
+    found: Sequence[UnitPatches], path: str | Path, title: str = "", notes: Sequence[str] = ()
+) -> None:
     """Writes `patch_picture` as a PNG file."""
-    save_png(patch_picture(found, title), path)
+    save_png(patch_picture(found, title, notes), path)
 
 
 def boxed(
@@ -87,6 +91,12 @@ def _band(unit: UnitPatches, title: str) -> UInt8[np.ndarray, "height width 3"]:
     text(draw, (MARGIN, MARGIN + 22), _words(unit, title), FAINT, 12)
     if unit.dead:
         text(draw, (MARGIN, MARGIN + 39), "dead here: never above 0, or never changing", MARK, 12)
+    return np.asarray(image)
+
+
+def _note(words: str, width: int) -> UInt8[np.ndarray, "height width 3"]:
+    image = Image.new("RGB", (width, 28), PAPER)
+    text(ImageDraw.Draw(image), (MARGIN, 6), words, INK, SMALL)
     return np.asarray(image)
 
 

@@ -81,7 +81,7 @@ def render(
     names = told_apart(objective.names)
     size = _batch(network, objective, settings)
     chunks = [slice(start, start + size) for start in range(0, len(names), size)]
-    total = len(chunks) * settings.steps
+    total = len(chunks) * settings.rounds
     parts: list[Rendered] = []
     for index, chunk in enumerate(chunks):
         if parts and stopped():
@@ -89,7 +89,7 @@ def render(
         part = objective.of_samples(chunk)
 
         def update(step: int, index: int = index) -> None:
-            progress(index * settings.steps + step, total)
+            progress(index * settings.rounds + step, total)
 
         done = ascend(network, part, names[chunk], settings, update, stopped)
         parts.append(measured_images(network, part, tuple(names[chunk]), done))

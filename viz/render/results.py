@@ -35,6 +35,8 @@ class Rendered:
         gained with the transforms; false where nothing was gained.
     percentile: 0..100, of the activation among the same of real observations. NaN without them.
     played: the largest activation at any of these.
+    weights: of total variation, at the end. reach: the objective that was reached, with the
+        transforms, where nothing was to be smooth; NaN if that was not asked for.
     curve: the objective before each step, with the transforms. steps: how many were taken.
     snapshots: the images after some steps.
     """
@@ -49,6 +51,8 @@ class Rendered:
     held: Bool[Tensor, "batch"]
     percentile: Float[Tensor, "batch"]
     played: Float[Tensor, "batch"]
+    weights: Float[Tensor, "batch"]
+    reach: Float[Tensor, "batch"]
     curve: Float[Tensor, "steps batch"]
     steps: Int[Tensor, "batch"]
     snapshots: dict[int, Float[Tensor, "batch frames height width"]] = field(default_factory=dict)
@@ -56,9 +60,23 @@ class Rendered:
     _repr_html_ = notebook_html
 
     @property
+    def failures(self) -> tuple[str, ...]:
+        """In which way each image failed, in words; "" where it did not."""
+        silent = (self.rectified == 0) & (self.activation < 0)
+        return tuple(map(_failure, self.rose, self.held, silent))
+
+    @property
     def bytes(self) -> UInt8[Tensor, "batch frames height width"]:
         """The images as an agent would see them."""
         return as_bytes(self.images)
+
+
+def _failure(rose: Tensor, held: Tensor, silent: Tensor) -> str:
+    if not rose:
+        return "failed: it did not rise"
+    if silent:
+        return "failed: its ReLU lets nothing through"
+    return "" if held else "failed: it did not hold"
 
 
 def as_bytes(images: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:
@@ -86,7 +104,7 @@ def measured_images(
     rose = (last > first) & (~asks | (risen > ASKED_SHARE * (last - first)))
     return Rendered(
         names, images, plain, activation, rectified, reread, rose, kept & rose, unknown, unknown,
-        ascent.curve, ascent.steps, ascent.snapshots,
+        ascent.weights, ascent.reach, ascent.curve, ascent.steps, ascent.snapshots,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from atari_zoo.agent_states import as_it_was, check_states, held_words
+from atari_zoo.analysis.responses import untrained_control
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.players import check_play, player_words
 from atari_zoo.recordings.arrays import not_kept
@@ -20,10 +21,17 @@ from atari_zoo.recordings.recordings import Recording, check_environment
 from atari_zoo.viz.attribution.attribution import attribution_of, methods
 from atari_zoo.viz.attribution.cases import NOTHING, Attribution, target_for
 from atari_zoo.viz.attribution.registry import UNIT, AttributionMethod, method_named
-from atari_zoo.viz.attribution.targets import DECISION, target_words
+from atari_zoo.viz.attribution.targets import (
+    DECISION,
+    resolved_target,
+    target_score,
+    target_words,
+)
+from atari_zoo.viz.fidelity.randomization import rank_correlation
 from atari_zoo.viz.parameterizations.frames import as_floats
-from atari_zoo.viz.saliency.overlays import brightest, overlay
-from atari_zoo.viz.saliency.pictures import explanation, gallery
+from atari_zoo.viz.saliency.method_sheets import ShownMethod, methods_sheet
+from atari_zoo.viz.saliency.overlays import brightest
+from atari_zoo.viz.saliency.pictures import explanation
 
 Picture = UInt8[np.ndarray, "height width 3"]
 MethodFacts = dict[str, Any]
@@ -87,31 +95,64 @@ class Decision:
     def by_all(
         self, progress: Callable[[int, int, str], None] = lambda done, total, text: None
     ) -> tuple[list[MethodFacts], Picture]:
-        """Numbers and a picture of all methods; below it, why some are refused.
+        """Numbers and a picture of all methods, beside a network of the kind before training; below
+        it, why some are refused.
 
         progress: called with the methods done, those there are, and the next one's name.
         """
-        rows, pictures = [], {}
+        rows, shown = [], []
         real = [method for method in methods() if method.source]
         for done, method in enumerate(real):
             progress(done, len(real), method.name)
             try:
-                found = self._by(method)
+                found = self._by(method, self.asked)
             except ValueError as refusal:
                 rows.append(self._facts(method) | {"refused": str(refusal)})
                 continue
-            rows.append(self._row(method, found))
+            control, alike = None, 0.0
+            if self.control[0] is not None:
+                begun = self._by(method, self.control[0])
+                control = begun.values[0].cpu().numpy()
+                alike = float(rank_correlation(found.values.abs(), begun.values.abs())[0])
             values = found.values[0].cpu().numpy()
-            pictures[method.name] = overlay(
-                self.frame, values, 1, preprocessing=self.recording.preprocessing
-            )
+            shown.append(ShownMethod(method.name, values, method.signed, control, alike))
+            rows.append(self._row(method, found))
+            if control is not None:
+                rows[-1]["untrained_correlation"] = alike
         refused = [row["refused"] for row in rows if "refused" in row]
         words = target_words(self.network, self.target, self.outputs)
-        others = ", ".join(method.name for method in real if not method.target)
-        notes = [f"absolute values, each method in a scale of its own; {others}: of all outputs"]
-        title = f"{self._whose}: {words}, baseline {self.baseline}"
-        notes += filter(None, [held_words(self.asked)])
-        return rows, gallery(pictures, title, 7, notes + refused)
+        seen = self.seen[-1:].to(next(self.network.parameters()).device)
+        with torch.no_grad():
+            score = target_score(self.asked, seen, resolved_target(self.asked, self.target))
+            number = float(score(seen, *score.arguments)[0])
+        return rows, methods_sheet(
+            self.frame,
+            shown,
+            f"{self._whose}: its choice is {self.choice}",
+            f"explained: {words}, which is {number:.3g}; baseline {self.baseline}",
+            self._notes(real) + refused,
+            self.recording.preprocessing,
+        )
+
+    def _notes(self, shown: Sequence[AttributionMethod]) -> list[str]:
+        slopes = ", ".join(method.name for method in shown if not method.evidence)
+        whole = ", ".join(method.name for method in shown if not method.target)
+        notes = [
+            "Each map is in a scale of its own, the number above it; of each pixel the value of "
+            "the frame where it lies furthest from 0, of methods without signs the sum.",
+            f"{slopes}: red where brighter pixels raise the number; {whole}: of all outputs.",
+        ]
+        if self.control[0] is not None:
+            notes.append(
+                "Framed: the same network before training, of its own choice; alike: Spearman's "
+                "correlation with its map, sizes alone. What is alike was not learned."
+            )
+        return [*notes, *filter(None, [self.control[1], held_words(self.asked)])]
+
+    @cached_property
+    def control(self) -> tuple[Network | None, str]:
+        """The network before training, or why there is none."""
+        return untrained_control(self.network, self.seed)
 
     @cached_property
     def seen(self) -> Float[Tensor, "steps frames height width"]:
@@ -144,12 +185,12 @@ class Decision:
             return self.seen[:: -(-len(self.seen) // REFERENCES)][None]
         return self.baseline
 
-    def _by(self, method: AttributionMethod) -> Attribution:
-        """With what of target and baseline the method takes."""
+    def _by(self, method: AttributionMethod, network: Network) -> Attribution:
+        """Of a network, with what of target and baseline the method takes."""
         target = self.target if method.target else DECISION
         compared = self.compared if self._compares(method) else "black"
         seen = self.seen[-1:]
-        return attribution_of(self.asked, seen, method.name, target, compared, self.seed)
+        return attribution_of(network, seen, method.name, target, compared, self.seed)
 
     def _compares(self, method: AttributionMethod) -> bool:
         """Whether the method can take this baseline."""

@@ -6,10 +6,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from atari_zoo.converters.preprocessings import Preprocessing
-from atari_zoo.viz.images import diverging, enlarge, grid, in_grey, resized, sequential
+from atari_zoo.viz.images import diverging, enlarge, grid, in_grey, resized
 
 VECTOR = Preprocessing()
-WEAK, BRIGHT = 0.35, 0.65  # of the colours, where the weakest values begin and what is left
 ACTOR, CRITIC = np.array([0, 229, 255]), np.array([255, 91, 167])  # hues that games hardly have
 DIMMED, OPAQUE = 0.35, 0.85  # of the game beneath, and of the full colour
 
@@ -21,21 +20,52 @@ def overlay(
     scale: float | None = None,
     preprocessing: Preprocessing = VECTOR,
 ) -> UInt8[np.ndarray, "taller wider 3"]:
-    """The colour frame, dimmed, and on it where the attributions are large, of either sign.
+    """The colour frame, dimmed a little, and on it in cyan where the attributions are large, of
+    either sign; the larger, the more opaque.
 
     Absolute values are summed over the frames, so that opposite ones do not cancel: an object
     that moves is often positive where it is and negative where it was.
-    scale: the sum that gets the brightest colour; its 99.8th percentile if not given.
+    scale: the sum that gets the full colour; their 99.8th percentile if not given.
     preprocessing: how the frame became what the agent saw.
     """
+    strength = np.abs(values).sum(axis=0)
+    return two_colours(
+        frame, strength / (scale or brightest(strength)), None, factor, preprocessing
+    )
+
+
+def signed_overlay(
+    frame: UInt8[np.ndarray, "height width 3"],
+    values: Float[np.ndarray, "rows columns"],
+    scale: float,
+    factor: int = 1,
+    preprocessing: Preprocessing = VECTOR,
+) -> UInt8[np.ndarray, "taller wider 3"]:
+    """The frame in grey, since games have red and blue too, and on it positive values in red,
+    negative ones in blue; the larger, the more opaque.
+
+    scale: the size that gets the full colour. preprocessing: as of `overlay`.
+    """
     height, width = frame.shape[:2]
-    strength = on_screen(np.abs(values).sum(axis=0), height, width, preprocessing)
-    strength = np.clip(strength / (scale or brightest(strength)), 0, 1)
-    dim = 0.35 * frame + 20
-    # weak attributions are noise spread over the whole screen: let them fade
-    alpha = np.clip(strength * 1.6, 0, 1)[..., None]
-    mixed = (1 - alpha) * dim + alpha * sequential(WEAK + BRIGHT * strength)
+    shown = np.clip(on_screen(values / scale, height, width, preprocessing), -1, 1)
+    grey = np.broadcast_to(frame.mean(axis=-1, keepdims=True), frame.shape)
+    opacity = OPAQUE * np.abs(shown)[..., None]
+    mixed = (1 - opacity) * (1 - DIMMED) * grey + opacity * sign_colours(shown)
     return enlarge(np.rint(mixed).astype(np.uint8), factor)
+
+
+def sign_colours(values: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 3"]:
+    """The red of what is above 0, the blue of what is below: not the ends of the
+    diverging colours, which are too dark to be seen on a game."""
+    return diverging(np.sign(values) * 0.7, 1.0)
+
+
+def furthest(
+    values: Float[np.ndarray, "frames rows columns"],
+) -> Float[np.ndarray, "rows columns"]:
+    """Of each pixel the value that lies furthest from 0 in any frame: a sum would let what an
+    object adds where it is and takes where it was cancel."""
+    return np.take_along_axis(values, np.abs(values).argmax(axis=0)[None], axis=0)[0]
 
 
 def two_colours(
@@ -89,16 +119,13 @@ def frame_strip(
     """The frames of one observation side by side, oldest first, with their attributions.
 
     Positive ones are red, negative ones blue; one scale holds for all frames.
-    signed: if not, the values are sizes, in the colours of `overlay`.
+    signed: if not, the values are sizes, in the colour of `overlay`.
     """
     scale = brightest(np.abs(values))
-    part = np.clip(np.abs(values) / scale, 0, 1)
-    strength = np.clip(part * 1.6, 0, 1)[..., None]
-    dim = in_grey(observation) * 0.45 + 24
-    # the middle of the diverging colours is white; start from its coloured part instead
-    coloured = diverging(np.sign(values) * (0.5 + 0.25 * part), 1.0)
-    colours = coloured if signed else sequential(WEAK + BRIGHT * part)
-    mixed = (1 - strength) * dim + strength * colours
+    strength = np.clip(np.abs(values) / scale, 0, 1)[..., None]
+    colours = sign_colours(values) if signed else ACTOR
+    mixed = (1 - OPAQUE * strength) * (1 - DIMMED) * in_grey(observation)
+    mixed = mixed + OPAQUE * strength * colours
     tiles = enlarge(np.rint(mixed).astype(np.uint8), factor)
     return grid(tiles, columns=len(tiles), gap=2, background=(128, 128, 128))
 

@@ -1,8 +1,8 @@
-"""Pictures of attributions: a decision explained, and several methods side by side."""
+"""A decision explained: the screen, and what of it and of each frame an attribution marks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -56,37 +56,6 @@ def explanation(
         _paste(image, draw, picture, name, place)
     _paste(image, draw, strip, words, (_GAP, below))
     _notes(draw, notes, below + _HEAD + strip.shape[0] + _GAP)
-    return np.asarray(image)
-
-
-def gallery(
-    pictures: Mapping[str, UInt8[np.ndarray, "height width 3"]],
-    title: str,
-    columns: int = 5,
-    notes: Sequence[str] = (),
-) -> UInt8[np.ndarray, "taller wider 3"]:
-    """Pictures of one size in a grid, each under its name, and notes below all.
-
-    Raises ValueError if there is no picture.
-    """
-    if not pictures:
-        raise ValueError("no pictures: a gallery needs at least one")
-    height, width = next(iter(pictures.values())).shape[:2]
-    columns = min(columns, len(pictures))
-    rows = -(-len(pictures) // columns)
-    top, down, across = _GAP + _HEAD, height + _HEAD + _GAP, width + _GAP
-    wide = [written_width(title, 15), *(written_width(note, 12) for note in notes)]
-    size = (
-        max(_GAP + columns * across, max(wide) + 2 * _GAP),
-        top + rows * down + _FOOT * len(notes) + _GAP,
-    )
-    image = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(image)
-    text(draw, (_GAP, _GAP), title, INK, 15)
-    for index, (name, picture) in enumerate(pictures.items()):
-        place = (_GAP + index % columns * across, top + index // columns * down)
-        _paste(image, draw, picture, name, place)
-    _notes(draw, notes, top + rows * down)
     return np.asarray(image)
 
 

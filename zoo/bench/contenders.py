@@ -25,7 +25,8 @@ from atari_zoo.converters.network.foreign import Network
 from atari_zoo.converters.network.stateful import StatefulNetwork, state_size
 from atari_zoo.games import Game
 from atari_zoo.play.inference import Inference
-from atari_zoo.play.plans import Plan
+from atari_zoo.play.int8_calibration import calibrated
+from atari_zoo.play.plans import INT8, Plan
 from atari_zoo.play.rules import rules
 from atari_zoo.play.runner import Runner
 from atari_zoo.threads import torch_threads
@@ -85,6 +86,8 @@ def thinking(agent: BenchAgent, case: BenchCase) -> Iterator[Contender]:
     state = torch.zeros(case.batch, 0, device=agent.device)
     if isinstance(network, StatefulNetwork) and state_size(network):
         state = network.initial_state(case.batch).float()
+    if case.dtype == INT8:
+        calibrated(network, force=True)  # how fast, whatever it plays
     with torch_threads(case.threads):  # a session takes as many
         inference = Inference(network, dtype=case.dtype, backend=case.backend, batch=case.batch)
 

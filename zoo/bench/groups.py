@@ -16,10 +16,12 @@ from atari_zoo.bench.cases import (
 from atari_zoo.bench.options import BenchOptions
 from atari_zoo.bench.peers import PEERS, missing_peers
 from atari_zoo.machines import Machine
+from atari_zoo.play.plans import INT8
 
 # backends and precisions, the first the usual one; a precision is tried where the machine has it
 WAYS = (
     ("onnxruntime", "float32"),
+    ("onnxruntime", INT8),
     ("torch", "float32"),
     ("torch", "bfloat16"),
     ("torch", "float16"),
@@ -105,7 +107,7 @@ def compute_group(batch: int, machine: Machine, usual: Usual) -> BenchGroup:
     ways = [
         (backend, dtype)
         for backend, dtype in WAYS
-        if dtype in ("float32", *machine.precisions)
+        if dtype in ("float32", INT8, *machine.precisions)
         and not (backend == "onnxruntime" and usual.backend == "torch")
     ]
     cases = tuple(BenchCase(NETWORK, 0, machine.cores, 0, batch, *way) for way in ways)

@@ -14,16 +14,18 @@ from atari_zoo.bench.budgets import TimeBudget
 from atari_zoo.bench.cases import EMULATOR, NETWORK, BenchCase, CaseRate, bound, rate_of
 from atari_zoo.bench.contenders import OPENERS, BenchAgent, Opener
 from atari_zoo.bench.groups import REACH, BenchGroup, Usual, bench_groups
-from atari_zoo.bench.options import BenchOptions, check_memory
+from atari_zoo.bench.options import BenchOptions
 from atari_zoo.bench.peers import PEERS, missing_peers
 from atari_zoo.bench.recommendations import recommended, same_outputs
 from atari_zoo.bench.results import GroupRates, Throughput
 from atari_zoo.bench.stopwatch import Contender, Stopwatch
 from atari_zoo.converters.arguments import checked
 from atari_zoo.converters.network.foreign import Network
-from atari_zoo.machines import INSTRUCTIONS, Machine, this_machine
+from atari_zoo.machines import INSTRUCTIONS, Machine, check_fits, this_machine
 from atari_zoo.play.groups import groups_for
 from atari_zoo.play.inference import Inference
+from atari_zoo.play.int8_calibration import calibrated
+from atari_zoo.play.plans import INT8
 from atari_zoo.play.tuned import architecture_of, libraries
 
 ALL_OPENERS: Mapping[str, Opener] = OPENERS | {name: peer.open for name, peer in PEERS.items()}
@@ -75,8 +77,10 @@ def throughput(
     network = bench_network(model, game, device) if isinstance(model, str | Path) else model
     agent = BenchAgent(network, game)
     machine = machine or this_machine(agent.device)
+    if options.dtype == INT8:
+        calibrated(network, force=True)
     usual = usual_of(agent, options)
-    check_memory(options.tried_envs(machine), machine)
+    check_fits(max(options.tried_envs(machine)), machine.memory)
     result = Throughput(
         network.card.name, architecture_of(network), agent.game.name, machine.name, libraries()
     )

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from math import inf
 
-from atari_zoo.machines import Machine
+from atari_zoo.machines import Machine, crowded
 from atari_zoo.play.options import check_values
 from atari_zoo.play.plans import BACKENDS, Plan
 
-MEBI = 2**20
-NEEDED = 8 * MEBI  # bytes of an environment: its emulators, measured, played and recorded
 # what brings a backend: its module, and what pip installs
 BROUGHT_BY = {"onnxruntime": ("onnxruntime", "onnxruntime"), "torch": ("torch", "torch")}
 
@@ -56,11 +54,8 @@ class BenchOptions:
 
     def remarks(self, machine: Machine) -> list[str]:
         """What is to be said before, a line each."""
-        many = [count for count in self.tried_threads(machine) if count > machine.cores]
-        words = f"{many[0] if many else 0} threads on {machine.cores} core" + "s" * (
-            machine.cores > 1
-        )
-        return [f"{words}: they will wait for each other"] if many else []
+        lines = (crowded(count, machine.cores) for count in self.tried_threads(machine))
+        return [line for line in lines if line][:1]
 
 
 def check_backend(name: str) -> None:
@@ -69,13 +64,3 @@ def check_backend(name: str) -> None:
     module, package = BROUGHT_BY.get(name, ("torch", "torch"))
     if find_spec(module) is None:
         raise ValueError(f"backend '{name}' is not installed: pip install '{package}'")
-
-
-def check_memory(envs: Sequence[int], machine: Machine) -> None:
-    """Raises ValueError, with the number that fits, if so many environments need more memory."""
-    fit = machine.memory // NEEDED
-    if max(envs) > fit:
-        raise ValueError(
-            f"{max(envs):,} environments need about {max(envs) * NEEDED / MEBI:,.0f} MiB, and "
-            f"{machine.memory / MEBI:,.0f} are free: at most {fit:,} fit"
-        )

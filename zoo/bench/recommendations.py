@@ -13,6 +13,8 @@ from atari_zoo.bench.groups import COMPUTE, RECORDED, SETTINGS, Usual
 from atari_zoo.bench.results import GroupRates, Throughput, fastest_play
 from atari_zoo.play.groups import split
 from atari_zoo.play.inference import Inference
+from atari_zoo.play.int8_models import kept_int8
+from atari_zoo.play.plans import INT8
 from atari_zoo.play.tuned import TunedSettings, architecture_of, libraries
 
 ENOUGH = 0.95  # of the fastest: fewer environments are as good
@@ -32,7 +34,8 @@ def recommended(result: Throughput, agent: BenchAgent, usual: Usual, same: Same)
         if (found := _settings(group, result.machine, agent, usual, same)) is not None
     ]
     envs = _enough(fastest_play(result.groups))
-    advice = [*_of_envs(result, envs), *map(_of_settings, settings), *_of_computing(result)]
+    computing = _of_computing(result, agent)
+    advice = [*_of_envs(result, envs), *map(_of_settings, settings), *computing]
     return replace(result, envs=envs, settings=tuple(settings), advice=tuple(advice))
 
 
@@ -119,8 +122,9 @@ def _of_settings(found: TunedSettings) -> str:
     return f"{where}: {found.words}, {found.gain:.2f} times as fast, and the same to the last bit"
 
 
-def _of_computing(result: Throughput) -> list[str]:
-    """Backends and precisions that are faster than the usual, which change what is computed."""
+def _of_computing(result: Throughput, agent: BenchAgent) -> list[str]:
+    """Backends and precisions that are faster than the usual, which change what is computed; of
+    int8, how often it chooses alike."""
     lines = []
     for group in result.groups:
         first = rate_of(group.rates, group.rates[0].case.what)
@@ -133,4 +137,6 @@ def _of_computing(result: Throughput) -> list[str]:
                 f"{best.gain(first):.2f} times as fast in batches of {best.case.batch}; other "
                 "numbers come of it, so that nothing takes it unasked"
             )
+            if best.case.dtype == INT8:
+                lines.append(kept_int8(agent.network).words)
     return lines

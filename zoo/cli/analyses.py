@@ -198,7 +198,13 @@ def _tell(result: Result, output: Path | None, as_csv: bool, as_json: bool) -> N
     from atari_zoo.analysis.results import PICTURES
 
     if output is not None:
-        result.save(output)
+        try:
+            result.save(output)
+        except OSError as error:  # what took hours is not lost with the disk's last byte
+            print(result.table.to_csv(index=False), end="")
+            raise OSError(
+                f"{output}: not saved ({error.strerror or error}); the table is printed instead"
+            ) from error
         if result.made.analysis in PICTURES:
             result.picture().savefig(output / PICTURE)
         print(output, file=sys.stderr if as_csv or as_json else sys.stdout)

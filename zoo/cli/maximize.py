@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atari_zoo.cli.effects import effect_notes
 from atari_zoo.cli.objectives import shown_in_place
 from atari_zoo.cli.options import (
     STEPS,
@@ -31,8 +32,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from atari_zoo.converters.network.foreign import Network
+    from atari_zoo.viz.objectives.objectives import Objective
+    from atari_zoo.viz.render.ascent import Settings
     from atari_zoo.viz.render.results import Rendered
 
+KEPT = 0.6  # as the library has it, which is slow to import
+MADE = (
+    "{how}, {settings.steps} steps, jitter of {jitter} pixels; each image as smooth as it can be "
+    "while it keeps {settings.kept} of what it gains otherwise. Framed: the same of the network "
+    "before training."
+)
 FPS = 15  # of the movie
 MOVIE_PICTURES = 90  # at most, of the optimization
 
@@ -50,13 +59,25 @@ def maximize(
         typer.Argument(help='Such as "conv3:38 - 1e-6*tv", "output:RIGHT", "value", "fc:0..15".'),
     ],
     output: Output = Path("maximized.png"),
-    iterations: Iterations = 512,
+    iterations: Iterations = 256,
     parameterization: Annotated[
         str, typer.Option(help="pixels, fourier, cppn, pyramid, shared, present or maco.")
-    ] = "pixels",
+    ] = "fourier",
     jitter: Annotated[
         int, typer.Option(help="Pixels by which the image moves at each iteration.", min=0)
-    ] = 3,
+    ] = 6,
+    kept: Annotated[
+        float,
+        typer.Option(
+            help="Share of what can be gained that is kept, while the image is made as smooth as "
+            "that allows; 1: nothing smooths it.",
+            min=0,
+            max=1,
+        ),
+    ] = KEPT,
+    control: Annotated[
+        bool, typer.Option("--control/--no-control", help="An untrained network's image first.")
+    ] = True,
     rate: Annotated[
         float | None, typer.Option("--lr", help="Learning rate; what suits if not given.")
     ] = None,
@@ -74,15 +95,18 @@ def maximize(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Makes images that raise objectives as far as they go, and says how far that is.
+    """Makes images that raise objectives, as smooth as that allows, and says how far they get.
 
+    Units of the first convolution are shown as their weights.
     Ctrl-C ends the optimization and keeps what is reached.
     """
     import atari_zoo as zoo
     from atari_zoo.converters.network.foreign import observation_shape
+    from atari_zoo.viz.objectives.joining import joined
     from atari_zoo.viz.objectives.text import parse
     from atari_zoo.viz.parameterizations.parameterizations import parameterization_named
     from atari_zoo.viz.render.ascent import Settings
+    from atari_zoo.viz.render.first_filters import asked_filters
     from atari_zoo.viz.render.pictures import save_optimization, save_rendered
     from atari_zoo.viz.render.rendering import render
     from atari_zoo.viz.render.transforms import Jitter, check_transforms
@@ -96,12 +120,13 @@ def maximize(
         wanted = [parse(text, network) for text in objectives]
     transforms = (Jitter(jitter),) if jitter else ()
     check_transforms(transforms, observation_shape(network))  # before the play
-    seen, player = _seen(network, recording, steps, seed)
+    seen, player, notes = _seen(network, recording, steps, seed, wanted)
     settings = Settings(
         parameterization=parameterization_named(parameterization, seen),
         transforms=transforms,
         steps=iterations,
         rate=rate,
+        kept=None if kept == 1 else kept,
         seed=seed,
         snapshots=() if movie is None else range(0, iterations + 1, every),
     )
@@ -115,46 +140,98 @@ def maximize(
             progress=update,
             stopped=stopping.is_set,
         )
-    save_rendered(rendered, output)
+        shown = control and not stopping.is_set()
+        begun, why = _control(network, wanted, settings) if shown else (None, "")
+    notes += [why] * bool(why)
+    save_rendered(
+        rendered,
+        output,
+        control=begun,
+        filters=asked_filters(network, joined([joined(wanted)] * copies)),
+        title=f"{network.card.name}: images that raise its units",
+        notes=[MADE.format(settings=settings, how=parameterization, jitter=jitter), *notes],
+    )
     if movie is not None:
         save_optimization(rendered, movie, FPS)
     files = [output] if movie is None else [output, movie]
-    _tell(model, rendered, files, as_json, player)
-    if player not in ("", network.card.name) and not as_json:
-        print(f"compared with play of {player}")
+    if player not in ("", network.card.name):
+        notes.append(f"compared with play of {player}")
+    _tell(model, rendered, begun, files, as_json, player, notes)
 
 
 def _seen(
-    network: Network, recording: Path | None, steps: int | None, seed: int
-) -> tuple[Tensor | None, str]:
+    network: Network,
+    recording: Path | None,
+    steps: int | None,
+    seed: int,
+    wanted: list[Objective],
+) -> tuple[Tensor | None, str, list[str]]:
     """What an agent saw in the recording or in some steps of play, and which agent; None where that
-    is none, or its game is not known."""
+    is none, or its game is not known. And what is to be said of the layers that are asked."""
     if recording is None and (steps == 0 or not network.card.game):
-        return None, ""
+        return None, "", []
     import torch
 
     play = seen_play(network, recording, steps, seed, usual=500)
     envs = range(play.starts.shape[1])
-    return torch.cat([play.observations(env) for env in envs]), play.card.name
+    seen = torch.cat([play.observations(env) for env in envs])
+    own = [r.layer for one in wanted for r in one.references if r.network is None]
+    return seen, play.card.name, effect_notes(network, play, own)
 
 
-def _tell(model: str, rendered: Rendered, files: list[Path], as_json: bool, player: str) -> None:
+def _control(
+    network: Network, wanted: list[Objective], settings: Settings
+) -> tuple[Rendered | None, str]:
+    """Of each layer that is asked, the first sample's image of a network before training; or why
+    there is none."""
+    from dataclasses import replace
+
+    from atari_zoo.analysis.responses import untrained_control
+    from atari_zoo.viz.render.first_filters import asked_filters
+    from atari_zoo.viz.render.rendering import render
+
+    firsts: dict[tuple[str, ...], Objective] = {}
+    for objective in wanted:
+        one = objective.of_samples(slice(0, 1))
+        own = all(reference.network is None for reference in one.references)
+        if own and not one.couples and one.references and not asked_filters(network, one):
+            firsts.setdefault(tuple(reference.layer for reference in one.references), one)
+    if not firsts:
+        return None, ""
+    begun, why = untrained_control(network, settings.seed)
+    if begun is None:
+        return None, why
+    return render(begun, list(firsts.values()), replace(settings, snapshots=())), ""
+
+
+def _tell(
+    model: str,
+    rendered: Rendered,
+    begun: Rendered | None,
+    files: list[Path],
+    as_json: bool,
+    player: str,
+    notes: list[str],
+) -> None:
     rows = [_row(rendered, index) for index in range(len(rendered.names))]
+    controls = [] if begun is None else [_row(begun, index) for index in range(len(begun.names))]
     names = [str(file) for file in files]
     if as_json:
-        facts = {"model": model, "player": player, "images": rows, "files": names}
-        print(json.dumps(facts))
+        facts = {"model": model, "player": player, "images": rows, "untrained": controls}
+        print(json.dumps(facts | {"notes": notes, "files": names}))
         return
-    heads = "objective", "activation", "after ReLU", "play's most", "% of play", "held", "steps"
+    rows += [row | {"name": f"{row['name']} before training"} for row in controls]
+    heads = "objective", "activation", "after ReLU", "play's most", "% of play", "if not smooth", ""
     print_table(map(_cells, rows), *heads)
+    for note in notes:
+        print(note)
     print("\n".join(names))
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    numbers = [row["activation"], row["rectified"], row["played"], row["percentile"]]
-    words = ["" if number is None else f"{number:.4g}" for number in numbers]
-    held = "yes" if row["held"] else "no" if row["rose"] else "no: it did not rise"
-    return row["name"], *words, held, str(row["steps"])
+    keys = ("activation", "rectified", "played", "percentile", "reach")
+    words = ["" if row[key] is None else f"{row[key]:.4g}" for key in keys]
+    return row["name"], *words, row["failure"]
 
 
 def _row(rendered: Rendered, index: int) -> dict[str, Any]:
@@ -171,5 +248,8 @@ def _row(rendered: Rendered, index: int) -> dict[str, Any]:
         "held": bool(rendered.held[index]),
         "percentile": number(rendered.percentile),
         "played": number(rendered.played),
+        "reach": number(rendered.reach),
+        "weight": float(rendered.weights[index]),
+        "failure": rendered.failures[index],
         "steps": int(rendered.steps[index]),
     }

@@ -131,6 +131,6 @@ def seen_play(
             steps=usual if steps is None else steps,
             envs=envs,
             seed=seed,
-            keep=["screens", "frames"],
+            keep=["screens", "frames", "ram"],
             progress=update,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atari_zoo.cli.effects import effect_notes
 from atari_zoo.cli.objectives import shown_in_place
 from atari_zoo.cli.options import (
     STEPS,
@@ -79,13 +80,17 @@ def patches(
     for layer, numbers in wanted.items():
         with progress_bar(f"looking at {layer}", "observations") as update:
             found += find_patches(network, play, layer, numbers, selection, update)
-    save_patches(found, output, f"{network.card.name}{player_words(network, play)}")
+    notes = effect_notes(network, play, wanted)
+    save_patches(found, output, f"{network.card.name}{player_words(network, play)}", notes)
     if as_json:
-        print(json.dumps({"model": model, "output": str(output), "units": list(map(_row, found))}))
+        facts = {"model": model, "output": str(output), "units": list(map(_row, found))}
+        print(json.dumps(facts | {"notes": notes}))
         return
     for answers in found:
         if answers.dead:
             print(f"{answers.name} is dead here: never above 0, or never changing")
+    for note in notes:
+        print(note)
     print(output)
 
 
@@ -97,7 +102,7 @@ def patches(
 def atlas(
     model: Model,
     output: Output = Path("atlas.html"),
-    iterations: Iterations = 128,
+    iterations: Iterations = 80,
     steps: Annotated[
         int | None, typer.Option("--steps", help=STEPS, min=1, show_default="1000")
     ] = None,

@@ -16,7 +16,7 @@ from atari_zoo.cli.outputs import check_file
 from atari_zoo.cli.plan_options import with_plan_options
 from atari_zoo.cli.verbs import verb
 from atari_zoo.converters.files import check_ending
-from atari_zoo.play.plans import CACHE, Plan, as_cached
+from atari_zoo.play.plans import CACHE, INT8, Plan, as_cached
 from atari_zoo.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ def record(
         check_file(output, force)
     else:
         check_ending(output, ".zarr", *ARCHIVES)
-        if force and output.exists():
+        if force and output.exists() and plan.dtype != INT8:
             raise ValueError(f"{output}: a recording is gone on with; remove it to begin anew")
     network = zoo.load(model, device)
     path = None if archive else output
-    plan = replace(as_cached(plan, network.layers), path=path, resume=True)
+    plan = replace(as_cached(plan, network.layers), path=path, resume=True, force_int8=force)
     recording = _recording(network, _tuned(plan, network), "steps")
     if archive:
         recording.save(output)
@@ -82,11 +82,18 @@ def record(
 
 
 def _tuned(plan: Plan, network: Network) -> Plan:
-    """The plan with the settings that were found fastest here, if any were, and a line about it."""
+    """The plan with the settings that were found fastest here, if any were; and what is to be said
+    before, a line each."""
+    from atari_zoo.machines import crowded
+    from atari_zoo.play.int8_calibration import calibrated
     from atari_zoo.play.tuned import as_tuned
+    from atari_zoo.threads import cores
 
     tuned, line = as_tuned(plan, network)
-    if line:
+    lines = [line, crowded(plan.threads or 1, cores())]
+    if plan.dtype == INT8:
+        lines.append(calibrated(network, plan.force_int8).words)
+    for line in filter(None, lines):
         print(line, file=sys.stderr)
     return tuned
 

@@ -35,9 +35,13 @@ _RESTING: ContextVar[Resting | None] = ContextVar("resting environments", defaul
 
 
 @contextmanager
-def environments_kept() -> Iterator[None]:
-    """While it is open, environments stay open for what is played next; then all are closed."""
-    if _RESTING.get() is not None:  # an outer one keeps them
+def environments_kept(anew: bool = False) -> Iterator[None]:
+    """While it is open, environments stay open for what is played next; then all are closed.
+
+    Those of one game at a time. anew: not those that an outer one keeps, but own ones, as a thread
+    beside others must have.
+    """
+    if _RESTING.get() is not None and not anew:  # an outer one keeps them
         yield
         return
     resting: Resting = {}
@@ -66,6 +70,9 @@ def lent_environments(
     """
     form = _Form(game, count, preprocessing, device, threads, apart)
     resting = None if raw else _RESTING.get()
+    for other in [other for other in resting or {} if other.game != game]:
+        for environments in (resting or {}).pop(other):
+            environments.close()
     rested = (resting or {}).get(form)
     environments = (
         rested.pop()

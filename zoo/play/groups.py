@@ -112,10 +112,11 @@ def _begun(step: Step) -> np.ndarray:
     return step.terminated | step.truncated | step.life_ended
 
 
-def groups_for(inference: Inference) -> int:
-    """How many groups of environments play fastest."""
+def groups_for(inference: Inference, cores: int = 2) -> int:
+    """How many groups of environments play fastest on so many cores."""
     # torch's threads would work against the emulators' while another group's step runs
-    return 1 if inference.backend == "torch" and inference.device.type == "cpu" else 2
+    on_processor = inference.device.type == "cpu"
+    return 1 if on_processor and (inference.backend == "torch" or cores == 1) else 2
 
 
 def worth_processes(plan: Plan, envs: int, cores: int) -> bool:

@@ -14,7 +14,8 @@ from atari_zoo.play.options import check_options, flattened, gathered, option
 from atari_zoo.recordings.arrays import KEEP
 from atari_zoo.seeds import whole
 
-DTYPES = ("float32", "bfloat16", "float16")
+INT8 = "int8"
+DTYPES = ("float32", "bfloat16", "float16", INT8)
 BACKENDS = ("auto", "torch", "onnxruntime", "trial")
 SILENCE = Noise()
 # what the paper's cache of play held, the dense layer aside
@@ -121,8 +122,16 @@ class Plan:
     dtype: str = option(
         "float32",
         f"Of weights and arithmetic: {', '.join(DTYPES)}.",
-        "Outputs are float32, and so is the head of an architecture with a name",
+        "Outputs are float32, and so is the head of an architecture with a name. int8, of such an "
+        "architecture on a CPU in onnxruntime, is calibrated once on the agent's own play.",
         choices=DTYPES,
+    )
+    force_int8: bool = option(
+        False,
+        "Play in int8 even where it chooses another action than float32 in over 5 % of frames.",
+        flag="--force",
+        verbs=["play"],
+        header="",
     )
     backend: str = option(
         "auto",
@@ -159,9 +168,14 @@ class Plan:
         check_kinds(self)
         check_options(self)
         whole(self.seed)
+        if self.dtype == INT8 and (self.noise.observation or self.noise.parameters):
+            raise ValueError(
+                "int8 is of the agent's own weights and observations in bytes: no noise on either; "
+                "play in float32"
+            )
         if self.recompute and (self.noise != SILENCE or self.forget or self.dtype != "float32"):
             raise ValueError(
-                "what a network computed with noise, without some frames or in half precision "
+                "what a network computed with noise, without some frames or in fewer bits "
                 "cannot be recomputed: "
                 "record these layers with layers= (--layer)"
             )

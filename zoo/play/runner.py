@@ -13,6 +13,7 @@ from atari_zoo.converters.network.stateful import state_parts, state_size
 from atari_zoo.emulator.cartridges import Cartridge
 from atari_zoo.emulator.environments import Environments
 from atari_zoo.emulator.kept import lent_environments
+from atari_zoo.emulator.lanes import this_lane
 from atari_zoo.play.actions import Chooser
 from atari_zoo.play.added_noise import ObservationNoise, with_parameter_noise
 from atari_zoo.play.groups import (
@@ -26,6 +27,7 @@ from atari_zoo.play.groups import (
 from atari_zoo.play.inference import Inference
 from atari_zoo.play.plans import Plan
 from atari_zoo.play.rules import recorded_options, rules
+from atari_zoo.play.scaling import computed_options, divided
 from atari_zoo.play.sinks import Sink, sink
 from atari_zoo.play.tally import Tally
 from atari_zoo.recordings.arrays import KEEP, STATE, layer_array
@@ -47,6 +49,8 @@ class Runner:
     def __init__(self, network: Network, plan: Plan) -> None:
         self.plan, self._rules = plan, rules(plan, network)
         self._began = 0.0
+        lane = this_lane()
+        self._cores = cores() if lane is None else lane.threads
         self._device = next(network.parameters()).device
         self.tally = Tally(self._rules.envs, plan.steps, plan.episodes)
         action, epsilon = self._rules.action, self._rules.epsilon
@@ -55,14 +59,17 @@ class Runner:
         header = self._header(network)
         with ExitStack() as stack:
             noisy = with_parameter_noise(network, plan.noise, plan.seed)
-            inference = Inference(noisy, plan.layers, plan.dtype, plan.backend, self._rules.envs)
+            inference = Inference(
+                noisy, plan.layers, plan.dtype, plan.backend, self._rules.envs, divided(plan)
+            )
             stack.enter_context(closing(inference))
             self.backend = inference.backend
+            header.options |= computed_options(inference)
             arrays = [*self._keep, *(layer_array(layer) for layer in plan.layers)]
             self._sink: Sink = stack.enter_context(
                 sink(plan.path, plan.resume, header, arrays, self.tally)
             )
-            shares = split(self._rules.envs, plan.groups or groups_for(inference))
+            shares = split(self._rules.envs, plan.groups or groups_for(inference, self._cores))
             # all of them begin before the first is waited for
             games = [self._environments(share, stack) for share in shares]
             self._groups = [
@@ -136,9 +143,9 @@ class Runner:
             share.stop - share.start,
             self._rules.preprocessing,
             self._device,
-            plan.threads or 0,
+            plan.threads or (0 if self._cores == cores() else self._cores),
             any(KEEP[name].raw for name in plan.keep),
-            worth_processes(plan, self._rules.envs, cores()),
+            worth_processes(plan, self._rules.envs, self._cores),
         )
         return stack.enter_context(lent)
 

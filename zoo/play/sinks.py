@@ -94,6 +94,14 @@ def palette_and_greys(environments: Sequence[Environments]) -> tuple[np.ndarray,
     )
 
 
+def check_place(path: str | Path | None, resume: bool) -> None:
+    """Raises FileExistsError if there is something at `path` that is not to be resumed."""
+    if path is not None and not resume and Path(path).exists():
+        raise FileExistsError(
+            f"{path} is there already; choose another path, or go on with it: resume=True"
+        )
+
+
 @contextmanager
 def sink(
     path: str | Path | None, resume: bool, header: Header, arrays: Sequence[str], tally: Tally

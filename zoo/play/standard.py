@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
-
-import torch
 
 from atari_zoo.catalog.catalog import UnknownModel, find
 from atari_zoo.catalog.names import file_name
@@ -14,13 +11,13 @@ from atari_zoo.converters.errors import ConversionError
 from atari_zoo.converters.network.foreign import Network
 from atari_zoo.downloads.cache import PLAY, root
 from atari_zoo.models import as_network
+from atari_zoo.play.keys import network_key, told_by_weights
 from atari_zoo.play.plans import Plan
 from atari_zoo.play.rollouts import rollout
 from atari_zoo.progress import progress_bar
 from atari_zoo.recordings.files import open_recording
 from atari_zoo.recordings.original_published import KIND
 from atari_zoo.recordings.recordings import Recording
-from atari_zoo.wrapping import WrappedNetwork
 
 STEPS = 2500
 KEPT = ("screens", "frames", "ram", "outputs")
@@ -49,9 +46,9 @@ def standard_play(
         return open_recording(model)
     steps = STEPS if steps is None else steps
     network = as_network(model)
-    if not _told_by_weights(network):
+    if not told_by_weights(network):
         return _play(network, steps, seed)
-    name = f"{file_name(network.card.name)}-{_key(network, steps, seed)}.zarr.zip"
+    name = f"{file_name(network.card.name)}-{network_key(network, FORM, steps, seed)}.zarr.zip"
     place = root() / PLAY / name
     try:
         if place.exists():
@@ -71,24 +68,6 @@ def _play(network: Network, steps: int, seed: int) -> Recording:
         played = rollout(network, plan)
     assert isinstance(played, Recording)
     return played
-
-
-def _told_by_weights(network: Network) -> bool:
-    """Not of somebody's own module, whose code may change, nor where hooks change what it does."""
-    hooks = (m._forward_hooks or m._forward_pre_hooks for m in network.modules())
-    return not isinstance(network, WrappedNetwork) and not any(hooks)
-
-
-def _key(network: Network, steps: int, seed: int) -> str:
-    """Differs where the play would: by weights, card, length and seed."""
-    parts = (FORM, steps, seed, network.card.to_json(), network)  # a module tells what it is of
-    found = hashlib.sha256(" ".join(map(str, parts)).encode(errors="surrogatepass"))
-    for name, value in network.state_dict().items():
-        found.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-        found.update(
-            value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-        )
-    return found.hexdigest()[:16]
 
 
 def _is_published(name: str) -> bool:

@@ -31,6 +31,13 @@ def rec709_grey(rgb: UInt8[np.ndarray, "*batch 3"]) -> Float64[np.ndarray, "*bat
     return rgb.astype(np.float64) @ np.array([0.2125, 0.7154, 0.0721])
 
 
+def async_rl_grey(rgb: UInt8[np.ndarray, "*batch 3"]) -> UInt8[np.ndarray, "*batch"]:
+    """As ale.py of muupan/async-rl has it: Rec. 709's weights, green's and blue's exchanged, cut to
+    bytes."""
+    red, green, blue = (rgb[..., channel] for channel in range(3))
+    return (red * 0.2126 + green * 0.0722 + blue * 0.7152).astype(np.uint8)
+
+
 def mean_grey(rgb: UInt8[np.ndarray, "*batch 3"]) -> Float64[np.ndarray, "*batch"]:
     """The mean of the three, not rounded."""
     return rgb.mean(axis=-1)
@@ -42,8 +49,9 @@ GREYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "gymnasium": gymnasium_grey,
     "rec709": rec709_grey,
     "mean": mean_grey,
+    "async-rl": async_rl_grey,
 }
-WHOLE = ("luma", "gymnasium")  # whose greys are bytes
+WHOLE = ("luma", "gymnasium", "async-rl")  # whose greys are bytes
 EXACT = ("rec709", "mean")  # whose last bits decide what stretching makes of them
 COLOUR = "colour"  # in a grey's place: none is made
 

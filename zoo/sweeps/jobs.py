@@ -16,6 +16,7 @@ from functools import wraps
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from atari_zoo.converters.registration import RegisteredTwice
@@ -32,6 +33,8 @@ POINTS = "atari_zoo.jobs"
 
 
 PLANNED = "planned"  # of a job that takes a plan: what makes it of settings
+LANES = "in_lanes"  # of a job that may be done beside others in one process
+LOADING = Lock()  # of models: what is drawn for untrained ones is drawn from torch's one generator
 
 
 def jobs() -> list[str]:
@@ -83,11 +86,14 @@ def check_settings(name: str, given: Mapping[str, Any]) -> None:
         planned(dict(given))
 
 
-def job_of_a_plan(usual: Mapping[str, Any], without: Iterable[str] = ()) -> Callable[[Job], Job]:
+def job_of_a_plan(
+    usual: Mapping[str, Any], without: Iterable[str] = (), lanes: bool = False
+) -> Callable[[Job], Job]:
     """Gives a job a plan's options for settings, by flat names; it takes the plan for `plan`.
 
     usual: what the job takes where an option is not given, if that is not the plan's own default;
         of steps and episodes, whichever is given. without: options that are not the user's.
+    lanes: whether it may be done for several models at once, in threads of one process.
     """
     there = {name: flat for name, flat in FLAT.items() if name not in ("seed", *without)}
 
@@ -105,6 +111,7 @@ def job_of_a_plan(usual: Mapping[str, Any], without: Iterable[str] = ()) -> Call
             return job(model, folder, seed, plan=plan, **settings)
 
         vars(run)[PLANNED] = planned
+        vars(run)[LANES] = lanes
 
         own = inspect.signature(job)
         parameters = [
@@ -123,6 +130,20 @@ def job_of_a_plan(usual: Mapping[str, Any], without: Iterable[str] = ()) -> Call
     return given
 
 
+def in_lanes_too(name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether the job may be done for several models at once in one process, on its processor."""
+    may = getattr(job_named(name), LANES, False)
+    return bool(may) and settings.get("device", "cpu") == "cpu"
+
+
+def _loaded(model: str, device: str) -> Network:
+    """The model, one at a time."""
+    import atari_zoo as zoo
+
+    with LOADING:
+        return zoo.load(model, device)
+
+
 def _tuned(plan: Plan, network: Network) -> Plan:
     """The plan with what was found fastest on the machine that does the job."""
     from atari_zoo.play.tuned import as_tuned  # which asks for torch
@@ -130,30 +151,30 @@ def _tuned(plan: Plan, network: Network) -> Plan:
     return as_tuned(plan, network)[0]
 
 
-@job_of_a_plan(CACHE)
+@job_of_a_plan(CACHE, lanes=True)
 def record(
     model: str, folder: Path, seed: int, *, plan: Plan, device: str = "cpu"
 ) -> dict[str, Any]:
     """Records play into `play.zarr`: by default all that the paper's cache held."""
     import atari_zoo as zoo
 
-    path, network = folder / "play.zarr", zoo.load(model, device)
+    path, network = folder / "play.zarr", _loaded(model, device)
     plan = _tuned(as_cached(plan, network.layers), network)
     return zoo.rollout(network, plan, path=path).summary()
 
 
-@job_of_a_plan({"episodes": 30})
+@job_of_a_plan({"episodes": 30}, lanes=True)
 def score(
     model: str, folder: Path, seed: int, *, plan: Plan, device: str = "cpu"
 ) -> dict[str, Any]:
     """Plays whole episodes: returns, their mean, its interval."""
     import atari_zoo as zoo
 
-    network = zoo.load(model, device)
+    network = _loaded(model, device)
     return zoo.rollout(network, _tuned(plan, network)).summary()
 
 
-@job_of_a_plan({"episodes": 10}, without=flattened(Noise))
+@job_of_a_plan({"episodes": 10}, without=flattened(Noise), lanes=True)
 def noise(
     model: str,
     folder: Path,
@@ -170,12 +191,11 @@ def noise(
 
     With several kinds, the `curves` of each stand in the place of its levels, returns and means.
     """
-    import atari_zoo as zoo
     from atari_zoo.play.noise import LEVELS
     from atari_zoo.play.robustness import noise_scores
 
     kinds = [*LEVELS] if kind == "all" else [kind] if isinstance(kind, str) else [*kind]
-    plan, network = replace(plan, seed=draw_seed(0, seed, plan.envs)), zoo.load(model, device)
+    plan, network = replace(plan, seed=draw_seed(0, seed, plan.envs)), _loaded(model, device)
     found = noise_scores(network, _tuned(plan, network), kinds, levels)
     curves = [
         {

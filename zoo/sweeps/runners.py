@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
+from atari_zoo.sweeps.jobs import in_lanes_too
 from atari_zoo.sweeps.tasks import Outcome, Task, do
 
 PATIENCE = 10.0  # seconds that a cluster may be without workers
@@ -19,8 +21,13 @@ PAUSE = 0.05  # seconds between two looks
 
 
 def here(tasks: Sequence[Task]) -> Iterator[Outcome]:
-    """One after another, in this process."""
-    return map(do, tasks)
+    """In this process: one after another, or, of jobs that may be, one on each core at once."""
+    if not all(in_lanes_too(task.job, task.settings) for task in tasks):
+        yield from map(do, tasks)
+        return
+    from atari_zoo.emulator.lanes import in_lanes  # which asks for torch
+
+    yield from (outcome for _, outcome in in_lanes([partial(do, task) for task in tasks]))
 
 
 def processes(tasks: Sequence[Task], workers: int) -> Iterator[Outcome]:
