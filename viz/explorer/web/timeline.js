@@ -31,7 +31,7 @@ function tick(now) {
 }
 
 // the kinds of bookmarks: their sign, what they are called, and how they are drawn over the curve
-const KINDS = {
+const BOOKMARKS = {
   critical: { sign: "\u25bc", title: "critical moments", draw: (context, x) => triangle(context, x) },
   gain: { sign: "+", title: "better than expected", draw: (context, x) => cross(context, x, true) },
   loss: { sign: "\u2212", title: "worse than expected", draw: (context, x) => cross(context, x, false) },
@@ -48,7 +48,7 @@ function bookmarkRow(facts) {
   const shown = facts.bookmarks.filter((kind) => kind.moments.length);
   if (!shown.length) return [made("span", {}, "No moment stands out: the best actions never lead.")];
   return shown.flatMap((kind) => {
-    const { sign, title } = KINDS[kind.name];
+    const { sign, title } = BOOKMARKS[kind.name];
     return [made("span", { title: kind.words }, sign + " " + title + ": "),
       ...kind.moments.map(([at, much]) => made("button", { title: title + "; " + kind.words + ": " + short(much), "data-step": at,
         onclick: () => goTo(at, "push") }, made("span", { "aria-label": title }, sign), " " + at))];
@@ -101,7 +101,7 @@ function drawCurve(facts, steps, step) {
   values.forEach((value, at) => context.lineTo(x(at), y(value)));
   context.stroke();
   context.fillStyle = styled("--mark");
-  for (const kind of facts.bookmarks) for (const [at] of kind.moments) KINDS[kind.name].draw(context, x(at));
+  for (const kind of facts.bookmarks) for (const [at] of kind.moments) BOOKMARKS[kind.name].draw(context, x(at));
   context.strokeStyle = styled("--accent");
   context.lineWidth = 2;
   context.beginPath();
