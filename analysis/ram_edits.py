@@ -31,8 +31,7 @@ from atari_zoo.analysis.results import Result
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.arguments import checked
 from atari_zoo.layers import activations
-from atari_zoo.play.counterfactuals import EditedStates, edited_states
-from atari_zoo.play.replayed import FATES
+from atari_zoo.play.counterfactuals import FATES, EditedStates, edited_states
 from atari_zoo.ram.variables import BYTES, Variable, variables
 from atari_zoo.recordings.recordings import Recording
 from atari_zoo.units.numbering import layer_shape, unit_name

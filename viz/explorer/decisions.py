@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +10,6 @@ from scipy.special import softmax
 
 from atari_zoo.analysis.measures.critical_moments import importance
 from atari_zoo.analysis.responses import outputs_are_values, samples_its_policy
-from atari_zoo.converters.network.foreign import Network
 from atari_zoo.viz.attribution.scores import OUTPUT
 from atari_zoo.viz.explorer.bookmarks import bookmarks
 from atari_zoo.viz.explorer.scripts import script_array
@@ -36,27 +34,18 @@ class ActionRatings(NamedTuple):
     rates_states: bool
 
 
-def rating_layers(network: Network) -> list[str]:
-    """The layers that tell how actions are rated, and states."""
-    return [OUTPUT] + [VALUE] * (VALUE in network.layers and not outputs_are_values(network))
-
-
-def action_ratings(
-    network: Network, values: Mapping[str, Float[np.ndarray, "steps ..."]]
-) -> ActionRatings:
+def action_ratings(agent: ShownAgent) -> ActionRatings:
     """Q-values, probabilities of a policy that is drawn from, or scores of which the largest alone
-    decides.
-
-    values: of the `rating_layers`.
-    """
-    outputs = values[OUTPUT].reshape(len(values[OUTPUT]), -1)
+    decides."""
+    outputs = agent.values(OUTPUT).reshape(agent.steps, -1)
+    network = agent.network
     if outputs_are_values(network):
         return ActionRatings(
             outputs, "Q-value", "difference", outputs.max(axis=1), "largest Q-value", True
         )
     value, words, rates = None, "", VALUE in network.layers
     if rates:
-        found = values[VALUE].reshape(len(outputs), -1)
+        found = agent.values(VALUE).reshape(agent.steps, -1)
         value, words = found.mean(axis=1), "value of the state, by the critic"
     if samples_its_policy(network):
         shares = softmax(outputs, axis=1)
@@ -64,7 +53,7 @@ def action_ratings(
             value, words = shares.max(axis=1), "largest probability: this agent has no value"
         return ActionRatings(shares, "probability", "probability", value, words, rates)
     if value is None:
-        value = importance(outputs) if outputs.shape[1] > 1 else np.zeros(len(outputs))
+        value = importance(outputs) if outputs.shape[1] > 1 else np.zeros(agent.steps)
         words = "lead of the best action: this agent has no value"
     return ActionRatings(outputs, "score", "difference", value, words, rates)
 
@@ -74,8 +63,7 @@ def decisions(agent: ShownAgent, seed: int = 0) -> dict[str, Any]:
 
     seed: of the states that are compared.
     """
-    layers = {name: agent.values(name) for name in rating_layers(agent.network)}
-    rated, recording, env = action_ratings(agent.network, layers), agent.recording, agent.env
+    rated, recording, env = action_ratings(agent), agent.recording, agent.env
     value = rated.value if rated.rates_states else None
     recorded = len(recording.actions) > 0 and not agent.ablated
     taken = recording.actions[:, env] if recorded else rated.values.argmax(axis=1)

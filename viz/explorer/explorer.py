@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Sequence
 from itertools import repeat
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from atari_zoo.analysis.subjects import Subject
 from atari_zoo.converters.arguments import checked
@@ -51,25 +51,7 @@ def explore(
     Raises ValueError for agents of different games, play without colour frames or (for an
         embedding of several agents) RAM, and for layers, units or methods that are not there.
     """
-    return make_explorer(models, Path(folder), settings, ablate, made_by, progress).page
-
-
-class MadeExplorer(NamedTuple):
-    """An explorer's page and whom it shows."""
-
-    page: Path
-    agents: list[ShownAgent]
-
-
-def make_explorer(
-    models: Sequence[Subject],
-    folder: Path,
-    settings: ExplorerSettings,
-    ablate: Sequence[str],
-    made_by: str,
-    progress: PartsDone,
-) -> MadeExplorer:
-    """`explore`, for those who go on with the agents."""
+    folder = Path(folder)
     check_parent(folder)
     saved = None if settings.embedding is None else saved_embedding(settings.embedding)
     agents = shown_agents(models, ablate, settings)
@@ -96,7 +78,7 @@ def make_explorer(
         "palettes": colour_scales(),
     }
     write_script(folder / DATA, "index", index)
-    return MadeExplorer(write_page(folder, index["game"], [a.name for a in agents]), agents)
+    return write_page(folder, index["game"], [one.name for one in agents])
 
 
 def _part_count(agent: ShownAgent, layers: Sequence[str], settings: ExplorerSettings) -> int:

@@ -20,9 +20,6 @@ SCRIPTS = (
     "elements data state agents game decision layers views timeline cloud points unit keys main"
 ).split()
 
-LIVE = ("live", "memory")  # of a served page alone
-STYLE = "explorer.css"
-
 
 def colour_scales() -> dict[str, Any]:
     """The house's colours of numbers, as the page's script looks them up: from zero up, signed, and
@@ -39,20 +36,13 @@ def write_page(folder: Path, game: str, names: Sequence[str]) -> Path:
 
     names: of the agents, for the title.
     """
+    web = resources.files("atari_zoo.viz.explorer") / "web"
+    codes = sorted(file.name for file in web.iterdir() if file.name.endswith((".js", ".css")))
     (folder / CODE).mkdir()
-    for name in (*(f"{name}.js" for name in SCRIPTS), STYLE):
-        (folder / CODE / name).write_bytes(page_code(name))
+    for name in codes:
+        (folder / CODE / name).write_bytes((web / name).read_bytes())
+    scripts = [f"{name}.js" for name in SCRIPTS]
     with written_whole(folder / PAGE) as beside:
-        beside.write_text(page_text(game, names), encoding="utf-8")
+        page = filled("explorer.html", game=game, names=names, scripts=scripts)
+        beside.write_text(page, encoding="utf-8")
     return folder / PAGE
-
-
-def page_text(game: str, names: Sequence[str], live: bool = False) -> str:
-    """The page itself. live: with what a server alone can do, and no page from disk."""
-    scripts = [*SCRIPTS[:-1], *(LIVE if live else ()), SCRIPTS[-1]]
-    return filled("explorer.html", game=game, names=names, scripts=scripts, live=live)
-
-
-def page_code(name: str) -> bytes:
-    """A script or the style, as the package has it."""
-    return (resources.files("atari_zoo.viz.explorer") / "web" / name).read_bytes()

@@ -7,7 +7,6 @@ the page takes them apart in `web/data.js`.
 from __future__ import annotations
 
 import base64
-import json
 import zlib
 from pathlib import Path
 from typing import Any
@@ -39,31 +38,11 @@ def script_array(values: Shaped[np.ndarray, "*shape"], changes: bool = False) ->
     return {"shape": list(values.shape), "type": name, "changes": changes, "content": content}
 
 
-def script_values(data: dict[str, Any]) -> Shaped[np.ndarray, "*shape"]:
-    """The array that `script_array` stored."""
-    content = zlib.decompress(base64.b64decode(data["content"]))
-    values = np.frombuffer(content, data["type"]).reshape(data["shape"])
-    return values.cumsum(axis=0, dtype=np.uint8) if data["changes"] else values
-
-
-def read_script(folder: Path, name: str) -> Any:
-    """What `write_script` wrote."""
-    text = (folder / f"{name}.js").read_text("utf-8")
-    return json.loads(text.removeprefix(_opening(name)).removesuffix(_CLOSING))
-
-
 def write_script(folder: Path, name: str, data: Any) -> int:
     """Writes `folder/name.js` with what JSON can hold, and returns its bytes."""
     path = folder / f"{name}.js"
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = f"{_opening(name)}{script_json(data)}{_CLOSING}"
+    text = f"window.zoo.take({script_json(name)}, {script_json(data)});\n"
     with written_whole(path) as beside:
         beside.write_text(text, encoding="utf-8")
     return path.stat().st_size
-
-
-_CLOSING = ");\n"
-
-
-def _opening(name: str) -> str:
-    return f"window.zoo.take({script_json(name)}, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,13 +13,7 @@ from atari_zoo.cli.options import Env, Force, Json, Layers, Seed
 from atari_zoo.cli.outputs import check_folder
 from atari_zoo.cli.tables import print_facts
 from atari_zoo.cli.verbs import verb
-from atari_zoo.interrupts import stop_requests
 from atari_zoo.progress import progress_bar
-
-if TYPE_CHECKING:
-    from atari_zoo.viz.explorer.serving import ServedExplorer
-
-LOCAL = "127.0.0.1"
 
 
 @verb(
@@ -27,7 +21,6 @@ LOCAL = "127.0.0.1"
     "atari-zoo explore apex/Seaquest/1 rainbow/Seaquest/1 -o page",
     "atari-zoo explore apex/Seaquest/1 --ablate conv3:26 -o page",
     "atari-zoo explore '*/Seaquest/*' --embedding where -o page    # of `atari-zoo embed`",
-    "atari-zoo explore apex/Seaquest/1 --serve    # edit the console's memory on the page",
     "atari-zoo explore play.zarr --steps 500 --saliency lrp --iterations 0 -o page",
 )
 def explore(
@@ -38,15 +31,9 @@ def explore(
             "recordings with screens, frames and RAM."
         ),
     ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            help="The folder to write.",
-            show_default="explorer; with --serve a temporary one",
-        ),
-    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")] = Path(
+        "explorer"
+    ),
     steps: Annotated[
         int, typer.Option("--steps", help="Of each agent's play, its first ones; 0 for all.", min=0)
     ] = 0,
@@ -80,24 +67,6 @@ def explore(
         int, typer.Option(help="Iterations that make an image for each unit; 0 for none.", min=0)
     ] = 0,
     seed: Seed = 0,
-    serve: Annotated[
-        bool,
-        typer.Option(
-            "--serve",
-            help="Serve the page until Ctrl-C, with work that needs the emulator: RAM edits.",
-        ),
-    ] = False,
-    host: Annotated[
-        str | None,
-        typer.Option(
-            help="Where --serve listens; anywhere else than here, who knows the address may look.",
-            show_default=LOCAL,
-        ),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(help="Of --serve; 0 for a free one.", min=0, max=65535, show_default="0"),
-    ] = None,
     show: Annotated[
         bool, typer.Option("--open/--no-open", help="Open it where there is a screen.")
     ] = True,
@@ -107,13 +76,9 @@ def explore(
     """A page to look around in: play, activations, saliency, units and a map of all moments."""
     from atari_zoo.analysis.subjects import as_subjects
     from atari_zoo.viz.explorer.explorer import explore as write_explorer
-    from atari_zoo.viz.explorer.serving import serve_explorer
     from atari_zoo.viz.explorer.settings import ExplorerSettings
 
-    if not serve and (host is not None or port is not None):
-        raise ValueError("--host and --port are of --serve, which is not given")
-    if not serve or output is not None:
-        output = check_folder(output or Path("explorer"), force)
+    check_folder(output, force)
     usual = ExplorerSettings()
     chosen = tuple(methods or usual.methods)
     settings = ExplorerSettings(
@@ -130,13 +95,6 @@ def explore(
     )
     again = _again(models, settings, usual, ablate or [])
     agents = as_subjects(models)
-    if serve:
-        with progress_bar("exploring", "parts") as update:
-            served = serve_explorer(
-                agents, output, settings, ablate or [], again, update, host or LOCAL, port or 0
-            )
-        return _wait(served, models, as_json, show)
-    assert output is not None  # it has a name of its own
     with progress_bar("exploring", "parts") as update:
         page = write_explorer(agents, output, settings, ablate or [], again, update)
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
@@ -144,18 +102,6 @@ def explore(
     print_facts(facts, as_json, f"{page.resolve()}: {size / 1e6:.1f} MB")
     if show and not as_json and sys.stdout.isatty():
         typer.launch(str(page.resolve()))
-
-
-def _wait(served: ServedExplorer, models: list[str], as_json: bool, show: bool) -> None:
-    """Until somebody stops it."""
-    with served, stop_requests() as stopping:
-        facts = {"models": models, "address": served.address, "output": str(served.folder)}
-        print_facts(facts, as_json, f"{served.address} until Ctrl-C; keep the address to yourself")
-        sys.stdout.flush()
-        if show and not as_json and sys.stdout.isatty():
-            typer.launch(served.address)
-        while not stopping.wait(0.5):
-            pass
 
 
 def _again(models: list[str], settings: object, usual: object, ablate: list[str]) -> str:

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from atari_zoo.converters.arguments import checked
-from atari_zoo.play.replayed import ASTRAY, HELD, RAM, ReplayedConsole
+from atari_zoo.emulator.cartridges import Cartridge
+from atari_zoo.emulator.consoles import Console
+from atari_zoo.emulator.palettes import SharedPalette
+from atari_zoo.emulator.resets import reset_rule
+from atari_zoo.emulator.screens import rom_path, screen
+from atari_zoo.games import game as find_game
+from atari_zoo.preprocessing.renderer import Renderer
 from atari_zoo.recordings.recordings import Recording
 
-# values by address, or what tells them from the memory as it is before
-Bytes = Mapping[int, int] | Callable[[np.ndarray], Mapping[int, int]]
+RAM = 128  # bytes
+ILLEGAL = "Illegal Instruction"  # what the emulator says where the edited program goes astray
+# what became of an edited state: the bytes held; the game wrote over them; it ended; or the
+# processor met an illegal instruction
+HELD, SLIPPED, OVER, ASTRAY = FATES = ("held", "slipped", "over", "illegal")
 
 
 @checked
@@ -37,7 +51,7 @@ def counterfactual(
     _check_moment(recording, step, env)
     _check_bytes(ram)
     stack = recording.preprocessing.stack
-    replay = ReplayedConsole(recording, env)
+    replay = _Replay(recording, env)
     for before in range(step - stack):
         replay.step(before)
     frames = []
@@ -65,114 +79,44 @@ class EditedStates(NamedTuple):
 def edited_states(
     recording: Recording,
     steps: Sequence[int],
-    ram: Bytes,
+    ram: Mapping[int, int] | Callable[[np.ndarray], Mapping[int, int]],
     env: int = 0,
     slack: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> EditedStates:
     """`counterfactual` of many steps in one replay, without those where the edit did not hold.
 
-    ram: values by address, or what tells them from the memory as it is before the edit. slack, and
-    what discards a state: as in `MomentEditor.edited`, which makes each.
+    Before each step's stack of frames the console is cloned; in the clone the bytes are set before
+    each of these frames' actions, as `counterfactual` does. A state is discarded, and its fate
+    told, where a byte is then further than `slack` from what was set, the game is over, or the
+    processor met an illegal instruction.
+    ram: values by address, or what tells them from the memory as it is before the edit.
     progress: called with the steps done and those there are.
     Raises ValueError as `counterfactual` does, and where steps last a drawn number of frames.
     """
-    wanted = sorted(set(map(int, steps)))
+    seen, wanted = recording.preprocessing, sorted(set(map(int, steps)))
+    if 0 < seen.frame_skip_least < seen.frame_skip:
+        raise ValueError("steps of a drawn number of frames are not cloned: use counterfactual")
     for step in wanted:
         _check_moment(recording, step, env)
-    editor = MomentEditor(recording, env)
-    observations, fates = [], dict[int, str]()
+    main, clone = _Replay(recording, env), _Replay(recording, env)
+    observations, fates, at = [], dict[int, str](), 0
     for done, step in enumerate(wanted, 1):
-        found = editor.edited(step, ram, slack)
-        fates[step] = found.fate
-        if found.fate == HELD:
-            observations.append(found.observation)
+        for before in range(at, step - seen.stack):
+            main.step(before)
+        at = max(at, step - seen.stack)
+        clone.become(main)
+        values = ram(np.array(main.console.ale.getRAM())) if callable(ram) else ram
+        _check_bytes(values)
+        found, fates[step] = clone.edited(range(at, step), values, slack)
+        if fates[step] == HELD:
+            observations.append(_as_seen(found, recording))
+        elif fates[step] == ASTRAY:
+            clone = _Replay(recording, env)  # its emulator may be in any state
         progress(done, len(wanted))
     held = np.array([step for step in wanted if fates[step] == HELD], int)
-    shape = recording.preprocessing.shape
-    together = torch.cat(observations) if observations else torch.zeros(0, *shape)
+    together = torch.cat(observations) if observations else torch.zeros(0, *seen.shape)
     return EditedStates(together, held, tuple(fates[int(step)] for step in steps))
-
-
-class EditedMoment(NamedTuple):
-    """A moment of play with bytes of the memory changed.
-
-    observation: in 0..1. screen: in colour, RGB, the maximum of the last two frames.
-    before, after: the memory before the first byte was set, and when all frames were made.
-    fate: one of `FATES`.
-    """
-
-    observation: Float[Tensor, "1 channels height width"]
-    screen: UInt8[np.ndarray, "height width 3"]
-    before: UInt8[np.ndarray, "128"]
-    after: UInt8[np.ndarray, "128"]
-    fate: str
-
-
-class MomentEditor:
-    """Edits of one moment of a recording after the other.
-
-    A console plays the recorded game up to where a moment's stack of frames begins, and stays there
-    for the next edit; it begins anew only for an earlier moment.
-    Raises ValueError where steps last a drawn number of frames.
-    """
-
-    def __init__(self, recording: Recording, env: int = 0) -> None:
-        seen = recording.preprocessing
-        if 0 < seen.frame_skip_least < seen.frame_skip:
-            raise ValueError("steps of a drawn number of frames are not cloned: use counterfactual")
-        self._recording, self._env = recording, env
-        self._main: ReplayedConsole | None = None
-        self._clone: ReplayedConsole | None = None
-        self._played = 0  # steps of the main one
-
-    def edited(
-        self,
-        step: int,
-        ram: Bytes,
-        slack: int = 1,
-        progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> EditedMoment:
-        """The moment had these bytes been set, in a clone of the console, before each action of its
-        stack of frames, as `counterfactual` does.
-
-        The edit did not hold where a byte is then further than `slack` from what was set, the game
-        is over, or the processor met an illegal instruction: `fate` says so.
-        ram: values by address, or what tells them from the memory as it is before.
-        progress: called with the recorded steps that are played again and those there are; what it
-        raises leaves the editor usable.
-        Raises ValueError as `counterfactual` does.
-        """
-        _check_moment(self._recording, step, self._env)
-        main = self._at(step - self._recording.preprocessing.stack, progress)
-        before = np.array(main.console.ale.getRAM())
-        values = ram(before) if callable(ram) else ram
-        _check_bytes(values)
-        clone = self._clone or ReplayedConsole(self._recording, self._env)
-        self._clone = None  # until it is known to be sound
-        clone.become(main)
-        begin = step - self._recording.preprocessing.stack
-        frames, fate = clone.edited(range(begin, step), values, slack)
-        after = np.array(clone.console.ale.getRAM())
-        if fate != ASTRAY:
-            self._clone = clone
-        seen = _as_seen(frames, self._recording)
-        return EditedMoment(seen, clone.colour_screen(), before, after, fate)
-
-    def _at(self, step: int, progress: Callable[[int, int], None]) -> ReplayedConsole:
-        """The console before the action of that step."""
-        if self._main is None or self._played > step:
-            self._main, self._played = ReplayedConsole(self._recording, self._env), 0
-        begun, main = self._played, self._main
-        while self._played < step:
-            progress(self._played - begun, step - begun)
-            try:
-                main.step(self._played)
-            except BaseException:
-                self._main = None
-                raise
-            self._played += 1
-        return main
 
 
 def _check_moment(recording: Recording, step: int, env: int) -> None:
@@ -198,6 +142,109 @@ def _check_bytes(ram: Mapping[int, int]) -> None:
 def _as_seen(frames: Sequence[np.ndarray], recording: Recording) -> Float[Tensor, "1 c h w"]:
     seen = torch.from_numpy(np.stack(frames)).reshape(1, *recording.preprocessing.shape)
     return seen.float() / 255 if seen.dtype == torch.uint8 else seen
+
+
+@contextmanager
+def _heard() -> Iterator[list[str]]:
+    """What is written to the process's standard error meanwhile, once it is over; the emulator's
+    C++ tells of illegal instructions there alone. All other lines go where they were to go."""
+    said: list[str] = []
+    sys.stderr.flush()
+    before = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield said
+        finally:
+            sys.stderr.flush()
+            os.dup2(before, 2)
+            os.close(before)
+            file.seek(0)
+            for line in file.read().decode(errors="replace").splitlines(keepends=True):
+                if ILLEGAL in line:
+                    said.append(line.strip())
+                else:
+                    os.write(2, line.encode())
+
+
+class _Replay:
+    """One environment of a recording, played again by a console of this process."""
+
+    def __init__(self, recording: Recording, env: int) -> None:
+        self.recording, self.env = recording, env
+        preprocessing = recording.preprocessing
+        mode, difficulty = (recording.options.get(name) for name in ("mode", "difficulty"))
+        named = tuple(recording.options.get("actions", ()))
+        cartridge = Cartridge(find_game(recording.game).rom, mode, difficulty, named)
+        shown = screen(cartridge)
+        self.screens = np.zeros((2, shown.height, shown.width), np.uint8)
+        self.renderer = Renderer(preprocessing, shown.height, shown.width)
+        colours = {"colours": np.zeros((256, 3), np.uint8), "greys": np.zeros(256, np.uint8)}
+        palette = SharedPalette(colours, self.renderer)
+        memory = np.zeros(RAM, np.uint8)
+        inserted = replace(cartridge, rom=str(rom_path(cartridge.rom)))
+        self.console = Console(inserted, preprocessing, self.screens, memory, palette)
+        self.rule = reset_rule(preprocessing)
+        self.console.load(self.rule.draws(recording.seed + env))
+        self.rule.begin(self.console)
+        self.fires = preprocessing.fire_after_life_loss and shown.fires
+        self.fire = shown.actions.index("FIRE") if self.fires else 0
+        self.fire_next = False
+
+    def step(self, number: int, edited: bool = False) -> None:
+        """Plays the recorded action; it must have what it had, unless the memory was edited."""
+        console, recording = self.console, self.recording
+        action = self.fire if self.fire_next else int(recording.actions[number, self.env])
+        lives = console.lives
+        if edited and not (self.rule.late and console.life_ended):
+            console.press(console.played[action])  # and not on, should the game be over now
+            self.fire_next = self.fires and console.lives < lives and not console.over
+            return
+        reward, terminated, truncated, _ = self.rule.step(console, action)
+        over = terminated or truncated
+        self.fire_next = self.fires and console.lives < lives and not over
+        if edited:
+            return
+        if (reward, over) != (
+            recording.rewards[number, self.env],
+            recording.over[number, self.env],
+        ):
+            raise ValueError(
+                f"the game does not repeat from seed {recording.seed} after step {number}: a "
+                "counterfactual needs play that the zoo recorded, from its beginning"
+            )
+
+    def become(self, other: _Replay) -> None:
+        """Takes the other's state, which stays as it is."""
+        mine, theirs = self.console, other.console
+        mine.ale.restoreState(theirs.ale.cloneState(include_rng=True))
+        for name in ("over", "truncated", "life_ended", "lives", "frames"):
+            setattr(mine, name, getattr(theirs, name))
+        self.screens[:] = other.screens
+        self.fire_next = other.fire_next
+
+    def edited(
+        self, steps: Sequence[int], ram: Mapping[int, int], slack: int
+    ) -> tuple[list[np.ndarray], str]:
+        """Plays on with these bytes set before each action: the frames, and what became of it."""
+        frames, ale = [], self.console.ale
+        with _heard() as said:
+            for before in steps:
+                for address, value in ram.items():
+                    ale.setRAM(address, value)
+                self.step(before, edited=bool(ram))
+                frames.append(self.frame())
+        after = ale.getRAM()
+        if said:
+            return frames, ASTRAY
+        if self.console.over:
+            return frames, OVER
+        far = any(abs(int(after[place]) - value) > slack for place, value in ram.items())
+        return frames, SLIPPED if far else HELD
+
+    def frame(self) -> np.ndarray:
+        """What the agent sees newest."""
+        return self.renderer(self.screens)
 
 
 def _check(what: str, number: int, end: int) -> None:

@@ -71,11 +71,6 @@ class Variable:
         """Its value in each memory; NaN where what it tells of is absent."""
         return np.asarray(self._table[ram[..., self.address]])
 
-    @property
-    def possible(self) -> Float[np.ndarray, "values"]:
-        """All values that some byte holds, the least first."""
-        return np.asarray(np.unique(self._table[np.isfinite(self._table)]))
-
     def byte(self, value: float, before: int = 0) -> int:
         """The byte that holds a value, as near as can be to the one before.
 

@@ -43,9 +43,5 @@ function seenAt(agent, step) {
   return found;
 }
 
-// what an edit of the memory made of an agent's step, on a served page; else nothing
-const editing = { at: () => null };
-const editAt = (agent, step) => editing.at(agent, step);
-
 const ratedAt = (facts, step) => rowOf(facts.rated, step);
 const actionAt = (facts, step) => facts.actions[facts.taken.values[step]];

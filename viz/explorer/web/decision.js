@@ -32,8 +32,7 @@ function drawDecision(view, agent, facts, step) {
     makeBars(view, facts);
     view.madeFor = agent;
   }
-  const edit = editAt(agent, step), rated = edit ? edit.rated.values : ratedAt(facts, step), [low, high] = view.reach;
-  const taken = edit ? rated.indexOf(Math.max(...rated)) : facts.taken.values[step];
+  const rated = ratedAt(facts, step), [low, high] = view.reach, taken = facts.taken.values[step];
   const mean = facts.drawn === "probability" ? 0 : meanOf(rated), best = rated.indexOf(Math.max(...rated));
   const place = (value) => 100 * (value - low) / (high - low);
   view.rows.forEach(({ row, fill, number }, action) => {
@@ -47,13 +46,12 @@ function drawDecision(view, agent, facts, step) {
   const words = facts.drawn === "probability" ? "from 0 to 1"
     : "bars from the mean of all, one scale for this play (" + short(low) + " to " + short(high) + ")";
   view.barWords.textContent = facts.rating + " of each action; " + words + ". Lit: what it "
-    + (facts.recorded && !agent.ablated && !edit ? "took" : "would take") + (taken === best ? "." : "; \u25c6 marks the largest.");
-  view.valueWords.textContent = facts.valueWords + ": " + short(edit ? edit.value : facts.value.values[step])
-    + (edit ? " (unedited " + short(facts.value.values[step]) + ")" : "");
+    + (facts.recorded && !agent.ablated ? "took" : "would take") + (taken === best ? "." : "; \u25c6 marks the largest.");
+  view.valueWords.textContent = facts.valueWords + ": " + short(facts.value.values[step]);
 }
 
 function drawSeen(view, agent, step) {
-  const edit = editAt(agent, step), frames = edit ? edit.frames : seenAt(agent, step);
+  const frames = seenAt(agent, step);
   if (!frames) return;
   if (view.seen.length !== frames.length) {
     view.seen = frames.map((_, place) => made("canvas", { role: "img", "data-place": place }));

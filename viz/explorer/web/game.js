@@ -5,15 +5,14 @@
 const HUE = [0, 229, 255], DIMMED = 0.6, STEPS_OF_MAP = 15, FADE = 1.5;
 
 function drawGame(view, agent, facts, step) {
-  const edit = editAt(agent, step), frame = edit ? edit.frame : frameAt(agent, step);
+  const frame = frameAt(agent, step);
   if (!frame) return void (view.mapWords.textContent = "reading the screens of this step ...");
   const zoom = wholeZoom(view.screen.parentElement.clientWidth, frame.width, 3, 420 / frame.height);
   const context = enlarged(view.screen, frame, zoom);
-  const told = edit ? drawEditedMap(context, agent, facts, edit, zoom, frame) : drawMap(context, agent, facts, step, zoom, frame);
-  view.screen.setAttribute("aria-label", index.game + " as " + agent.name + " saw it at step " + step + (edit ? ", with " + edit.title : ""));
+  const told = drawMap(context, agent, facts, step, zoom, frame);
+  view.screen.setAttribute("aria-label", index.game + " as " + agent.name + " saw it at step " + step);
   view.mapWords.textContent = told;
   view.screen.dataset.step = step;
-  view.screen.dataset.edited = edit ? edit.title : "";
 }
 
 // the largest whole number that fits; one that would be too high is left
@@ -30,30 +29,15 @@ function drawMap(context, agent, facts, step, zoom, frame) {
   if (!file) return "reading the maps of " + method.name + " ...";
   const first = Math.ceil((at - at % index.chunk) / method.every) * method.every;
   const row = rowOf(file, (at - first) / method.every);
-  lay(context, agent, row, method, zoom, frame);
-  return method.name.replaceAll("_", " ") + " of " + method.explains
-    + (since ? "; of step " + at + ", " + since + " before: one of " + method.every + " steps was explained" : "")
-    + ". Full colour at " + short(method.full) + ", " + method.unit
-    + "; absolute values, one scale for this play, weak ones fade" + (method.note ? "; " + method.note : "") + ".";
-}
-
-// a map over the dimmed screen
-function lay(context, agent, row, method, zoom, frame) {
-  const [top, left, height, width] = have(agent.screens + "/facts").seen.box;
+  const seen = have(agent.screens + "/facts").seen, [top, left, height, width] = seen.box;
   context.fillStyle = "rgb(0 0 0 / " + (1 - DIMMED) + ")";
   context.fillRect(0, 0, frame.width * zoom, frame.height * zoom);
   context.imageSmoothingEnabled = true;
   context.drawImage(overlayOf(row, method), left * zoom, top * zoom, width * zoom, height * zoom);
-}
-
-// the map of the edited moment, in the play's scale
-function drawEditedMap(context, agent, facts, edit, zoom, frame) {
-  const method = chosenMethod(facts);
-  if (!method) return "";
-  if (!edit.map || edit.method !== method.name) return method.name.replaceAll("_", " ") + " of the edited moment is computed ...";
-  lay(context, agent, edit.map.values, method, zoom, frame);
-  return method.name.replaceAll("_", " ") + " of " + method.explains + ", of the edited moment. Full colour at " + short(method.full)
-    + ", as in the play; its largest is " + short(edit.largest) + ".";
+  return method.name.replaceAll("_", " ") + " of " + method.explains
+    + (since ? "; of step " + at + ", " + since + " before: one of " + method.every + " steps was explained" : "")
+    + ". Full colour at " + short(method.full) + ", " + method.unit
+    + "; absolute values, one scale for this play, weak ones fade" + (method.note ? "; " + method.note : "") + ".";
 }
 
 function overlayOf(row, method) {

@@ -10,7 +10,7 @@ function drawLayer(view, agent, facts, step) {
   const pictures = tilesOf(agent, facts, layer, view);
   view.layer.parentElement.classList.toggle("tall", Boolean(pictures));
   if (pictures) return drawTiles(view, layer, pictures);
-  const edit = editAt(agent, step), row = edit ? edit.layers[number].values : stepOf(agent.folder, "layer" + number, step);
+  const row = stepOf(agent.folder, "layer" + number, step);
   const [units, height = 1, width = 1] = layer.shape;
   const plan = tiled(units, height, width, view.layer.parentElement.clientWidth);
   view.plan = { ...plan, units, layer };
@@ -20,9 +20,8 @@ function drawLayer(view, agent, facts, step) {
   outline(context, plan, Math.min(state.unit, units - 1));
   view.layer.dataset.step = step;
   const unit = Math.min(state.unit, units - 1);
-  const words = unitWords(layer, unit, row, edit && edit.peaks[number].values[unit]);
-  view.layerWords.textContent = words + " Black to yellow: each unit's least to its most in this play, in 64 steps; grey never changes.";
-  view.layer.setAttribute("aria-label", layer.name + " at step " + step + ": " + units + " units. " + words);
+  view.layerWords.textContent = unitWords(layer, unit, row) + " Black to yellow: each unit's least to its most in this play, in 64 steps; grey never changes.";
+  view.layer.setAttribute("aria-label", layer.name + " at step " + step + ": " + units + " units. " + unitWords(layer, unit, row));
 }
 
 // what stands for each unit but its value now: a picture each, or null; undefined of what is still read
@@ -128,9 +127,8 @@ function unitValue(layer, unit, row) {
   return low + Math.max(...own) / MOST_STEP * (high - low);
 }
 
-// exact: its value where it is known better than the row tells it
-function unitWords(layer, unit, row, exact) {
+function unitWords(layer, unit, row) {
   const low = layer.low.values[unit], high = layer.high.values[unit], map = layer.shape.length > 1;
-  return layer.name + ":" + unit + (map ? ", the largest of its map now " : " now ") + short(typeof exact === "number" ? exact : unitValue(layer, unit, row))
+  return layer.name + ":" + unit + (map ? ", the largest of its map now " : " now ") + short(unitValue(layer, unit, row))
     + "; in this play " + short(low) + " to " + short(high) + ".";
 }

@@ -14,7 +14,6 @@ async function begin(data) {
   draws("agent step layer unit method beside tiles size theme", drawViews);
   for (const make of [typeof makePoints === "function" && makePoints, typeof makeUnit === "function" && makeUnit]) if (make) make();
   readAddress();
-  if (typeof makeMemory === "function") makeMemory();
 }
 
 function makeHeader() {

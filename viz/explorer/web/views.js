@@ -53,12 +53,9 @@ function drawView(view, agent) {
     choices(view.methods, [["", "nothing"], ...facts.methods.map((one) => [one.name, one.name.replaceAll("_", " ")])], state.method);
   }
   view.methods.value = chosenMethod(facts) ? state.method : "";
-  const edit = editAt(agent, step);
-  view.box.classList.toggle("edited", Boolean(edit));
   const score = facts.scores ? "score " + short(facts.scores.values[step]) + ", " : "";
-  const verb = agent.ablated || edit ? "would take " : facts.recorded ? "took " : "best action ";
-  view.told.textContent = "step " + step + ", " + score + verb + (edit ? facts.actions[edit.rated.values.indexOf(Math.max(...edit.rated.values))] : actionAt(facts, step))
-    + (edit ? "; edited: " + edit.title : besideWords(agent, step));
+  const verb = agent.ablated ? "would take " : facts.recorded ? "took " : "best action ";
+  view.told.textContent = "step " + step + ", " + score + verb + actionAt(facts, step) + besideWords(agent, step);
   drawGame(view, agent, facts, step);
   drawDecision(view, agent, facts, step);
   drawSeen(view, agent, step);
