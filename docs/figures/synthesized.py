@@ -54,21 +54,16 @@ def main() -> None:
     outputs = [
         synthesized(f"{a}/Seaquest/1", OBJECTIVES.get(a, "output:0"), settings) for a in SEAQUEST
     ]
-    save_rendered(
-        together(outputs),
-        HERE / f"synthesized_outputs{end}.png",
-        columns=2,
-        factor=1,
-        control=before_training("output:0", settings),
-    )
     dense = [synthesized(model, f"{ACTING.get(model, 'fc')}:0..2", settings) for model in DENSE]
-    save_rendered(
-        together(dense),
-        HERE / f"synthesized_dense{end}.png",
-        columns=3,
-        factor=1,
-        control=before_training("fc:0..2", settings),
-    )
+    pictures = (("outputs", outputs, 2, "output:0"), ("dense", dense, 3, "fc:0..2"))
+    for name, images, columns, objective in pictures:
+        save_rendered(
+            together(images),
+            HERE / f"synthesized_{name}{end}.png",
+            columns=columns,
+            factor=1,
+            control=before_training(objective, settings),
+        )
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def rollout(
     network: on the device where it is to run, or a name or path as `load` takes them; or several,
         of any games, each of which plays in `envs` environments of its own, as it would alone: a
         list of recordings is returned. On a processor they share the cores, and many agents of one
-        game its emulators: sooner than one after the other, and the same to the last bit.
+        game its emulators; what is played is the same to the last bit.
     plan: options that are given together; those beside it come in their place.
     {options}
 
